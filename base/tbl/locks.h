@@ -1,0 +1,14 @@
+/* base/tbl/locks.h: every lock of the program, once. A thread takes locks only in growing rank; two
+ * locks of one rank are never held together. With --enable-lock-checks each take asserts it.
+ *
+ * LOCK(name, rank, what it guards)
+ */
+LOCK(CONFIG, 10, "changes of settings at run time")
+LOCK(CONNS, 20, "a worker's list of connections, for stats conns")
+LOCK(GROW, 30, "the growth of the hash table: who splits the next bucket")
+LOCK(MOVE, 35, "moving a page between classes: one at a time")
+LOCK(STRIPE, 40, "the buckets, items and versions of one stripe")
+LOCK(CLASS, 50, "the queues, free chunks and pages of one size class")
+LOCK(PAGES, 60, "the pool of free pages and the page table")
+LOCK(OVERFLOW, 70, "the pool of overflow buckets")
+LOCK(HANDOFF, 80, "connections handed from the accept thread to a worker")

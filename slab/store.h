@@ -1,0 +1,338 @@
+/* slab/store.h: the store, whole: memory, items, index, expiry, eviction. The only header of this folder
+ * that others include.
+ *
+ * A store keeps items (key, value, 32-bit client flags, expiry, version) within a memory limit. It knows no
+ * socket, no protocol and no other node, starts no thread and reads no clock: its owner sets the clock and
+ * calls store_maintain(). Every function may be called by any thread at any time unless it says otherwise.
+ *
+ * Times are seconds on the store's own clock, which begins at 1; 0 as an expiry means never.
+ * Versions are 63-bit numbers that only grow for a key; they are the CAS tokens.
+ */
+#ifndef SLAB_STORE_H
+#define SLAB_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define STORE_KEY_MAX      250u
+#define STORE_VALUE_MAX    (1u << 30) /* bytes; the highest item_size_max that store_new takes */
+#define STORE_EXPTIME_MAX  ((1u << 29) - 1) /* later expiries are cut to this: 17 years of uptime */
+#define STORE_VERSION_MAX  (UINT64_MAX >> 1)
+
+struct store;
+
+/* ---------------------------------------------------------------- making one */
+
+/* EVICTION(symbol, name, text): the policies, once. */
+#define STORE_EVICTIONS(EVICTION)                                                                  \
+	EVICTION(S3FIFO, "s3fifo", "S3-FIFO: a small queue filters what is read once")             \
+	EVICTION(LRU, "lru", "the least recently read of a sample")                                \
+	EVICTION(LFU, "lfu", "the least often read of a sample, with decay")                       \
+	EVICTION(RANDOM, "random", "a random item")                                                \
+	EVICTION(VOLATILE_LRU, "volatile-lru", "as lru, among items with an expiry")               \
+	EVICTION(VOLATILE_LFU, "volatile-lfu", "as lfu, among items with an expiry")               \
+	EVICTION(VOLATILE_RANDOM, "volatile-random", "as random, among items with an expiry")      \
+	EVICTION(VOLATILE_TTL, "volatile-ttl", "the soonest to expire of a sample")                \
+	EVICTION(NONE, "noeviction", "refuse what does not fit")
+
+enum store_eviction {
+#define EVICTION(symbol, name, text) STORE_EVICT_##symbol,
+	STORE_EVICTIONS(EVICTION)
+#undef EVICTION
+};
+
+/* How pages move between size classes: the weight of a class is its marginal hits times its chunk size to
+ * the power of 1/2 (hits count most), 3/4 (balanced) or 1 (bytes). */
+enum store_balance { STORE_BALANCE_HITS, STORE_BALANCE_BALANCED, STORE_BALANCE_BYTES };
+
+struct store_options {
+	size_t memory_limit;   /* bytes for pages; the index comes on top */
+	size_t memory_max;     /* bytes that store_limit_set may raise it to; 0 = 4 x memory_limit */
+	size_t item_size_max;  /* bytes; the largest value, key and header together; 0 = 1 MiB */
+	unsigned index_power;  /* the index starts with room for about 2^index_power items; 0 = 16 */
+	unsigned threads;      /* how many threads will call, to choose the number of stripes; 0 = 4 */
+	unsigned chunk_min;    /* bytes; the smallest chunk, header included; 0 = 48 */
+	double growth_factor;  /* ratio of two neighbouring size classes; 0 = the built-in fine classes */
+	enum store_eviction eviction;
+	unsigned eviction_samples; /* for the sampling policies; 0 = 5 */
+	unsigned promote_hits;     /* hits in the small queue that make an item stay; 1 to 3; 0 = 2 */
+	enum store_balance balance;
+	bool huge_pages;       /* explicit huge pages; transparent ones are always asked for */
+	bool preallocate;      /* touch all memory at once */
+	uint64_t hash_seed;    /* random in production, so that nobody can aim at one bucket */
+	const char *memory_file; /* keep the pages in this file (for a warm restart); NULL = anonymous */
+};
+
+/* Zero, or a negative errno with a sentence for the operator in *ERROR (static storage). The caller
+ * owns *OUT. */
+int store_new(struct store **out, const struct store_options *options, const char **error);
+void store_free(struct store **st);
+
+/* The largest sum of key and value bytes that this store can take at all. */
+size_t store_item_max(const struct store *st);
+
+/* Moves the clock; never backwards. Cheap enough for every turn of a loop. */
+void store_clock_set(struct store *st, uint32_t now);
+uint32_t store_clock(const struct store *st);
+
+/* ---------------------------------------------------------------- keys */
+
+/* A key with its hash. DATA belongs to the caller. */
+struct store_key {
+	const char *data;
+	uint32_t len;
+	uint64_t hash;
+};
+
+/* LEN is 1 to STORE_KEY_MAX. */
+struct store_key store_key(const struct store *st, const char *data, size_t len);
+
+/* The two stages of a prefetch for a whole batch of keys: first the bucket of each, then (a little later)
+ * its item. Hints only. */
+void store_prefetch_bucket(const struct store *st, const struct store_key *key);
+void store_prefetch_item(const struct store *st, const struct store_key *key);
+
+/* ---------------------------------------------------------------- reading */
+
+enum {
+	STORE_STALE = 1u, /* invalidated; may be served while somebody recomputes it */
+	STORE_WON = 2u,   /* somebody has been told to recompute it */
+};
+
+struct store_pin;
+
+/* What a reader sees of an item. */
+struct store_view {
+	uint64_t version;
+	const char *value;  /* SIZE bytes; NULL where the value is held by PIN or was not asked for */
+	struct store_pin *pin; /* large values: see store_pin_next; the caller must store_unpin it */
+	uint32_t size;      /* bytes of the value */
+	uint32_t flags;     /* the client's */
+	uint32_t exptime;   /* 0 = never */
+	uint32_t age;       /* seconds since the last access; exact below STORE_AGE_EXACT */
+	uint8_t marks;      /* STORE_STALE, STORE_WON */
+	bool fetched;       /* read at least once before */
+
+	/* The store's own. */
+	uint8_t how, tries;
+	uint32_t ref, sequence;
+	void *stripe;
+};
+
+#define STORE_AGE_EXACT 36000u
+
+enum {
+	STORE_READ_VALUE = 1u, /* the value is wanted */
+	STORE_READ_COUNT = 2u, /* it counts as an access: hit counter, time of last access */
+};
+
+/* Reads without a lock, in this pattern:
+ *
+ *	do {
+ *		if (!store_read_begin(st, &key, STORE_READ_VALUE | STORE_READ_COUNT, &view))
+ *			return miss;
+ *		... copy what is needed out of VIEW and VALUE, to where it can be thrown away ...
+ *	} while (!store_read_end(st, &view));
+ *
+ * Between the two calls VALUE may change under the reader, but is always readable memory and SIZE is always
+ * within bounds; store_read_end says whether all that was copied is sound. Each begin that returned true
+ * must be followed by its end before anything else is called on the store by this thread. A view with a PIN
+ * needs no copy: it is sound at once, and the bytes stay until store_unpin. */
+bool store_read_begin(struct store *st, const struct store_key *key, unsigned how, struct store_view *view);
+bool store_read_end(struct store *st, struct store_view *view);
+
+/* Walks the pieces of a pinned value: *CURSOR is 0 at first; false after the last piece. */
+bool store_pin_next(struct store *st, struct store_pin *pin, uint32_t *cursor, const char **data, size_t *len);
+void store_unpin(struct store *st, struct store_pin *pin);
+
+/* ---------------------------------------------------------------- writing */
+
+enum store_result {
+	STORE_OK,
+	STORE_NOT_STORED, /* the mode's condition does not hold */
+	STORE_NOT_FOUND,
+	STORE_EXISTS,    /* the version is another one */
+	STORE_TOO_LARGE,
+	STORE_NO_MEMORY,
+};
+
+/* An item in the making: room for a value, invisible to others until it is put. The struct belongs to
+ * the caller, what it refers to belongs to the store. A large value takes memory only as it arrives. */
+struct store_pending {
+	uint32_t ref;     /* 0 = none */
+	uint32_t size;    /* bytes announced */
+	uint32_t written; /* bytes there */
+	uint32_t tail;    /* the piece being filled */
+	uint32_t tail_used;
+};
+
+/* STORE_OK, STORE_TOO_LARGE or STORE_NO_MEMORY; in the latter cases PENDING is empty. */
+enum store_result store_alloc(struct store *st, struct store_pending *pending, const struct store_key *key,
+    uint32_t flags, uint32_t exptime, size_t size);
+
+/* Appends N bytes of the value: STORE_OK, or STORE_NO_MEMORY after which PENDING is empty. */
+enum store_result store_pending_write(struct store *st, struct store_pending *pending, const char *data,
+    size_t n);
+
+/* Gives PENDING back; an empty one is fine. */
+void store_abort(struct store *st, struct store_pending *pending);
+
+/* The condition of a put. */
+enum store_mode {
+	STORE_SET,
+	STORE_ADD,     /* only where there is none */
+	STORE_REPLACE, /* only where there is one */
+	STORE_APPEND,  /* behind the value that is there, keeping its flags and expiry */
+	STORE_PREPEND,
+};
+
+struct store_put {
+	enum store_mode mode;
+	bool compare;      /* only where the version is COMPARE_TO; STORE_NOT_FOUND where there is no item */
+	uint64_t compare_to;
+	uint64_t version;  /* the version to give it; 0 = the next */
+	uint8_t marks;     /* marks of the new item */
+};
+
+/* Puts a complete PENDING under KEY, which must be the key that it was allocated for, and empties it whatever
+ * comes out. *VERSION is the new version on STORE_OK. STORE_APPEND and STORE_PREPEND can also answer
+ * STORE_TOO_LARGE and STORE_NO_MEMORY, with the old value untouched. */
+enum store_result store_put(struct store *st, const struct store_key *key, struct store_pending *pending,
+    const struct store_put *put, uint64_t *version);
+
+/* Deletes: STORE_OK or STORE_NOT_FOUND. */
+enum store_result store_delete(struct store *st, const struct store_key *key);
+
+/* ---------------------------------------------------------------- reading and writing under the lock */
+
+/* An entry is a key whose stripe this thread has locked. Between store_enter and store_leave, which are at
+ * most microseconds apart, only store_entry_* may be called by this thread. FOUND and VIEW are kept up to date
+ * by the calls. A value in VIEW can be read in place; a large one only through store_entry_pin. */
+struct store_entry {
+	bool found;
+	struct store_view view;
+
+	/* The store's own. */
+	struct store *store;
+	const struct store_key *key;
+	void *slot;
+};
+
+/* An expired or flushed item is removed first, and is not found. */
+void store_enter(struct store *st, const struct store_key *key, struct store_entry *entry);
+void store_leave(struct store_entry *entry);
+
+/* These four need FOUND. */
+void store_entry_count(struct store_entry *entry); /* as an access */
+void store_entry_touch(struct store_entry *entry, uint32_t exptime); /* the version stays */
+void store_entry_mark(struct store_entry *entry, uint8_t set, uint8_t clear, uint64_t version); /* version 0 = stays */
+void store_entry_delete(struct store_entry *entry);
+
+/* The value in place: SIZE must equal the present size, and the value must not be a large one. The new
+ * version is VERSION, or the next where that is 0. False where it cannot be done in place. */
+bool store_entry_overwrite(struct store_entry *entry, const char *value, size_t size, uint64_t version);
+
+/* Links a complete PENDING in place of what is there; empties it. VERSION as above. */
+void store_entry_put(struct store_entry *entry, struct store_pending *pending, uint64_t version, uint8_t marks);
+
+/* Holds the value beyond store_leave; only where SIZE > 0 and VALUE is NULL. */
+struct store_pin *store_entry_pin(struct store_entry *entry);
+
+/* ---------------------------------------------------------------- whole-store operations */
+
+/* All that was stored before AT (on the store's clock; 0 or the past = now) is gone from then on. A later call
+ * replaces one that is not due yet. */
+void store_flush(struct store *st, uint32_t at);
+
+/* The limit while serving; pages are given back by store_maintain. False below the least that works or
+ * above memory_max. */
+bool store_limit_set(struct store *st, size_t bytes);
+
+/* One slice of upkeep, below 1 ms: expired memory, balance of the classes, memory faulted ahead, growth of the
+ * index. One thread at a time. Returns the milliseconds after which it should be called again (0 = at once). */
+unsigned store_maintain(struct store *st);
+
+/* Moves one page from class FROM (-1 = any) to class TO. */
+enum store_reassign { STORE_REASSIGN_OK, STORE_REASSIGN_BUSY, STORE_REASSIGN_BADCLASS, STORE_REASSIGN_NOSPARE,
+	STORE_REASSIGN_SAME };
+enum store_reassign store_reassign(struct store *st, int from, int to);
+
+/* 0 = pages never move by themselves; 1 = they do (the default). */
+void store_automove_set(struct store *st, unsigned level);
+
+/* ---------------------------------------------------------------- observers */
+
+enum store_event { STORE_EVENT_SET, STORE_EVENT_DELETE, STORE_EVENT_TOUCH, STORE_EVENT_MARK, STORE_EVENT_EVICT,
+	STORE_EVENT_EXPIRE };
+
+struct store_mutation {
+	enum store_event event;
+	const struct store_key *key;
+	const struct store_view *view; /* the new state; for the last two the state that was lost */
+	uint64_t version;              /* of the mutation: a deletion has one of its own */
+	int slab_class;
+};
+
+/* Called under the stripe's lock for each mutation: it must not block nor call the store. */
+typedef void store_observer(void *context, const struct store_mutation *mutation);
+
+/* At most STORE_OBSERVERS_MAX, before other threads call the store. */
+#define STORE_OBSERVERS_MAX 4
+void store_observe(struct store *st, store_observer *observer, void *context);
+
+/* ---------------------------------------------------------------- walking */
+
+/* Visits live items in no order: *CURSOR is 0 at first, false when all were seen. Each call visits the items of a
+ * few buckets, one stripe locked at a time; what is stored or moved meanwhile may be missed or seen twice. The
+ * visitor must not call the store. */
+typedef void store_visitor(void *context, const struct store_key *key, const struct store_view *view,
+    int slab_class);
+bool store_walk(struct store *st, uint64_t *cursor, store_visitor *visit, void *context);
+
+/* ---------------------------------------------------------------- figures */
+
+struct store_stats {
+	uint64_t items, bytes;           /* bytes: what the items ask for, headers included */
+	uint64_t total_items;            /* ever linked */
+	uint64_t evictions, evicted_unfetched, evicted_active;
+	uint64_t reclaimed, expired_unfetched; /* memory of expired items used again */
+	uint64_t no_memory;              /* refused for want of memory */
+	uint64_t pages_moved;
+	uint64_t ghost_hits, promotions;
+	uint64_t memory_limit, memory_used, memory_free; /* pages in bytes: all, in classes, in the free pool */
+	uint64_t index_bytes, index_buckets, index_splits, overflow_buckets;
+	uint64_t read_retries;           /* lock-free reads that had to start again */
+	size_t page_size;
+	unsigned classes;
+};
+void store_stats(struct store *st, struct store_stats *stats);
+
+struct store_class_stats {
+	uint32_t chunk_size, chunks_per_page;
+	uint64_t pages, used_chunks, free_chunks;
+	uint64_t items, bytes;             /* bytes: what they ask for */
+	uint64_t small_items, main_items;  /* by queue */
+	uint64_t evicted, evicted_nonzero, evicted_unfetched, evicted_active, no_memory, reclaimed, expired_unfetched;
+	uint64_t evicted_time;             /* seconds since the last access of the latest evicted */
+	uint64_t ghost_hits, promotions, direct_reclaims, pages_in, pages_out;
+	uint64_t sets, hits, deletes, touches; /* store-side counts of this class */
+	uint32_t age;                      /* seconds since the last access of the item next in line */
+};
+
+/* Classes are numbered 1 to store_stats.classes; false for a number without one. */
+bool store_class_stats(struct store *st, unsigned slab_class, struct store_class_stats *stats);
+
+/* All counters that are not levels go to zero. */
+void store_stats_reset(struct store *st);
+
+/* Calls VISIT with a size (multiple of BUCKET bytes) and how many items ask for that much. Walks the whole store. */
+void store_sizes(struct store *st, uint32_t bucket, void (*visit)(void *context, uint32_t size, uint64_t count),
+    void *context);
+
+/* Panics where an invariant is broken. Nobody else may call the store meanwhile. */
+void store_check(struct store *st);
+
+const char *store_eviction_name(enum store_eviction eviction);
+
+#endif
