@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define STORE_KEY_MAX      250u
 #define STORE_VALUE_MAX    (1u << 30) /* bytes; the highest item_size_max that store_new takes */
@@ -76,6 +77,18 @@ size_t store_item_max(const struct store *st);
 void store_clock_set(struct store *st, uint32_t now);
 uint32_t store_clock(const struct store *st);
 
+/* ---------------------------------------------------------------- threads */
+
+/* Readers take no lock, so memory that changes its shape waits until every thread has let go of what it saw. Each
+ * thread that calls a store (any store of the process) joins first and leaves before it ends. While joined it either
+ * passes a quiescent point often (each turn of its loop, holding no view) or is paused (around whatever
+ * blocks). Pins survive both. (userspace RCU, quiescent-state flavour.) */
+void store_thread_join(void);
+void store_thread_leave(void);
+void store_thread_quiescent(void);
+void store_thread_pause(void);
+void store_thread_resume(void);
+
 /* ---------------------------------------------------------------- keys */
 
 /* A key with its hash. DATA belongs to the caller. */
@@ -116,6 +129,7 @@ struct store_view {
 
 	/* The store's own. */
 	uint8_t how, tries;
+	bool locked;
 	uint32_t ref, sequence;
 	void *stripe;
 };
@@ -141,6 +155,18 @@ enum {
  * needs no copy: it is sound at once, and the bytes stay until store_unpin. */
 bool store_read_begin(struct store *st, const struct store_key *key, unsigned how, struct store_view *view);
 bool store_read_end(struct store *st, struct store_view *view);
+
+/* The way to copy out of VIEW.value: memcpy, but for the thread sanitizer, which is told that the bytes may change
+ * meanwhile. */
+#if defined(__SANITIZE_THREAD__)
+void store_copy(void *to, const void *from, size_t n);
+#else
+static inline void
+store_copy(void *to, const void *from, size_t n)
+{
+	memcpy(to, from, n);
+}
+#endif
 
 /* Walks the pieces of a pinned value: *CURSOR is 0 at first; false after the last piece. */
 bool store_pin_next(struct store *st, struct store_pin *pin, uint32_t *cursor, const char **data, size_t *len);
