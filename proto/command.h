@@ -4,6 +4,9 @@
  * has one, that it needs more bytes, or that it is bad, and how many bytes that takes. They see no socket, no
  * store and no thread. Slices in a command point into the window (or into the command itself) and live as
  * long as those.
+ *
+ * A parser writes only the fields that the command has: whoever reads another one reads what an earlier command
+ * left there. Each field below says where it is set.
  */
 #ifndef PROTO_COMMAND_H
 #define PROTO_COMMAND_H
@@ -14,9 +17,14 @@
 
 #include "base/slice.h"
 
-#define PROTO_KEY_MAX 250u
+#define PROTO_KEY_MAX    250u
+#define PROTO_OPAQUE_MAX 31u
+#define PROTO_LINE_MAX   2048u
 
 enum protocol { PROTOCOL_UNKNOWN, PROTOCOL_TEXT, PROTOCOL_BINARY };
+
+/* The first byte of a connection decides, as in memcached. */
+#define PROTO_BINARY_MAGIC 0x80u
 
 enum opcode {
 #define COMMAND(symbol, ...) OP_##symbol,
@@ -25,71 +33,122 @@ enum opcode {
 	OP_COUNT
 };
 
+enum command_flag {
+	CMD_READ = 1u << 0,            /* looks items up */
+	CMD_WRITE = 1u << 1,           /* may change items */
+	CMD_KEY = 1u << 2,             /* has one key */
+	CMD_KEYS = 1u << 3,            /* has one key or more: see proto_token_next */
+	CMD_VALUE = 1u << 4,           /* has a data block */
+	CMD_ADMIN = 1u << 5,           /* changes the server itself */
+	CMD_UNAUTHENTICATED = 1u << 6, /* allowed before authentication */
+	CMD_DEBUG = 1u << 7,           /* only where configured with --enable-debug-commands */
+};
+
+enum surface { SURFACE_CLASSIC, SURFACE_META, SURFACE_ADMIN, SURFACE_BINARY };
+
+struct command_info {
+	const char *symbol, *name, *arguments, *help;
+	uint8_t surface, flags;
+};
+
+/* The rows of the table, by enum opcode. */
+extern const struct command_info command_infos[OP_COUNT];
+
 enum parse_result {
 	PARSE_COMMAND, /* *COMMAND is whole: USED bytes of the window belong to it, its value included */
-	PARSE_STREAM,  /* a storage command whose value is too long for the window (above LIMITS.inline_value_max):
-	                * USED bytes of head; COMMAND.size bytes of value and its terminator follow in the stream */
-	PARSE_MORE,    /* the window ends within the command; USED is 0 */
+	PARSE_STREAM,  /* a storage command whose value is too long for the window (SIZE above
+	                * limits.inline_value_max): USED bytes of head; SIZE bytes of value follow in the stream, and
+	                * then, in text, the terminator "\r\n", which the caller checks; where it is something else,
+	                * its two bytes are dropped all the same, nothing is stored, and the answer is
+	                * REPLY_BAD_DATA_CHUNK, even where noreply is set if OP is OP_MS */
+	PARSE_MORE,    /* the window ends within the command; USED is 0. NEED says when to come back */
 	PARSE_ERROR,   /* *ERROR says what to answer and what to do; USED bytes are done with */
 };
 
 /* What the parsers need to know of the settings. */
 struct parse_limits {
 	uint64_t item_size_max;    /* -I: bytes */
-	uint32_t item_overhead;    /* bytes that memcached's item header takes: decides what is too large */
+	uint32_t item_overhead;    /* bytes of memcached's item header: 56, or 48 with -C: decides what is too large */
 	uint32_t inline_value_max; /* longer values are streamed */
-	uint32_t line_max;         /* longest line without its end, except of get and gets: 2048 */
+	bool strict;               /* hang up after an error that leaves a data block of unknown length behind */
 };
 
 /* What to do about a bad command. */
 struct parse_error {
-	struct slice reply; /* the whole line with its end; static storage */
-	uint64_t swallow;   /* bytes of the stream to drop after USED: the data block of a refused set */
-	bool silent;        /* no reply (noreply was asked for and memcached obeys it here) */
-	bool close;         /* hang up after the reply */
-	bool drop_key;      /* memcached removes the item under COMMAND.key (a set that is too large) */
+	struct slice reply; /* text: the whole answer with its end, static storage; may be empty (just close) */
+	uint64_t swallow;   /* bytes of the stream to drop after USED: the data block of a refused command */
+	uint16_t status;    /* binary: the status to answer, with COMMAND.binary for the head; 0 = no answer */
+	bool silent;        /* no answer (noreply was asked for and memcached obeys it here) */
+	bool close;         /* hang up after the answer */
+	bool drop_key;      /* remove the item under COMMAND.key (a set that is too large) */
+	bool too_large;     /* it is the size that was refused: for the counter; OP and KEY are set */
 };
 
-/* What a meta command asks for, beside its key. */
+/* The bit of meta flag C ('A' to 'z') in meta_request.flags. */
+#define META_FLAG(c) (UINT64_C(1) << ((c) - 'A'))
+
+/* What a meta command asks for, beside its key. FLAGS, TOKENS, WIRE_KEY and MODE are always set, the others
+ * where their flag is. */
 struct meta_request {
-	uint64_t flags;          /* bit (c - 'A') of each flag c seen, 'A' to 'z' */
+	uint64_t flags;          /* META_FLAG of each flag seen */
 	struct slice tokens;     /* the flags as they came, for answering in their order */
-	struct slice opaque;     /* of O, without the letter */
 	struct slice wire_key;   /* the key as it came (base64 with b) */
 	uint64_t compare_cas;    /* C */
 	uint64_t explicit_cas;   /* E */
-	uint64_t initial, delta; /* J, D */
+	uint64_t initial;        /* J; 0 without it */
+	uint64_t delta;          /* D; 1 without it */
 	int32_t ttl;             /* T */
 	int32_t vivify_ttl;      /* N */
 	int32_t recache_ttl;     /* R */
-	uint32_t client_flags;   /* F */
-	char mode;               /* M, upper case; 0 = none */
+	char mode;               /* ms: S A R P E; ma: I D; the defaults are S and I */
 	char key_bytes[PROTO_KEY_MAX]; /* the decoded key with b */
 };
 
 /* The head of a binary request, in host order. */
 struct binary_request {
 	uint32_t opaque;
-	uint8_t opcode;
+	uint8_t opcode;  /* as it came */
+	bool with_key;   /* GETK and the like: the answer bears the key */
+	bool has_extras; /* FLUSH: EXPTIME is set */
+};
+
+#define ADMIN_TOKENS_MAX 24
+
+/* The words of an administration line behind its name; the last one holds the rest of the line where there are
+ * more. */
+struct admin_request {
+	uint8_t count;
+	struct slice tokens[ADMIN_TOKENS_MAX];
+	uint32_t numbers[2]; /* slabs reassign (cast to int32_t): source, target; lru tune: percents; others: the number */
+	double factors[2];   /* lru tune */
 };
 
 struct command {
-	uint8_t op;          /* enum opcode */
-	bool noreply;        /* quiet in binary */
-	uint8_t token_count; /* text administration: how many TOKENS */
-	struct slice key;    /* the (first) key */
-	struct slice rest;   /* the rest of the line behind KEY (more keys, options), without the line's end */
-	struct slice value;  /* storage: the value, where it is in the window */
-	uint64_t cas;        /* cas: to compare with; binary: 0 = none */
+	uint8_t op;          /* enum opcode; always */
+	bool noreply;        /* text commands that take noreply, meta q, quiet in binary; always */
+	size_t used;         /* bytes of the window that are done with; always */
+	size_t need;         /* PARSE_MORE: window bytes without which a retry is useless; 0 = until the next '\n' */
+	struct slice key;    /* the (first) key; empty where a binary command has none */
+	struct slice rest;   /* CMD_KEYS: the rest of the line behind KEY, for proto_token_next; STATS and WATCH:
+	                      * the line behind the name */
+	struct slice value;  /* CMD_VALUE: the value, where it is in the window (not after PARSE_STREAM) */
+	uint64_t cas;        /* cas, and all of binary (0 = none): to compare with */
 	uint64_t delta;      /* incr, decr */
 	uint64_t initial;    /* binary incr, decr */
-	uint32_t client_flags;
-	uint32_t size;       /* bytes of the value */
-	int32_t exptime;     /* as it came: relative, absolute or negative */
+	uint32_t client_flags; /* CMD_VALUE */
+	uint32_t size;       /* CMD_VALUE: bytes of the value */
+	int32_t exptime;     /* CMD_VALUE, touch, gat, gats, flush_all (0 without), binary incr, decr (-1 = do not
+	                      * create): as it came: relative, absolute or negative */
 	union {
-		struct meta_request meta;
-		struct binary_request binary;
+		struct meta_request meta;     /* META */
+		struct binary_request binary; /* BINARY */
+		struct admin_request admin;   /* ADMIN; not version, stats, flush_all, quit */
 	};
 };
+
+/* Takes the next word off REST (the words are split by blanks, nothing else) and puts it into *WORD; false
+ * where there is none left. Of a CMD_KEYS command every word is a key of 1 to PROTO_KEY_MAX bytes: the parser has
+ * looked at the whole line. */
+bool proto_token_next(struct slice *rest, struct slice *word);
 
 #endif

@@ -1,0 +1,105 @@
+/* proto/reply.h: all the bytes that we send, for all three protocols.
+ *
+ * Constants have their length from the compiler. Formatters write at P, where the caller has made the room that the
+ * _MAX beside them tells, and return the end; they add no terminating NUL.
+ */
+#ifndef PROTO_REPLY_H
+#define PROTO_REPLY_H
+
+#include "proto/command.h"
+
+#define REPLY(symbol, text) static const struct slice REPLY_##symbol = {text "\r\n", sizeof(text "\r\n") - 1};
+#include "proto/tbl/replies.h"
+#undef REPLY
+
+/* ---------------------------------------------------------------- classic */
+
+/* "VALUE <key> <flags> <size>[ <cas>]\r\n" */
+#define REPLY_VALUE_MAX (6 + PROTO_KEY_MAX + 1 + 10 + 1 + 10 + 1 + 20 + 2)
+char *reply_value(char *p, struct slice key, uint32_t flags, uint32_t size);
+char *reply_value_cas(char *p, struct slice key, uint32_t flags, uint32_t size, uint64_t cas);
+
+/* "<number>\r\n": the result of incr and decr. */
+#define REPLY_NUMBER_MAX (20 + 2)
+char *reply_number(char *p, uint64_t number);
+
+/* "STAT <name> <value>\r\n": the room is both lengths and REPLY_STAT_EXTRA. */
+#define REPLY_STAT_EXTRA 8
+char *reply_stat(char *p, struct slice name, struct slice value);
+
+/* Copies a constant. */
+static inline char *
+reply_slice(char *p, struct slice s)
+{
+	memcpy(p, s.ptr, s.len);
+	return p + s.len;
+}
+
+/* ---------------------------------------------------------------- meta */
+
+/* What an answer's flags tell of an item. */
+struct meta_facts {
+	uint64_t cas;     /* c */
+	int64_t ttl;      /* t: seconds left; -1 = never expires */
+	uint32_t size;    /* s */
+	uint32_t flags;   /* f */
+	uint32_t age;     /* l: seconds since the last access */
+	bool fetched;     /* h: read before */
+	bool won;         /* adds W: this client is to recompute */
+	bool stale;       /* adds X */
+	bool others_won;  /* adds Z: somebody else is to recompute */
+};
+
+enum meta_code { META_HD, META_VA, META_EN, META_NS, META_EX, META_NF };
+
+/* One answer line: the code (with the size for META_VA), then the flags that COMMAND asks for, in its order, then
+ * W X Z as FACTS say, and the line end. FACTS may be NULL: then only what a miss repeats is there (k, O, b). COMMAND
+ * is a parsed META command. Whether q hides the answer is asked of reply_meta_quiet. */
+#define REPLY_META_MAX 1024
+char *reply_meta(char *p, enum meta_code code, const struct command *command, const struct meta_facts *facts);
+
+/* Whether q, where the client asked for it, hides an answer with CODE. */
+bool reply_meta_quiet(const struct command *command, enum meta_code code);
+
+/* The answer to "me": AGE since the last access; TTL -1 = never expires. */
+#define REPLY_ME_MAX (3 + 336 + 160)
+struct me_facts {
+	int64_t ttl;
+	uint64_t age, cas, size;
+	unsigned slab_class;
+	bool fetched;
+};
+char *reply_me(char *p, const struct command *command, const struct me_facts *facts);
+
+/* ---------------------------------------------------------------- binary */
+
+/* Head of a reply to REQUEST: BODY counts extras, key and value; all in host order. */
+#define REPLY_BINARY_HEAD_MAX 24
+struct binary_reply {
+	uint16_t status;
+	uint16_t key_length;
+	uint8_t extras_length;
+	uint32_t body_length;
+	uint64_t cas;
+};
+char *reply_binary_head(char *p, const struct binary_request *request, const struct binary_reply *reply);
+
+/* Head, 4 bytes of flags, and the key where REQUEST wants it: SIZE bytes of value are to follow. */
+#define REPLY_BINARY_VALUE_MAX (24 + 4 + PROTO_KEY_MAX)
+char *reply_binary_value(char *p, const struct command *command, uint32_t flags, uint32_t size, uint64_t cas);
+
+/* A whole reply without a body (success) or with its status text (an error); a missed GETK bears the key in place
+ * of the text. */
+#define REPLY_BINARY_STATUS_MAX (24 + PROTO_KEY_MAX)
+char *reply_binary_status(char *p, const struct command *command, uint16_t status, uint64_t cas);
+
+/* A whole reply with the 64-bit result of an increment. */
+#define REPLY_BINARY_NUMBER_MAX (24 + 8)
+char *reply_binary_number(char *p, const struct command *command, uint64_t number, uint64_t cas);
+
+/* A whole reply with a VALUE (version, list of mechanisms), and one line of statistics (both empty = the last). The
+ * room is 24 and the lengths. */
+char *reply_binary_text(char *p, const struct command *command, struct slice value);
+char *reply_binary_stat(char *p, const struct command *command, struct slice name, struct slice value);
+
+#endif

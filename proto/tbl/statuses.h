@@ -1,0 +1,12 @@
+/* proto/tbl/statuses.h: STATUS(symbol, code, text): the statuses of the binary protocol, once. */
+STATUS(OK, 0x00, "")
+STATUS(KEY_ENOENT, 0x01, "Not found")
+STATUS(KEY_EEXISTS, 0x02, "Data exists for key.")
+STATUS(E2BIG, 0x03, "Too large.")
+STATUS(EINVAL, 0x04, "Invalid arguments")
+STATUS(NOT_STORED, 0x05, "Not stored.")
+STATUS(DELTA_BADVAL, 0x06, "Non-numeric server-side value for incr or decr")
+STATUS(AUTH_ERROR, 0x20, "Auth failure.")
+STATUS(AUTH_CONTINUE, 0x21, "")
+STATUS(UNKNOWN_COMMAND, 0x81, "Unknown command")
+STATUS(ENOMEM, 0x82, "Out of memory")
