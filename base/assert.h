@@ -6,7 +6,7 @@
 #ifndef BASE_ASSERT_H
 #define BASE_ASSERT_H
 
-/* Says where and why on stderr and in the log, then aborts. Never returns. */
+/* Says where and why in the log, then aborts. Never returns. */
 _Noreturn void panic_at(const char *file, int line, const char *func, const char *fmt, ...)
     __attribute__((format(printf, 4, 5), cold));
 

@@ -1,4 +1,5 @@
-/* base/lock.c: the checking form of the locks. The ranks that a thread holds are a small stack of its own. */
+/* base/lock.c: the checking form of the locks. The locks that a thread holds are a small stack of its own, in
+ * growing rank whatever the order of the drops was. */
 #include "base/lock.h"
 
 #include "base/assert.h"
@@ -23,16 +24,47 @@ lock_fini(struct lock *l)
 
 #ifdef LOCK_CHECKS
 #define HELD_MAX 16
-static _Thread_local enum lock_rank held[HELD_MAX];
+static _Thread_local const struct lock *held[HELD_MAX];
 static _Thread_local unsigned held_count;
 
+static const char *
+rank_name(enum lock_rank rank)
+{
+	switch (rank) {
+#define LOCK(name, number, text)                                                                   \
+	case LOCK_##name:                                                                          \
+		return #name;
+#include "base/tbl/locks.h"
+#undef LOCK
+	}
+	return "no lock of the table";
+}
+
+/* Before the mutex is waited for: a wrong order is reported instead of being a deadlock. */
 static void
 held_push(const struct lock *l)
 {
-	if (held_count > 0 && held[held_count - 1] >= l->rank)
-		panic("lock of rank %d taken under rank %d", l->rank, held[held_count - 1]);
+	const struct lock *top = held_count > 0 ? held[held_count - 1] : NULL;
+
+	if (top != NULL && top->rank >= l->rank)
+		panic("lock %s (rank %u) taken under %s (rank %u)", rank_name(l->rank),
+		    (unsigned)l->rank, rank_name(top->rank), (unsigned)top->rank);
 	ASSERT(held_count < HELD_MAX);
-	held[held_count++] = l->rank;
+	held[held_count++] = l;
+}
+
+static void
+held_remove(const struct lock *l)
+{
+	unsigned i = 0;
+
+	while (i < held_count && held[i] != l)
+		i++;
+	if (i == held_count)
+		panic("lock %s (rank %u) dropped by a thread that does not hold it",
+		    rank_name(l->rank), (unsigned)l->rank);
+	for (held_count--; i < held_count; i++)
+		held[i] = held[i + 1];
 }
 
 void
@@ -54,14 +86,7 @@ lock_try(struct lock *l) NO_LOCK_ANALYSIS
 void
 lock_drop(struct lock *l) NO_LOCK_ANALYSIS
 {
-	unsigned i = held_count;
-
-	while (i > 0 && held[i - 1] != l->rank)
-		i--;
-	ASSERT(i > 0);
-	for (; i < held_count; i++)
-		held[i - 1] = held[i];
-	held_count--;
+	held_remove(l);
 	ASSERT(pthread_mutex_unlock(&l->mutex) == 0);
 }
 #endif

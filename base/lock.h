@@ -1,6 +1,8 @@
 /* base/lock.h: a mutex that knows its rank.
  *
- * The order of all locks stands in base/tbl/locks.h. Errors of the pthread calls are bugs of ours and panic.
+ * The order of all locks stands in base/tbl/locks.h. A build with --enable-lock-checks panics on a take against
+ * the order (a try counts as a take), on a drop of what the thread does not hold, and on every error of a pthread
+ * call; the usual build is the bare mutex.
  */
 #ifndef BASE_LOCK_H
 #define BASE_LOCK_H
@@ -21,13 +23,13 @@ enum lock_rank {
 #else
 #define THREAD_ATTR(x)
 #endif
-#define CAPABILITY(x)    THREAD_ATTR(capability(x))
-#define GUARDED_BY(x)    THREAD_ATTR(guarded_by(x))
-#define REQUIRES(...)    THREAD_ATTR(requires_capability(__VA_ARGS__))
-#define ACQUIRES(...)    THREAD_ATTR(acquire_capability(__VA_ARGS__))
-#define RELEASES(...)    THREAD_ATTR(release_capability(__VA_ARGS__))
+#define CAPABILITY(x)     THREAD_ATTR(capability(x))
+#define GUARDED_BY(x)     THREAD_ATTR(guarded_by(x))
+#define REQUIRES(...)     THREAD_ATTR(requires_capability(__VA_ARGS__))
+#define ACQUIRES(...)     THREAD_ATTR(acquire_capability(__VA_ARGS__))
+#define RELEASES(...)     THREAD_ATTR(release_capability(__VA_ARGS__))
 #define TRY_ACQUIRES(...) THREAD_ATTR(try_acquire_capability(__VA_ARGS__))
-#define NO_LOCK_ANALYSIS THREAD_ATTR(no_thread_safety_analysis)
+#define NO_LOCK_ANALYSIS  THREAD_ATTR(no_thread_safety_analysis)
 
 struct CAPABILITY("mutex") lock {
 	pthread_mutex_t mutex;
@@ -36,29 +38,34 @@ struct CAPABILITY("mutex") lock {
 #endif
 };
 
+/* L is memory of the caller, at one place for as long as it is a lock; nobody holds it at lock_fini. */
 void lock_init(struct lock *l, enum lock_rank rank);
 void lock_fini(struct lock *l);
 
+/* lock_try takes the lock only where nobody holds it; true when taken. */
 #ifdef LOCK_CHECKS
 void lock_take(struct lock *l) ACQUIRES(*l);
 bool lock_try(struct lock *l) TRY_ACQUIRES(true, *l);
 void lock_drop(struct lock *l) RELEASES(*l);
 #else
-static inline void ACQUIRES(*l) NO_LOCK_ANALYSIS
-lock_take(struct lock *l)
+static inline void lock_take(struct lock *l) ACQUIRES(*l);
+static inline bool lock_try(struct lock *l) TRY_ACQUIRES(true, *l);
+static inline void lock_drop(struct lock *l) RELEASES(*l);
+
+static inline void
+lock_take(struct lock *l) NO_LOCK_ANALYSIS
 {
 	(void)pthread_mutex_lock(&l->mutex);
 }
 
-/* Takes the lock only where nobody holds it; true when taken. */
-static inline bool TRY_ACQUIRES(true, *l) NO_LOCK_ANALYSIS
-lock_try(struct lock *l)
+static inline bool
+lock_try(struct lock *l) NO_LOCK_ANALYSIS
 {
 	return pthread_mutex_trylock(&l->mutex) == 0;
 }
 
-static inline void RELEASES(*l) NO_LOCK_ANALYSIS
-lock_drop(struct lock *l)
+static inline void
+lock_drop(struct lock *l) NO_LOCK_ANALYSIS
 {
 	(void)pthread_mutex_unlock(&l->mutex);
 }

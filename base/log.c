@@ -46,31 +46,54 @@ log_get_level(void)
 	return atomic_load_explicit(&log_level_now, memory_order_relaxed);
 }
 
+/* Makes one line of what snprintf left in LINE, LEN bytes by its count: the end of a longer text is marked, what
+ * would break or colour the line is replaced, a newline ends it. Returns its length. */
+static size_t
+line_finish(char *line, size_t len)
+{
+	if (len > LOG_LINE_MAX - 1) {
+		len = LOG_LINE_MAX - 1;
+		memcpy(line + len - 3, "...", 3);
+	}
+	for (size_t i = 0; i < len; i++) {
+		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
+			line[i] = '?';
+	}
+	line[len] = '\n';
+	return len + 1;
+}
+
+/* Writes "ident: level: text" at LINE, LOG_LINE_MAX bytes of room. *HEAD is where the text begins. */
+static size_t
+line_build(char *line, size_t *head, enum log_level level, const char *fmt, va_list ap)
+{
+	int n = snprintf(line, LOG_LINE_MAX, "%s: %s: ", log_ident, levels[level].name);
+	size_t len = n > 0 ? (size_t)n : 0;
+
+	*head = len < LOG_LINE_MAX ? len : 0;
+	if (len < LOG_LINE_MAX) {
+		n = vsnprintf(line + len, LOG_LINE_MAX - len, fmt, ap);
+		len += n > 0 ? (size_t)n : 0;
+	}
+	return line_finish(line, len);
+}
+
 void
 log_write(enum log_level level, const char *fmt, ...)
 {
-	char line[1024];
 	int saved_errno = errno;
-	int n, m;
+	char line[LOG_LINE_MAX];
+	size_t head, len;
 	va_list ap;
 
 	if (level > log_get_level())
 		return;
-	n = snprintf(line, sizeof(line), "%s: %s: ", log_ident, levels[level].name);
 	va_start(ap, fmt);
-	m = vsnprintf(line + n, sizeof(line) - (size_t)n - 1, fmt, ap);
+	len = line_build(line, &head, level, fmt, ap);
 	va_end(ap);
-	if (m < 0)
-		return;
-	if (log_to_syslog) {
-		syslog(levels[level].priority, "%s", line + n);
-	} else {
-		size_t len = strlen(line);
-		ssize_t ignored;
-
-		line[len++] = '\n';
-		ignored = write(STDERR_FILENO, line, len);
-		(void)ignored;
-	}
+	if (log_to_syslog)
+		syslog(levels[level].priority, "%.*s", (int)(len - head - 1), line + head);
+	else
+		(void)!write(STDERR_FILENO, line, len);
 	errno = saved_errno;
 }

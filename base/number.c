@@ -12,15 +12,32 @@ static const char digit_pairs[] = "00010203040506070809"
 				  "80818283848586878889"
 				  "90919293949596979899";
 
+/* So many digits cannot overflow 64 bits. */
+#define SAFE_DIGITS 19
+
+static inline unsigned
+digit_of(char c)
+{
+	return (unsigned)(unsigned char)c - '0';
+}
+
 bool
 number_parse_u64(struct slice s, uint64_t *out)
 {
+	size_t safe = s.len < SAFE_DIGITS ? s.len : SAFE_DIGITS;
 	uint64_t v = 0;
 
 	if (s.len == 0)
 		return false;
-	for (size_t i = 0; i < s.len; i++) {
-		unsigned d = (unsigned)(unsigned char)s.ptr[i] - '0';
+	for (size_t i = 0; i < safe; i++) {
+		unsigned d = digit_of(s.ptr[i]);
+
+		if (d > 9)
+			return false;
+		v = v * 10 + d;
+	}
+	for (size_t i = safe; i < s.len; i++) {
+		unsigned d = digit_of(s.ptr[i]);
 
 		if (d > 9 || __builtin_mul_overflow(v, 10u, &v) || __builtin_add_overflow(v, d, &v))
 			return false;
