@@ -1,0 +1,45 @@
+/* server/exec.h: commands, executed: where the protocol meets the store.
+ *
+ * An executor gets a command that is whole, with its key hashed, does it, and writes its reply into the
+ * connection's output. Executors never wait and never touch the input. Reads format their reply right into the
+ * output buffer between store_read_begin and store_read_end and commit it only where the read was sound.
+ */
+#ifndef SERVER_EXEC_H
+#define SERVER_EXEC_H
+
+#include <stdint.h>
+
+#include "proto/command.h"
+#include "server/conn.h"
+#include "slab/store.h"
+
+/* Executes CMD. KEY is the hashed CMD->key, NULL where CMD has none. A multi-get is executed for its first key only:
+ * see exec_key and exec_keys_end. */
+void exec_command(struct conn *c, struct command *cmd, const struct store_key *key);
+
+/* One key of get, gets, gat or gats (OP); EXPTIME as it came. */
+void exec_key(struct conn *c, enum opcode op, const struct store_key *key, int32_t exptime);
+
+/* The end of such a command. */
+void exec_keys_end(struct conn *c);
+
+/* A storage command whose value does not come in one piece (PARSE_STREAM): makes PENDING. False where it is
+ * refused: the answer is queued, and the value is to be swallowed. */
+bool exec_stream_begin(struct conn *c, const struct command *cmd, const struct store_key *key,
+    struct store_pending *pending);
+
+/* The store's memory ran out in the middle of it: PENDING is empty; answers. */
+void exec_stream_failed(struct conn *c, const struct command *cmd, const struct store_key *key);
+
+/* The whole value is in PENDING and what ends it is right: stores it and answers. */
+void exec_stream_end(struct conn *c, const struct command *cmd, const struct store_key *key,
+    struct store_pending *pending);
+
+/* What follows from an error of the parser: the answer, the counters, the item removed. Not: swallow, close. */
+void exec_error(struct conn *c, const struct command *cmd, const struct parse_error *error);
+
+/* An expiry as clients write it (0, relative up to 30 days, absolute, negative) on the store's clock, where 0 is
+ * never. What is in the past is 1: the clock begins there, so it has passed at once. */
+uint32_t exec_exptime(const struct worker *w, int64_t exptime);
+
+#endif

@@ -1,0 +1,112 @@
+/* server/worker.h: the threads that serve connections.
+ *
+ * Each worker has its own loop, connections, buffers and counters; a connection stays with its worker. The accepting
+ * side gives new connections to a worker through a small ring under a lock, and wakes it by an eventfd.
+ */
+#ifndef SERVER_WORKER_H
+#define SERVER_WORKER_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/lock.h"
+#include "proto/command.h"
+#include "server/conn.h"
+#include "server/counters.h"
+#include "server/io.h"
+#include "server/listen.h"
+#include "server/outq.h"
+#include "server/pool.h"
+#include "server/server.h"
+#include "slab/store.h"
+
+#define WORKER_RECEIVE ((size_t)64 << 10) /* bytes of a worker's receive buffer */
+#define WORKER_BATCH   64u                /* commands or keys looked up together */
+#define WORKER_RING    1024u              /* connections on their way to a worker */
+
+/* A connection that was accepted. */
+struct handoff {
+	int fd;
+	const struct listener *from;
+};
+
+struct worker {
+	/* The worker's own. */
+	struct server *server;
+	struct store *store;
+	const struct io_driver *driver;
+	void *loop;               /* the driver's */
+	uint32_t now;             /* the store's clock at the beginning of this turn */
+	struct pool pool;
+	struct outq_source source;
+	char *receive;            /* WORKER_RECEIVE bytes, for whoever receives now */
+	struct conn **turns;      /* connections with work left; NULL holes */
+	uint32_t turn_count, turn_capacity;
+	uint32_t last_sweep;      /* second of the last look for idle connections */
+
+	/* One batch. */
+	struct command commands[WORKER_BATCH];
+	struct store_key keys[WORKER_BATCH];
+	size_t ends[WORKER_BATCH]; /* where in the input each command ends */
+
+	/* Others read these. */
+	_Alignas(64) struct counters counters;
+	uint32_t id;
+	pthread_t thread;
+	bool started;
+
+	/* Others write these. */
+	_Alignas(64) uint32_t connections; /* atomic: those here and those on their way */
+	bool stopping;                     /* atomic */
+	bool draining;                     /* atomic: with STOPPING: answer what has arrived first */
+	int wake_fd;
+	struct lock handoff_lock;
+	uint32_t ring_head, ring_count GUARDED_BY(handoff_lock);
+	struct handoff ring[WORKER_RING] GUARDED_BY(handoff_lock);
+
+	struct lock conns_lock;
+	struct conn *conns GUARDED_BY(conns_lock);
+	uint32_t conn_structures; /* atomic */
+};
+
+/* ---------------------------------------------------------------- for the owner of the process */
+
+/* Starts N workers with DRIVER and fills in server->workers. Zero, or a negative errno with a sentence in *ERROR
+ * (static storage) and nothing left behind. */
+int workers_start(struct server *server, const struct io_driver *driver, uint32_t n, const char **error);
+
+/* Gives a connection, accepted FROM a listener that outlives it, to the least loaded worker, which owns the descriptor
+ * from then on. False where all rings are full: the caller keeps it. The accepting thread only. */
+bool workers_give(struct server *server, int fd, const struct listener *from);
+
+/* How many connections there are in all. Any thread. */
+uint32_t workers_connections(const struct server *server);
+
+/* Ends all workers and frees them. With DRAIN each connection first gets its answers to what has arrived. */
+void workers_stop(struct server *server, bool drain);
+
+/* ---------------------------------------------------------------- for tests and fuzzers: a worker without a thread */
+
+/* All but the thread and the loop. */
+struct worker *worker_new(struct server *server, uint32_t id);
+void worker_free(struct worker **worker);
+
+/* ---------------------------------------------------------------- for drivers */
+
+void worker_turn_begin(struct worker *w);
+
+/* True where the next wait must not block, because connections have work left. */
+bool worker_turn_end(struct worker *w);
+
+/* Takes in what was handed over and clears w->wake_fd. */
+void worker_adopt(struct worker *w);
+
+/* Puts C in line for another turn; harmless where it is already. */
+void worker_queue_turn(struct worker *w, struct conn *c);
+
+/* Closes the connections that have been idle too long. */
+void worker_sweep(struct worker *w);
+
+#endif
