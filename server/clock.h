@@ -26,6 +26,8 @@ struct clock {
 	int64_t shift;
 	bool paused;
 
+	uint32_t begin; /* NOW when the process was started */
+
 	/* The ticking thread's own. */
 	int64_t monotonic_zero;
 };

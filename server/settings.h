@@ -118,7 +118,6 @@ struct setting_row {
 	const char *unit;
 	const char *stat;
 	const char *refusal;
-	const struct setting_choice *choices; /* of an enumeration: up to a NULL name; else NULL */
 	double min, max;
 	size_t offset;
 	uint8_t kind;
@@ -128,6 +127,9 @@ struct setting_row {
 };
 
 const struct setting_row *settings_row(enum setting_id id);
+
+/* The values of an enumeration, up to a NULL name; NULL for any other kind. */
+const struct setting_choice *settings_choices(enum setting_id id);
 
 /* Whether the row is a flag without a value. */
 bool settings_is_flag(enum setting_id id);

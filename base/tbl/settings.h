@@ -78,11 +78,12 @@ SETTING(sasl, BOOL, OPTION, ABSENT, 'S', "enable-sasl", false, 0, 0, "", "auth_e
 SETTING(auth_file, STRING, OPTION, ABSENT, 'Y', "auth-file", NULL, 0, 0, "no", "auth_enabled_ascii",
     "This server is not built with support for an authentication file.",
     "file of user:password lines for authentication in the text protocol")
-SETTING(item_size_max, SIZE, OPTION, ACTS, 'I', "max-item-size", 1 << 20, 1024, 1024 * MIB, "bytes",
+SETTING(item_size_max, SIZE, OPTION, ACTS, 'I', "max-item-size", 1 << 20, 0, 1024 * 1024 * MIB, "bytes",
     "item_size_max", NULL, "the largest item, from 1k to 1024m")
 SETTING(maxconns_fast, BOOL, SUB, ACTS, 0, "maxconns_fast", true, 0, 0, "", "maxconns_fast", NULL,
     "above the limit refuse connections with an error; without it they wait")
-SETTING(hashpower, U32, SUB, ACTS, 0, "hashpower", 0, 12, 32, "power of 2", "hashpower_init", NULL,
+SETTING(hashpower, U32, SUB, ACTS, 0, "hashpower", 0, 12, 32, "power of 2", "hashpower_init",
+    "Initial hashtable multiplier of %s is not between 12 and 32",
     "items that the index has room for at the start, as a power of two; it grows by itself")
 SETTING(hashexpand, BOOL, SUB, COMPAT, 0, "hashexpand", true, 0, 0, "", NULL, NULL, "let the index grow")
 SETTING(slab_reassign, BOOL, SUB, COMPAT, 0, "slab_reassign", true, 0, 0, "", "slab_reassign", NULL,
