@@ -64,7 +64,7 @@ line_finish(char *line, size_t len)
 }
 
 /* Writes "ident: level: text" at LINE, LOG_LINE_MAX bytes of room. *HEAD is where the text begins. */
-static size_t
+static size_t __attribute__((format(printf, 4, 0)))
 line_build(char *line, size_t *head, enum log_level level, const char *fmt, va_list ap)
 {
 	int n = snprintf(line, LOG_LINE_MAX, "%s: %s: ", log_ident, levels[level].name);

@@ -16,10 +16,10 @@
 #include <stdint.h>
 #include <string.h>
 
-#define STORE_KEY_MAX      250u
-#define STORE_VALUE_MAX    (1u << 30) /* bytes; the highest item_size_max that store_new takes */
-#define STORE_EXPTIME_MAX  ((1u << 29) - 1) /* later expiries are cut to this: 17 years of uptime */
-#define STORE_VERSION_MAX  (UINT64_MAX >> 1)
+#define STORE_KEY_MAX     250u
+#define STORE_VALUE_MAX   (1u << 30) /* bytes; the highest item_size_max that store_new takes */
+#define STORE_EXPTIME_MAX ((1u << 29) - 1) /* later expiries are cut to this: 17 years of uptime */
+#define STORE_VERSION_MAX (UINT64_MAX >> 1)
 
 struct store;
 
@@ -48,21 +48,21 @@ enum store_eviction {
 enum store_balance { STORE_BALANCE_HITS, STORE_BALANCE_BALANCED, STORE_BALANCE_BYTES };
 
 struct store_options {
-	size_t memory_limit;   /* bytes for pages; the index comes on top */
-	size_t memory_max;     /* bytes that store_limit_set may raise it to; 0 = 4 x memory_limit */
-	size_t item_size_max;  /* bytes; the largest value, key and header together; 0 = 1 MiB */
-	unsigned index_power;  /* the index starts with room for about 2^index_power items; 0 = 16 */
-	unsigned threads;      /* how many threads will call, to choose the number of stripes; 0 = 4 */
-	unsigned chunk_min;    /* bytes; the smallest chunk, header included; 0 = 48 */
-	double growth_factor;  /* ratio of two neighbouring size classes; 0 = the built-in fine classes */
+	size_t memory_limit;  /* bytes for pages; the index comes on top */
+	size_t memory_max;    /* bytes that store_limit_set may raise it to; 0 = 4 x memory_limit */
+	size_t item_size_max; /* bytes; the largest value, key and header together; 0 = 1 MiB */
+	unsigned index_power; /* the index starts with room for about 2^index_power items; 0 = 16 */
+	unsigned threads;   /* how many threads will call, to choose the number of stripes; 0 = 4 */
+	unsigned chunk_min; /* bytes; the smallest chunk, header included; 0 = 48 */
+	double growth_factor; /* from one size class to the next; 0 = the built-in fine classes */
 	enum store_eviction eviction;
 	unsigned eviction_samples; /* for the sampling policies; 0 = 5 */
-	unsigned promote_hits;     /* hits in the small queue that make an item stay; 1 to 3; 0 = 2 */
+	unsigned promote_hits; /* hits in the small queue that make an item stay; 1 to 3; 0 = 2 */
 	enum store_balance balance;
-	bool huge_pages;       /* explicit huge pages; transparent ones are always asked for */
-	bool preallocate;      /* touch all memory at once */
-	uint64_t hash_seed;    /* random in production, so that nobody can aim at one bucket */
-	const char *memory_file; /* keep the pages in this file (for a warm restart); NULL = anonymous */
+	bool huge_pages;         /* explicit huge pages; transparent ones are always asked for */
+	bool preallocate;        /* touch all memory at once */
+	uint64_t hash_seed;      /* random in production, so that nobody can aim at one bucket */
+	const char *memory_file; /* holds the pages (for a warm restart); NULL = anonymous */
 };
 
 /* Zero, or a negative errno with a sentence for the operator in *ERROR (static storage). The caller
@@ -118,14 +118,14 @@ struct store_pin;
 /* What a reader sees of an item. */
 struct store_view {
 	uint64_t version;
-	const char *value;  /* SIZE bytes; NULL where the value is held by PIN or was not asked for */
-	struct store_pin *pin; /* large values: see store_pin_next; the caller must store_unpin it */
-	uint32_t size;      /* bytes of the value */
-	uint32_t flags;     /* the client's */
-	uint32_t exptime;   /* 0 = never */
-	uint32_t age;       /* seconds since the last access; exact below STORE_AGE_EXACT */
-	uint8_t marks;      /* STORE_STALE, STORE_WON */
-	bool fetched;       /* read at least once before */
+	const char *value;     /* SIZE bytes; NULL where PIN holds it or it was not asked for */
+	struct store_pin *pin; /* of a large value; the caller must store_unpin it */
+	uint32_t size;         /* bytes of the value */
+	uint32_t flags;        /* the client's */
+	uint32_t exptime;      /* 0 = never */
+	uint32_t age;          /* seconds since the last access; exact below STORE_AGE_EXACT */
+	uint8_t marks;         /* STORE_STALE, STORE_WON */
+	bool fetched;          /* read at least once before */
 
 	/* The store's own. */
 	uint8_t how, tries;
@@ -153,7 +153,8 @@ enum {
  * within bounds; store_read_end says whether all that was copied is sound. Each begin that returned true
  * must be followed by its end before anything else is called on the store by this thread. A view with a PIN
  * needs no copy: it is sound at once, and the bytes stay until store_unpin. */
-bool store_read_begin(struct store *st, const struct store_key *key, unsigned how, struct store_view *view);
+bool store_read_begin(
+    struct store *st, const struct store_key *key, unsigned how, struct store_view *view);
 bool store_read_end(struct store *st, struct store_view *view);
 
 /* The way to copy out of VIEW.value: memcpy, but for the thread sanitizer, which is told that the bytes may change
@@ -169,7 +170,8 @@ store_copy(void *to, const void *from, size_t n)
 #endif
 
 /* Walks the pieces of a pinned value: *CURSOR is 0 at first; false after the last piece. */
-bool store_pin_next(struct store *st, struct store_pin *pin, uint32_t *cursor, const char **data, size_t *len);
+bool store_pin_next(
+    struct store *st, struct store_pin *pin, uint32_t *cursor, const char **data, size_t *len);
 void store_unpin(struct store *st, struct store_pin *pin);
 
 /* ---------------------------------------------------------------- writing */
@@ -178,7 +180,7 @@ enum store_result {
 	STORE_OK,
 	STORE_NOT_STORED, /* the mode's condition does not hold */
 	STORE_NOT_FOUND,
-	STORE_EXISTS,    /* the version is another one */
+	STORE_EXISTS, /* the version is another one */
 	STORE_TOO_LARGE,
 	STORE_NO_MEMORY,
 };
@@ -194,12 +196,12 @@ struct store_pending {
 };
 
 /* STORE_OK, STORE_TOO_LARGE or STORE_NO_MEMORY; in the latter cases PENDING is empty. */
-enum store_result store_alloc(struct store *st, struct store_pending *pending, const struct store_key *key,
-    uint32_t flags, uint32_t exptime, size_t size);
+enum store_result store_alloc(struct store *st, struct store_pending *pending,
+    const struct store_key *key, uint32_t flags, uint32_t exptime, size_t size);
 
 /* Appends N bytes of the value: STORE_OK, or STORE_NO_MEMORY after which PENDING is empty. */
-enum store_result store_pending_write(struct store *st, struct store_pending *pending, const char *data,
-    size_t n);
+enum store_result store_pending_write(
+    struct store *st, struct store_pending *pending, const char *data, size_t n);
 
 /* Gives PENDING back; an empty one is fine. */
 void store_abort(struct store *st, struct store_pending *pending);
@@ -215,17 +217,17 @@ enum store_mode {
 
 struct store_put {
 	enum store_mode mode;
-	bool compare;      /* only where the version is COMPARE_TO; STORE_NOT_FOUND where there is no item */
+	bool compare; /* only where the version is COMPARE_TO; STORE_NOT_FOUND without an item */
 	uint64_t compare_to;
-	uint64_t version;  /* the version to give it; 0 = the next */
-	uint8_t marks;     /* marks of the new item */
+	uint64_t version; /* the version to give it; 0 = the next */
+	uint8_t marks;    /* marks of the new item */
 };
 
 /* Puts a complete PENDING under KEY, which must be the key that it was allocated for, and empties it whatever
  * comes out. *VERSION is the new version on STORE_OK. STORE_APPEND and STORE_PREPEND can also answer
  * STORE_TOO_LARGE and STORE_NO_MEMORY, with the old value untouched. */
-enum store_result store_put(struct store *st, const struct store_key *key, struct store_pending *pending,
-    const struct store_put *put, uint64_t *version);
+enum store_result store_put(struct store *st, const struct store_key *key,
+    struct store_pending *pending, const struct store_put *put, uint64_t *version);
 
 /* Deletes: STORE_OK or STORE_NOT_FOUND. */
 enum store_result store_delete(struct store *st, const struct store_key *key);
@@ -249,18 +251,20 @@ struct store_entry {
 void store_enter(struct store *st, const struct store_key *key, struct store_entry *entry);
 void store_leave(struct store_entry *entry);
 
-/* These four need FOUND. */
-void store_entry_count(struct store_entry *entry); /* as an access */
-void store_entry_touch(struct store_entry *entry, uint32_t exptime); /* the version stays */
-void store_entry_mark(struct store_entry *entry, uint8_t set, uint8_t clear, uint64_t version); /* version 0 = stays */
+/* These four need FOUND. A count is an access; a touch leaves the version, a mark with VERSION 0 does so too. */
+void store_entry_count(struct store_entry *entry);
+void store_entry_touch(struct store_entry *entry, uint32_t exptime);
+void store_entry_mark(struct store_entry *entry, uint8_t set, uint8_t clear, uint64_t version);
 void store_entry_delete(struct store_entry *entry);
 
 /* The value in place: SIZE must equal the present size, and the value must not be a large one. The new
  * version is VERSION, or the next where that is 0. False where it cannot be done in place. */
-bool store_entry_overwrite(struct store_entry *entry, const char *value, size_t size, uint64_t version);
+bool store_entry_overwrite(
+    struct store_entry *entry, const char *value, size_t size, uint64_t version);
 
 /* Links a complete PENDING in place of what is there; empties it. VERSION as above. */
-void store_entry_put(struct store_entry *entry, struct store_pending *pending, uint64_t version, uint8_t marks);
+void store_entry_put(
+    struct store_entry *entry, struct store_pending *pending, uint64_t version, uint8_t marks);
 
 /* Holds the value beyond store_leave; only where SIZE > 0 and VALUE is NULL. */
 struct store_pin *store_entry_pin(struct store_entry *entry);
@@ -280,8 +284,13 @@ bool store_limit_set(struct store *st, size_t bytes);
 unsigned store_maintain(struct store *st);
 
 /* Moves one page from class FROM (-1 = any) to class TO. */
-enum store_reassign { STORE_REASSIGN_OK, STORE_REASSIGN_BUSY, STORE_REASSIGN_BADCLASS, STORE_REASSIGN_NOSPARE,
-	STORE_REASSIGN_SAME };
+enum store_reassign {
+	STORE_REASSIGN_OK,
+	STORE_REASSIGN_BUSY,
+	STORE_REASSIGN_BADCLASS,
+	STORE_REASSIGN_NOSPARE,
+	STORE_REASSIGN_SAME
+};
 enum store_reassign store_reassign(struct store *st, int from, int to);
 
 /* 0 = pages never move by themselves; 1 = they do (the default). */
@@ -289,8 +298,14 @@ void store_automove_set(struct store *st, unsigned level);
 
 /* ---------------------------------------------------------------- observers */
 
-enum store_event { STORE_EVENT_SET, STORE_EVENT_DELETE, STORE_EVENT_TOUCH, STORE_EVENT_MARK, STORE_EVENT_EVICT,
-	STORE_EVENT_EXPIRE };
+enum store_event {
+	STORE_EVENT_SET,
+	STORE_EVENT_DELETE,
+	STORE_EVENT_TOUCH,
+	STORE_EVENT_MARK,
+	STORE_EVENT_EVICT,
+	STORE_EVENT_EXPIRE
+};
 
 struct store_mutation {
 	enum store_event event;
@@ -312,23 +327,24 @@ void store_observe(struct store *st, store_observer *observer, void *context);
 /* Visits live items in no order: *CURSOR is 0 at first, false when all were seen. Each call visits the items of a
  * few buckets, one stripe locked at a time; what is stored or moved meanwhile may be missed or seen twice. The
  * visitor must not call the store. */
-typedef void store_visitor(void *context, const struct store_key *key, const struct store_view *view,
-    int slab_class);
+typedef void store_visitor(
+    void *context, const struct store_key *key, const struct store_view *view, int slab_class);
 bool store_walk(struct store *st, uint64_t *cursor, store_visitor *visit, void *context);
 
 /* ---------------------------------------------------------------- figures */
 
 struct store_stats {
-	uint64_t items, bytes;           /* bytes: what the items ask for, headers included */
-	uint64_t total_items;            /* ever linked */
+	uint64_t items, bytes; /* bytes: what the items ask for, headers included */
+	uint64_t total_items;  /* ever linked */
 	uint64_t evictions, evicted_unfetched, evicted_active;
 	uint64_t reclaimed, expired_unfetched; /* memory of expired items used again */
-	uint64_t no_memory;              /* refused for want of memory */
+	uint64_t no_memory;                    /* refused for want of memory */
 	uint64_t pages_moved;
 	uint64_t ghost_hits, promotions;
-	uint64_t memory_limit, memory_used, memory_free; /* pages in bytes: all, in classes, in the free pool */
+	/* pages in bytes: all, in classes, in the free pool */
+	uint64_t memory_limit, memory_used, memory_free;
 	uint64_t index_bytes, index_buckets, index_splits, overflow_buckets;
-	uint64_t read_retries;           /* lock-free reads that had to start again */
+	uint64_t read_retries; /* lock-free reads that had to start again */
 	size_t page_size;
 	unsigned classes;
 };
@@ -337,13 +353,14 @@ void store_stats(struct store *st, struct store_stats *stats);
 struct store_class_stats {
 	uint32_t chunk_size, chunks_per_page;
 	uint64_t pages, used_chunks, free_chunks;
-	uint64_t items, bytes;             /* bytes: what they ask for */
-	uint64_t small_items, main_items;  /* by queue */
-	uint64_t evicted, evicted_nonzero, evicted_unfetched, evicted_active, no_memory, reclaimed, expired_unfetched;
-	uint64_t evicted_time;             /* seconds since the last access of the latest evicted */
+	uint64_t items, bytes;            /* bytes: what they ask for */
+	uint64_t small_items, main_items; /* by queue */
+	uint64_t evicted, evicted_nonzero, evicted_unfetched, evicted_active, no_memory, reclaimed,
+	    expired_unfetched;
+	uint64_t evicted_time; /* seconds since the last access of the latest evicted */
 	uint64_t ghost_hits, promotions, direct_reclaims, pages_in, pages_out;
 	uint64_t sets, hits, deletes, touches; /* store-side counts of this class */
-	uint32_t age;                      /* seconds since the last access of the item next in line */
+	uint32_t age; /* seconds since the last access of the item next in line */
 };
 
 /* Classes are numbered 1 to store_stats.classes; false for a number without one. */
@@ -353,8 +370,8 @@ bool store_class_stats(struct store *st, unsigned slab_class, struct store_class
 void store_stats_reset(struct store *st);
 
 /* Calls VISIT with a size (multiple of BUCKET bytes) and how many items ask for that much. Walks the whole store. */
-void store_sizes(struct store *st, uint32_t bucket, void (*visit)(void *context, uint32_t size, uint64_t count),
-    void *context);
+void store_sizes(struct store *st, uint32_t bucket,
+    void (*visit)(void *context, uint32_t size, uint64_t count), void *context);
 
 /* Panics where an invariant is broken. Nobody else may call the store meanwhile. */
 void store_check(struct store *st);
