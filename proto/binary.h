@@ -11,7 +11,7 @@
 
 #include "proto/command.h"
 
-#define BINARY_HEADER_SIZE 24u
+#define BINARY_HEADER_SIZE    24u
 #define BINARY_RESPONSE_MAGIC 0x81u
 
 /* Opcodes as they stand on the wire. */
@@ -34,7 +34,7 @@ struct slice binary_status_text(uint16_t status);
 /* Parses the first request of WINDOW. As classic_parse, except: no length that the header claims is believed
  * before it is checked against the others and against LIMITS; values have no terminator; an error is answered
  * with ERROR->status and COMMAND->binary. */
-enum parse_result binary_parse(struct slice window, const struct parse_limits *limits, struct command *command,
-    struct parse_error *error);
+enum parse_result binary_parse(struct slice window, const struct parse_limits *limits,
+    struct command *command, struct parse_error *error);
 
 #endif

@@ -18,6 +18,7 @@ enum parse_result classic_parse(struct slice window, const struct parse_limits *
 /* The same for a connection that must authenticate first (-Y): only "set <any> <any> <any> <bytes>" with the
  * value "user password" is taken, as PARSE_COMMAND with the user in KEY and the password in VALUE. The caller
  * answers REPLY_STORED or REPLY_AUTH_FAILURE. */
-enum parse_result classic_parse_auth(struct slice window, struct command *command, struct parse_error *error);
+enum parse_result classic_parse_auth(
+    struct slice window, struct command *command, struct parse_error *error);
 
 #endif

@@ -19,7 +19,9 @@
 
 #define PROTO_KEY_MAX    250u
 #define PROTO_OPAQUE_MAX 31u
-#define PROTO_LINE_MAX   2048u
+#define PROTO_LINE_MAX   2048u /* a longer line without its end is no command, unless get or gets */
+#define PROTO_VALUE_MAX  2147483645u
+#define PROTO_SASL_MAX   16384u /* bytes of a SASL message, or of "user password" with -Y */
 
 enum protocol { PROTOCOL_UNKNOWN, PROTOCOL_TEXT, PROTOCOL_BINARY };
 
@@ -56,32 +58,37 @@ extern const struct command_info command_infos[OP_COUNT];
 
 enum parse_result {
 	PARSE_COMMAND, /* *COMMAND is whole: USED bytes of the window belong to it, its value included */
-	PARSE_STREAM,  /* a storage command whose value is too long for the window (SIZE above
+	PARSE_STREAM, /* a storage command whose value is too long for the window (SIZE above
 	                * limits.inline_value_max): USED bytes of head; SIZE bytes of value follow in the stream, and
 	                * then, in text, the terminator "\r\n", which the caller checks; where it is something else,
 	                * its two bytes are dropped all the same, nothing is stored, and the answer is
 	                * REPLY_BAD_DATA_CHUNK, even where noreply is set if OP is OP_MS */
-	PARSE_MORE,    /* the window ends within the command; USED is 0. NEED says when to come back */
-	PARSE_ERROR,   /* *ERROR says what to answer and what to do; USED bytes are done with */
+	PARSE_MORE, /* the window ends within the command; USED is 0. NEED says when to come back */
+	PARSE_ERROR, /* *ERROR says what to answer and what to do; USED bytes are done with */
 };
 
 /* What the parsers need to know of the settings. */
 struct parse_limits {
-	uint64_t item_size_max;    /* -I: bytes */
-	uint32_t item_overhead;    /* bytes of memcached's item header: 56, or 48 with -C: decides what is too large */
+	uint64_t item_size_max; /* -I: bytes */
+	uint32_t
+	    item_overhead; /* bytes of memcached's item header: 56, or 48 with -C: decides what is too large */
 	uint32_t inline_value_max; /* longer values are streamed */
-	bool strict;               /* hang up after an error that leaves a data block of unknown length behind */
+	bool strict; /* hang up after an error that leaves a data block of unknown length behind */
+	bool sasl;   /* -S: without it the SASL opcodes are unknown */
 };
 
 /* What to do about a bad command. */
 struct parse_error {
-	struct slice reply; /* text: the whole answer with its end, static storage; may be empty (just close) */
-	uint64_t swallow;   /* bytes of the stream to drop after USED: the data block of a refused command */
-	uint16_t status;    /* binary: the status to answer, with COMMAND.binary for the head; 0 = no answer */
-	bool silent;        /* no answer (noreply was asked for and memcached obeys it here) */
-	bool close;         /* hang up after the answer */
-	bool drop_key;      /* remove the item under COMMAND.key (a set that is too large) */
-	bool too_large;     /* it is the size that was refused: for the counter; OP and KEY are set */
+	struct slice
+	    reply; /* text: the whole answer with its end, static storage; may be empty (just close) */
+	uint64_t
+	    swallow; /* bytes of the stream to drop after USED: the data block of a refused command */
+	uint16_t
+	    status; /* binary: the status to answer, with COMMAND.binary for the head; 0 = no answer */
+	bool silent;    /* no answer (noreply was asked for and memcached obeys it here) */
+	bool close;     /* hang up after the answer */
+	bool drop_key;  /* remove the item under COMMAND.key (a set that is too large) */
+	bool too_large; /* it is the size that was refused: for the counter; OP and KEY are set */
 };
 
 /* The bit of meta flag C ('A' to 'z') in meta_request.flags. */
@@ -90,17 +97,17 @@ struct parse_error {
 /* What a meta command asks for, beside its key. FLAGS, TOKENS, WIRE_KEY and MODE are always set, the others
  * where their flag is. */
 struct meta_request {
-	uint64_t flags;          /* META_FLAG of each flag seen */
-	struct slice tokens;     /* the flags as they came, for answering in their order */
-	struct slice wire_key;   /* the key as it came (base64 with b) */
-	uint64_t compare_cas;    /* C */
-	uint64_t explicit_cas;   /* E */
-	uint64_t initial;        /* J; 0 without it */
-	uint64_t delta;          /* D; 1 without it */
-	int32_t ttl;             /* T */
-	int32_t vivify_ttl;      /* N */
-	int32_t recache_ttl;     /* R */
-	char mode;               /* ms: S A R P E; ma: I D; the defaults are S and I */
+	uint64_t flags;                /* META_FLAG of each flag seen */
+	struct slice tokens;           /* the flags as they came, for answering in their order */
+	struct slice wire_key;         /* the key as it came (base64 with b) */
+	uint64_t compare_cas;          /* C */
+	uint64_t explicit_cas;         /* E */
+	uint64_t initial;              /* J; 0 without it */
+	uint64_t delta;                /* D; 1 without it */
+	int32_t ttl;                   /* T */
+	int32_t vivify_ttl;            /* N */
+	int32_t recache_ttl;           /* R */
+	char mode;                     /* ms: S A R P E; ma: I D; the defaults are S and I */
 	char key_bytes[PROTO_KEY_MAX]; /* the decoded key with b */
 };
 
@@ -112,37 +119,64 @@ struct binary_request {
 	bool has_extras; /* FLUSH: EXPTIME is set */
 };
 
-#define ADMIN_TOKENS_MAX 24
+#define ADMIN_WORDS_MAX 22
 
-/* The words of an administration line behind its name; the last one holds the rest of the line where there are
- * more. */
+/* Streams that watch can ask for. */
+enum watch_stream {
+#define WATCH(symbol, name) WATCH_##symbol,
+#include "proto/tbl/watches.h"
+#undef WATCH
+	WATCH_COUNT
+};
+
+enum shutdown_mode { SHUTDOWN_NOW, SHUTDOWN_GRACEFUL, SHUTDOWN_UNKNOWN };
+
+#define AUTOMOVE_TUNING                                                                            \
+	3 /* "ratio", "freeratio" or "window" with a number: answered OK, without an effect */
+
+/* An administration line: its words behind the name (at most 22 of them; more are ignored, as memcached does), and
+ * what they mean:
+ *
+ *	VERBOSITY, CACHE_MEMLIMIT, CRAWLER_TOCRAWL, CRAWLER_SLEEP    numbers[0]
+ *	SLABS_REASSIGN    source and target, any 32-bit integer (the store says what is a class)
+ *	SLABS_AUTOMOVE    numbers[0]: 0, 1, 2, or AUTOMOVE_TUNING
+ *	LRU_TEMP_TTL      numbers[0]: seconds, negative = off
+ *	SHUTDOWN          numbers[0]: enum shutdown_mode; whether it is allowed is asked before the mode is looked at
+ *	WATCH             numbers[0]: 1 << enum watch_stream of each; 0 = a word is unknown: REPLY_ERROR
+ *	DEBUGTIME         words[0] is "p" or "r", or numbers[0] are seconds to add
+ *	CRAWLER_CRAWL, CRAWLER_METADUMP, CRAWLER_MGDUMP    words[0], as it came
+ */
 struct admin_request {
+	int64_t numbers[2];
 	uint8_t count;
-	struct slice tokens[ADMIN_TOKENS_MAX];
-	uint32_t numbers[2]; /* slabs reassign (cast to int32_t): source, target; lru tune: percents; others: the number */
-	double factors[2];   /* lru tune */
+	struct slice words[ADMIN_WORDS_MAX];
 };
 
 struct command {
-	uint8_t op;          /* enum opcode; always */
-	bool noreply;        /* text commands that take noreply, meta q, quiet in binary; always */
-	size_t used;         /* bytes of the window that are done with; always */
-	size_t need;         /* PARSE_MORE: window bytes without which a retry is useless; 0 = until the next '\n' */
-	struct slice key;    /* the (first) key; empty where a binary command has none */
-	struct slice rest;   /* CMD_KEYS: the rest of the line behind KEY, for proto_token_next; STATS and WATCH:
-	                      * the line behind the name */
-	struct slice value;  /* CMD_VALUE: the value, where it is in the window (not after PARSE_STREAM) */
-	uint64_t cas;        /* cas, and all of binary (0 = none): to compare with */
-	uint64_t delta;      /* incr, decr */
-	uint64_t initial;    /* binary incr, decr */
-	uint32_t client_flags; /* CMD_VALUE */
-	uint32_t size;       /* CMD_VALUE: bytes of the value */
-	int32_t exptime;     /* CMD_VALUE, touch, gat, gats, flush_all (0 without), binary incr, decr (-1 = do not
-	                      * create): as it came: relative, absolute or negative */
+	uint8_t op;   /* enum opcode; always */
+	bool noreply; /* text commands that take noreply, meta q, quiet in binary; always */
+	size_t used;  /* bytes of the window that are done with; always */
+	size_t
+	    need; /* PARSE_MORE: window bytes without which a retry is useless; 0 = until the next '\n' */
+	struct slice key; /* the (first) key; empty where a binary command has none */
+	struct slice
+	    rest; /* CMD_KEYS: the rest of the line behind KEY; STATS: the line behind the name; both for
+	                      * proto_token_next */
+	struct slice
+	    value;    /* CMD_VALUE: the value, where it is in the window (not after PARSE_STREAM) */
+	uint64_t cas; /* cas, and all of binary (0 = none): to compare with */
+	uint64_t delta;        /* incr, decr */
+	uint64_t initial;      /* binary incr, decr */
+	uint32_t client_flags; /* CMD_VALUE, META (0 without F) */
+	uint32_t size;         /* CMD_VALUE: bytes of the value */
+	int32_t
+	    exptime; /* CMD_VALUE, META (T; N of an ms that may create by appending; else 0), touch, gat, gats,
+	                      * flush_all (0 without), binary incr, decr (-1 = do not create): as it came: relative,
+	                      * absolute or negative */
 	union {
 		struct meta_request meta;     /* META */
 		struct binary_request binary; /* BINARY */
-		struct admin_request admin;   /* ADMIN; not version, stats, flush_all, quit */
+		struct admin_request admin;   /* ADMIN; not VERSION, STATS, FLUSH_ALL, QUIT */
 	};
 };
 

@@ -4,9 +4,9 @@
 
 #include "proto/command.h"
 
-/* Called by classic_parse, which alone knows lines, for a LINE (without its end) that begins with a meta
- * command's name OP; USED is the length of the line with its end. Results as of classic_parse. */
-enum parse_result meta_parse(enum opcode op, struct slice line, size_t used, struct slice window,
+/* Called by classic_parse, which alone knows lines: ARGS is the line behind the name of the meta
+ * command OP, without its end; USED is the length of the line with its end. Results as of classic_parse. */
+enum parse_result meta_parse(enum opcode op, struct slice args, size_t used, struct slice window,
     const struct parse_limits *limits, struct command *command, struct parse_error *error);
 
 /* Walks the flags of a meta request as they came: *REST begins as meta.tokens. False after the last. */

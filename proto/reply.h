@@ -8,7 +8,8 @@
 
 #include "proto/command.h"
 
-#define REPLY(symbol, text) static const struct slice REPLY_##symbol = {text "\r\n", sizeof(text "\r\n") - 1};
+#define REPLY(symbol, text)                                                                        \
+	static const struct slice REPLY_##symbol = {text "\r\n", sizeof(text "\r\n") - 1};
 #include "proto/tbl/replies.h"
 #undef REPLY
 
@@ -39,37 +40,42 @@ reply_slice(char *p, struct slice s)
 
 /* What an answer's flags tell of an item. */
 struct meta_facts {
-	uint64_t cas;     /* c */
-	int64_t ttl;      /* t: seconds left; -1 = never expires */
-	uint32_t size;    /* s */
-	uint32_t flags;   /* f */
-	uint32_t age;     /* l: seconds since the last access */
-	bool fetched;     /* h: read before */
-	bool won;         /* adds W: this client is to recompute */
-	bool stale;       /* adds X */
-	bool others_won;  /* adds Z: somebody else is to recompute */
+	uint64_t cas;    /* c */
+	int64_t ttl;     /* t: seconds left; -1 = never expires */
+	uint32_t size;   /* s */
+	uint32_t flags;  /* f */
+	uint32_t age;    /* l: seconds since the last access */
+	bool fetched;    /* h: read before */
+	bool won;        /* adds W: this client is to recompute */
+	bool stale;      /* adds X */
+	bool others_won; /* adds Z: somebody else is to recompute */
+	bool
+	    binary_key; /* k: the item was stored under a base64 key, and shows it so whoever asks */
 };
 
 enum meta_code { META_HD, META_VA, META_EN, META_NS, META_EX, META_NF };
 
 /* One answer line: the code (with the size for META_VA), then the flags that COMMAND asks for, in its order, then
- * W X Z as FACTS say, and the line end. FACTS may be NULL: then only what a miss repeats is there (k, O, b). COMMAND
- * is a parsed META command. Whether q hides the answer is asked of reply_meta_quiet. */
+ * Z X W as FACTS say, and the line end. COMMAND is a parsed MG, MS, MD or MA. FACTS are NULL where there is no item:
+ * only k and O are repeated then (and MS tells the CAS 0 and the size it was sent). Whether q hides the answer is
+ * asked of reply_meta_quiet. */
 #define REPLY_META_MAX 1024
-char *reply_meta(char *p, enum meta_code code, const struct command *command, const struct meta_facts *facts);
+char *reply_meta(
+    char *p, enum meta_code code, const struct command *command, const struct meta_facts *facts);
 
 /* Whether q, where the client asked for it, hides an answer with CODE. */
 bool reply_meta_quiet(const struct command *command, enum meta_code code);
 
-/* The answer to "me": AGE since the last access; TTL -1 = never expires. */
+/* The whole answer to MA where it found or made a number: META_VA with the number, or META_HD where v was not asked
+ * for. facts->size is not looked at. */
+char *reply_meta_number(
+    char *p, const struct command *command, const struct meta_facts *facts, uint64_t number);
+
+/* The answer to a ME that hit; SLAB_CLASS and TOTAL (bytes of the item, header included) are for the curious. A miss is
+ * answered with REPLY_META_MISS. */
 #define REPLY_ME_MAX (3 + 336 + 160)
-struct me_facts {
-	int64_t ttl;
-	uint64_t age, cas, size;
-	unsigned slab_class;
-	bool fetched;
-};
-char *reply_me(char *p, const struct command *command, const struct me_facts *facts);
+char *reply_me(char *p, const struct command *command, const struct meta_facts *facts,
+    unsigned slab_class, size_t total);
 
 /* ---------------------------------------------------------------- binary */
 
@@ -82,11 +88,14 @@ struct binary_reply {
 	uint32_t body_length;
 	uint64_t cas;
 };
-char *reply_binary_head(char *p, const struct binary_request *request, const struct binary_reply *reply);
+char *reply_binary_head(
+    char *p, const struct binary_request *request, const struct binary_reply *reply);
 
-/* Head, 4 bytes of flags, and the key where REQUEST wants it: SIZE bytes of value are to follow. */
+/* Head, 4 bytes of flags, and the key where REQUEST wants it: SIZE bytes of value are to follow. A TOUCH that hit is
+ * answered so too, with SIZE 0. */
 #define REPLY_BINARY_VALUE_MAX (24 + 4 + PROTO_KEY_MAX)
-char *reply_binary_value(char *p, const struct command *command, uint32_t flags, uint32_t size, uint64_t cas);
+char *reply_binary_value(
+    char *p, const struct command *command, uint32_t flags, uint32_t size, uint64_t cas);
 
 /* A whole reply without a body (success) or with its status text (an error); a missed GETK bears the key in place
  * of the text. */
@@ -100,6 +109,7 @@ char *reply_binary_number(char *p, const struct command *command, uint64_t numbe
 /* A whole reply with a VALUE (version, list of mechanisms), and one line of statistics (both empty = the last). The
  * room is 24 and the lengths. */
 char *reply_binary_text(char *p, const struct command *command, struct slice value);
-char *reply_binary_stat(char *p, const struct command *command, struct slice name, struct slice value);
+char *reply_binary_stat(
+    char *p, const struct command *command, struct slice name, struct slice value);
 
 #endif

@@ -60,7 +60,8 @@ COMMAND(CACHE_MEMLIMIT, ADMIN, "cache_memlimit", "<megabytes> [noreply]", CMD_AD
     "change the memory limit")
 COMMAND(SLABS_REASSIGN, ADMIN, "slabs reassign", "<source class> <target class>", CMD_ADMIN,
     "move a page between size classes")
-COMMAND(SLABS_AUTOMOVE, ADMIN, "slabs automove", "<0|1|2>", CMD_ADMIN, "whether pages move by themselves")
+COMMAND(SLABS_AUTOMOVE, ADMIN, "slabs automove", "<0|1|2>|ratio <number>|freeratio <number>|window <number>",
+    CMD_ADMIN, "whether pages move by themselves")
 COMMAND(LRU_TUNE, ADMIN, "lru tune", "<hot percent> <warm percent> <hot factor> <warm factor>", CMD_ADMIN,
     "accepted; has no meaning for this server's eviction")
 COMMAND(LRU_MODE, ADMIN, "lru mode", "<flat|segmented>", CMD_ADMIN,
@@ -79,7 +80,7 @@ COMMAND(CRAWLER_TOCRAWL, ADMIN, "lru_crawler tocrawl", "<items>", CMD_ADMIN, "it
 COMMAND(CRAWLER_SLEEP, ADMIN, "lru_crawler sleep", "<microseconds>", CMD_ADMIN,
     "pause between two items of a crawl")
 COMMAND(WATCH, ADMIN, "watch",
-    "[fetchers] [mutations] [evictions] [connevents] [deletions] [proxyreqs] [proxyevents] [proxyuser] [rawcmds]",
+    "[fetchers] [mutations] [evictions] [connevents] [deletions] [sysevents] [rawcmds] [proxy*]",
     CMD_ADMIN, "turn this connection into a stream of log lines")
 COMMAND(REFRESH_CERTS, ADMIN, "refresh_certs", "", CMD_ADMIN, "read the TLS certificates again")
 COMMAND(EXTSTORE, ADMIN, "extstore", "<option> <number>", CMD_ADMIN, "answered as by a server without extstore")
@@ -104,7 +105,6 @@ COMMAND(BIN_QUIT, BINARY, "QUIT", "", CMD_UNAUTHENTICATED, "QUIT QUITQ")
 COMMAND(BIN_NOOP, BINARY, "NOOP", "", 0, "NOOP")
 COMMAND(BIN_VERSION, BINARY, "VERSION", "", CMD_UNAUTHENTICATED, "VERSION")
 COMMAND(BIN_STAT, BINARY, "STAT", "[key]", 0, "STAT")
-COMMAND(BIN_VERBOSITY, BINARY, "VERBOSITY", "extras 4", CMD_ADMIN, "VERBOSITY: answered as an unknown command")
 COMMAND(BIN_SASL_LIST, BINARY, "SASL_LIST_MECHS", "", CMD_UNAUTHENTICATED, "SASL_LIST_MECHS")
 COMMAND(BIN_SASL_AUTH, BINARY, "SASL_AUTH", "key, value", CMD_UNAUTHENTICATED, "SASL_AUTH: key is the mechanism")
 COMMAND(BIN_SASL_STEP, BINARY, "SASL_STEP", "key, value", CMD_UNAUTHENTICATED, "SASL_STEP: key is the mechanism")

@@ -1,0 +1,385 @@
+/* proto/classic.c: lines of text.
+ *
+ * get and set, as nearly all clients send them, are recognised while their line is read, once, left to right.
+ * Whatever is not exactly of that form falls through to the general way: find the line's end, find the command, split
+ * the line into words. Both must agree; the tests feed them the same lines.
+ */
+#include "proto/classic.h"
+
+#include "base/assert.h"
+#include "proto/meta.h"
+#include "proto/text.h"
+
+/* ---------------------------------------------------------------- reading */
+
+/* Whether every word of KEYS can be a key. */
+static bool
+keys_fit(struct slice keys)
+{
+	struct slice key;
+
+	if (keys.len <= PROTO_KEY_MAX)
+		return true;
+	while (proto_token_next(&keys, &key))
+		if (key.len > PROTO_KEY_MAX)
+			return false;
+	return true;
+}
+
+/* REST begins in front of the first key. */
+static enum parse_result
+parse_keys(struct slice rest, size_t used, struct command *command, struct parse_error *error)
+{
+	command->noreply = false;
+	command->rest = rest;
+	command->used = used;
+	if (!keys_fit(rest) || !proto_token_next(&command->rest, &command->key))
+		return text_refuse(command, error, REPLY_BAD_FORMAT, used);
+	return PARSE_COMMAND;
+}
+
+static enum parse_result
+parse_get(enum opcode op, struct slice args, size_t used, struct command *command,
+    struct parse_error *error)
+{
+	command->op = (uint8_t)op;
+	return parse_keys(args, used, command, error);
+}
+
+static enum parse_result
+parse_gat(enum opcode op, struct slice args, size_t used, struct command *command,
+    struct parse_error *error)
+{
+	struct slice exptime, rest = args, key;
+
+	command->op = (uint8_t)op;
+	if (!proto_token_next(&rest, &exptime))
+		return text_refuse(command, error, REPLY_BAD_FORMAT, used);
+	args = rest;
+	if (!proto_token_next(&rest, &key))
+		return text_refuse(command, error, REPLY_BAD_FORMAT, used);
+	if (!text_i32(exptime, &command->exptime))
+		return text_refuse(command, error, REPLY_BAD_EXPTIME, used);
+	return parse_keys(args, used, command, error);
+}
+
+/* ---------------------------------------------------------------- writing */
+
+/* The length of the data block is not known: it will be taken for commands, as memcached does. */
+static enum parse_result
+refuse_unknown_length(const struct parse_limits *limits, size_t used, struct command *command,
+    struct parse_error *error)
+{
+	text_refuse(command, error, REPLY_BAD_FORMAT, used);
+	error->close = limits->strict;
+	return PARSE_ERROR;
+}
+
+static enum parse_result
+parse_storage(enum opcode op, struct slice line, size_t used, struct slice window,
+    const struct parse_limits *limits, struct command *command, struct parse_error *error)
+{
+	struct words words;
+	int32_t size;
+	bool good;
+
+	text_split(line, &words);
+	if (words.count < 5 || !text_i32(words.word[4], &size) || size < 0 ||
+	    (uint32_t)size > PROTO_VALUE_MAX)
+		return refuse_unknown_length(limits, used, command, error);
+	command->op = (uint8_t)op;
+	command->used = used;
+	command->key = words.word[1];
+	command->size = (uint32_t)size;
+	command->noreply = text_noreply(&words);
+	good = words.word[1].len <= PROTO_KEY_MAX &&
+	    text_lenient_u32(words.word[2], &command->client_flags) &&
+	    text_lenient_i32(words.word[3], &command->exptime);
+	command->cas = 0;
+	if (op == OP_CAS)
+		good = good && words.count > 5 && text_lenient_u64(words.word[5], &command->cas);
+	if (good)
+		return text_data_block(window, limits, true, command, error);
+	text_refuse(command, error, REPLY_BAD_FORMAT, used);
+	error->swallow = (uint64_t)command->size + 2;
+	error->silent = command->noreply;
+	return PARSE_ERROR;
+}
+
+/* The commands of a key and at most one argument: incr, decr, touch, delete. */
+static enum parse_result
+parse_simple(enum opcode op, struct slice line, size_t used, struct command *command,
+    struct parse_error *error)
+{
+	struct slice reply = {0};
+	struct words words;
+
+	text_split(line, &words);
+	if (words.count < (op == OP_DELETE ? 2u : 3u))
+		return text_refuse(command, error, REPLY_BAD_FORMAT, used);
+	command->op = (uint8_t)op;
+	command->used = used;
+	command->key = words.word[1];
+	command->noreply = text_noreply(&words);
+	if (command->key.len > PROTO_KEY_MAX)
+		reply = REPLY_BAD_FORMAT;
+	else if (op == OP_TOUCH && !text_lenient_i32(words.word[2], &command->exptime))
+		reply = REPLY_BAD_EXPTIME;
+	else if ((op == OP_INCR || op == OP_DECR) && !text_u64(words.word[2], &command->delta))
+		reply = REPLY_BAD_DELTA;
+	if (reply.len == 0)
+		return PARSE_COMMAND;
+	text_refuse(command, error, reply, used);
+	error->silent = command->noreply;
+	return PARSE_ERROR;
+}
+
+/* ---------------------------------------------------------------- the general way */
+
+/* The command that NAME is, of those that begin a line without a blank in front; OP_COUNT where it is none. */
+static enum opcode
+find_opcode(struct slice name)
+{
+#define MATCH_CLASSIC(symbol, text)                                                                \
+	if (name.len == sizeof(text) - 1 && memcmp(name.ptr, text, sizeof(text) - 1) == 0)         \
+		return OP_##symbol;
+#define MATCH_META(symbol, text) MATCH_CLASSIC(symbol, text)
+#define MATCH_ADMIN(symbol, text)
+#define MATCH_BINARY(symbol, text)
+#define COMMAND(symbol, surface, text, ...) MATCH_##surface(symbol, text)
+#include "proto/tbl/commands.h"
+#undef COMMAND
+	return OP_COUNT;
+}
+
+static enum parse_result
+parse_line(struct slice line, size_t used, struct slice window, const struct parse_limits *limits,
+    struct command *command, struct parse_error *error)
+{
+	const char *end = line.ptr + line.len;
+	const char *blank = text_find(line.ptr, line.ptr, end, ' ', ' ');
+	enum opcode op = find_opcode(slice_of(line.ptr, (size_t)(blank - line.ptr)));
+	struct slice args = slice_of(blank, (size_t)(end - blank));
+
+	switch ((int)op) {
+	case OP_GET:
+	case OP_GETS:
+		return parse_get(op, args, used, command, error);
+	case OP_GAT:
+	case OP_GATS:
+		return parse_gat(op, args, used, command, error);
+	case OP_SET:
+	case OP_ADD:
+	case OP_REPLACE:
+	case OP_APPEND:
+	case OP_PREPEND:
+	case OP_CAS:
+		return parse_storage(op, line, used, window, limits, command, error);
+	case OP_INCR:
+	case OP_DECR:
+	case OP_TOUCH:
+	case OP_DELETE:
+		return parse_simple(op, line, used, command, error);
+	case OP_COUNT:
+		return admin_parse(line, used, limits, command, error);
+	default:
+		return meta_parse(op, args, used, window, limits, command, error);
+	}
+}
+
+/* There is no line end in WINDOW: can it still become a command? */
+static bool
+may_grow(struct slice window)
+{
+	size_t i = 0;
+
+	if (window.len <= PROTO_LINE_MAX)
+		return true;
+	while (i <= 100 && window.ptr[i] == ' ')
+		i++;
+	return i <= 100 &&
+	    (memcmp(window.ptr + i, "get ", 4) == 0 || memcmp(window.ptr + i, "gets ", 5) == 0);
+}
+
+static enum parse_result
+more(struct command *command, size_t need)
+{
+	command->used = 0;
+	command->need = need;
+	return PARSE_MORE;
+}
+
+static enum parse_result
+parse_general(struct slice window, const struct parse_limits *limits, struct command *command,
+    struct parse_error *error)
+{
+	const char *eol = window.len > 0 ? memchr(window.ptr, '\n', window.len) : NULL;
+	struct slice line;
+	size_t used;
+
+	if (eol == NULL) {
+		if (may_grow(window))
+			return more(command, 0);
+		text_refuse(command, error, slice_of("", 0), window.len);
+		error->close = true;
+		return PARSE_ERROR;
+	}
+	used = (size_t)(eol + 1 - window.ptr);
+	if (used < 4)
+		return text_refuse(command, error, REPLY_BAD_FORMAT, used);
+	line = slice_of(window.ptr, used - (eol[-1] == '\r' ? 2 : 1));
+	return parse_line(line, used, window, limits, command, error);
+}
+
+/* ---------------------------------------------------------------- the fast way */
+
+/* "get <key>*" behind the command's name, P. False where the general way must look. */
+static inline bool
+fast_get(struct slice window, const char *p, struct command *command)
+{
+	const char *end = window.ptr + window.len;
+	const char *stop = text_find(window.ptr, p, end, ' ', '\n'), *eol = stop;
+	size_t len;
+
+	if (stop == end)
+		return false;
+	if (unlikely(*stop == ' ')) {
+		eol = memchr(stop, '\n', (size_t)(end - stop));
+		if (eol == NULL)
+			return false;
+		len = (size_t)(stop - p);
+		command->rest = slice_of(stop, (size_t)(eol - stop) - (eol[-1] == '\r'));
+		if (!keys_fit(command->rest))
+			return false;
+	} else {
+		len = (size_t)(stop - p) - (stop[-1] == '\r');
+		command->rest = slice_of(stop, 0);
+	}
+	if (unlikely(len - 1 >= PROTO_KEY_MAX))
+		return false;
+	command->noreply = false;
+	command->key = slice_of(p, len);
+	command->used = (size_t)(eol + 1 - window.ptr);
+	return true;
+}
+
+/* One to ten digits at *P and the byte behind them, which must be LAST; END is the end of what can be read. */
+static inline bool
+fast_number(const char **p, const char *end, char last, uint64_t *out)
+{
+	const char *s = *p;
+	uint64_t v = 0;
+	unsigned digit;
+
+	for (; s < end && (digit = (unsigned)(unsigned char)*s - '0') <= 9; s++)
+		v = v * 10 + digit;
+	if (s == end || *s != last || (size_t)(s - *p) - 1 > 9)
+		return false;
+	*p = s + 1;
+	*out = v;
+	return true;
+}
+
+/* "<key> <flags> <exptime> <bytes>\r\n" at P, all of it plain digits. */
+static inline bool
+fast_set(struct slice window, const char *p, struct command *command)
+{
+	const char *end = window.ptr + window.len;
+	const char *stop = text_find(window.ptr, p, end, ' ', '\n');
+	uint64_t flags, exptime, size;
+	size_t len = (size_t)(stop - p);
+
+	if (stop == end || *stop != ' ' || len - 1 >= PROTO_KEY_MAX)
+		return false;
+	command->key = slice_of(p, len);
+	p = stop + 1;
+	if (!fast_number(&p, end, ' ', &flags) || !fast_number(&p, end, ' ', &exptime) ||
+	    !fast_number(&p, end, '\r', &size) || p == end || *p != '\n')
+		return false;
+	if ((flags >> 32) != 0 || exptime > INT32_MAX || size > PROTO_VALUE_MAX)
+		return false;
+	command->op = OP_SET;
+	command->noreply = false;
+	command->client_flags = (uint32_t)flags;
+	command->exptime = (int32_t)exptime;
+	command->size = (uint32_t)size;
+	command->cas = 0;
+	command->used = (size_t)(p + 1 - window.ptr);
+	return true;
+}
+
+enum parse_result
+classic_parse(struct slice window, const struct parse_limits *limits, struct command *command,
+    struct parse_error *error)
+{
+	const char *p = window.ptr;
+
+	if (likely(window.len >= 6)) {
+		if (memcmp(p, "get ", 4) == 0) {
+			command->op = OP_GET;
+			if (likely(fast_get(window, p + 4, command)))
+				return PARSE_COMMAND;
+		} else if (memcmp(p, "set ", 4) == 0) {
+			if (likely(fast_set(window, p + 4, command)))
+				return text_data_block(window, limits, true, command, error);
+		} else if (memcmp(p, "gets ", 5) == 0) {
+			command->op = OP_GETS;
+			if (likely(fast_get(window, p + 5, command)))
+				return PARSE_COMMAND;
+		}
+	}
+	return parse_general(window, limits, command, error);
+}
+
+/* ---------------------------------------------------------------- authentication by a set */
+
+/* The data block at HEAD bytes into WINDOW: "user password\r\n". */
+static enum parse_result
+parse_credentials(struct slice window, size_t head, size_t size, struct command *command,
+    struct parse_error *error)
+{
+	const char *p = window.ptr + head, *blank;
+
+	if (window.len - head < size + 2)
+		return more(command, head + size + 2);
+	command->used = head + size + 2;
+	if (p[size] != '\r' || p[size + 1] != '\n')
+		return text_refuse(command, error, REPLY_AUTH_TERMINATION, command->used);
+	blank = memchr(p, ' ', size);
+	if (blank == NULL)
+		return text_refuse(command, error, REPLY_AUTH_FORMAT, command->used);
+	command->op = OP_SET;
+	command->noreply = false;
+	command->key = slice_of(p, (size_t)(blank - p));
+	command->value = slice_of(blank + 1, size - (size_t)(blank + 1 - p));
+	command->size = (uint32_t)command->value.len;
+	return PARSE_COMMAND;
+}
+
+enum parse_result
+classic_parse_auth(struct slice window, struct command *command, struct parse_error *error)
+{
+	const char *eol = window.len > 0 ? memchr(window.ptr, '\n', window.len) : NULL;
+	struct words words;
+	struct slice line;
+	uint32_t size;
+	size_t used;
+
+	if (eol == NULL && window.len <= PROTO_LINE_MAX)
+		return more(command, 0);
+	if (eol == NULL) {
+		text_refuse(command, error, slice_of("", 0), window.len);
+		error->close = true;
+		return PARSE_ERROR;
+	}
+	used = (size_t)(eol + 1 - window.ptr);
+	line = slice_of(window.ptr, used - 1);
+	if (line.len > 0 && eol[-1] == '\r')
+		line.len--;
+	text_split(line, &words);
+	if (words.count < 5 || !slice_is(words.word[0], "set") || !text_u32(words.word[4], &size))
+		return text_refuse(command, error, REPLY_UNAUTHENTICATED, used);
+	if (size > PROTO_SASL_MAX)
+		return text_refuse(command, error, REPLY_AUTH_TOO_LONG, used);
+	return parse_credentials(window, used, size, command, error);
+}

@@ -1,0 +1,351 @@
+/* proto/reply.c: see reply.h. */
+#include "proto/reply.h"
+
+#include <endian.h>
+
+#include "base/number.h"
+#include "proto/base64.h"
+#include "proto/binary.h"
+#include "proto/meta.h"
+
+#define PUT(p, literal) reply_slice((p), SLICE_LITERAL(literal))
+
+/* ---------------------------------------------------------------- classic */
+
+static char *
+value_line(char *p, struct slice key, uint32_t flags, uint32_t size)
+{
+	p = PUT(p, "VALUE ");
+	p = reply_slice(p, key);
+	*p++ = ' ';
+	if (flags == 0)
+		*p++ = '0';
+	else
+		p = number_format_u64(p, flags);
+	*p++ = ' ';
+	return number_format_u64(p, size);
+}
+
+char *
+reply_value(char *p, struct slice key, uint32_t flags, uint32_t size)
+{
+	p = value_line(p, key, flags, size);
+	return PUT(p, "\r\n");
+}
+
+char *
+reply_value_cas(char *p, struct slice key, uint32_t flags, uint32_t size, uint64_t cas)
+{
+	p = value_line(p, key, flags, size);
+	*p++ = ' ';
+	p = number_format_u64(p, cas);
+	return PUT(p, "\r\n");
+}
+
+char *
+reply_number(char *p, uint64_t number)
+{
+	p = number_format_u64(p, number);
+	return PUT(p, "\r\n");
+}
+
+char *
+reply_stat(char *p, struct slice name, struct slice value)
+{
+	p = PUT(p, "STAT ");
+	p = reply_slice(p, name);
+	*p++ = ' ';
+	p = reply_slice(p, value);
+	return PUT(p, "\r\n");
+}
+
+/* ---------------------------------------------------------------- meta */
+
+static const struct meta_facts no_facts = {0};
+
+static char *
+put_flag(char *p, char flag, uint64_t number)
+{
+	*p++ = ' ';
+	*p++ = flag;
+	return number_format_u64(p, number);
+}
+
+static char *
+put_ttl(char *p, int64_t ttl)
+{
+	if (ttl < 0)
+		return PUT(p, " t-1");
+	return put_flag(p, 't', (uint64_t)ttl);
+}
+
+static char *
+put_key(char *p, struct slice key, bool encoded)
+{
+	p = PUT(p, " k");
+	if (!encoded)
+		return reply_slice(p, key);
+	p = base64_encode(p, key);
+	return PUT(p, " b");
+}
+
+static char *
+put_opaque(char *p, struct slice flag)
+{
+	*p++ = ' ';
+	return reply_slice(p, flag);
+}
+
+/* Which flags an answer to OP bears where there is an item. */
+static uint64_t
+answered_flags(enum opcode op)
+{
+	const uint64_t always = META_FLAG('O') | META_FLAG('k');
+
+	switch ((int)op) {
+	case OP_MG:
+		return always | META_FLAG('s') | META_FLAG('t') | META_FLAG('c') | META_FLAG('f') |
+		    META_FLAG('l') | META_FLAG('h');
+	case OP_MS:
+		return always | META_FLAG('c') | META_FLAG('s');
+	case OP_MA:
+		return always | META_FLAG('c') | META_FLAG('t');
+	default:
+		return always;
+	}
+}
+
+static char *
+put_answer(char *p, struct slice flag, const struct command *command,
+    const struct meta_facts *facts, bool binary_key)
+{
+	switch (flag.ptr[0]) {
+	case 'O':
+		return put_opaque(p, flag);
+	case 'k':
+		return put_key(p, command->key, binary_key);
+	case 's':
+		return put_flag(p, 's', facts->size);
+	case 't':
+		return put_ttl(p, facts->ttl);
+	case 'c':
+		return put_flag(p, 'c', facts->cas);
+	case 'f':
+		return put_flag(p, 'f', facts->flags);
+	case 'l':
+		return put_flag(p, 'l', facts->age);
+	default:
+		return put_flag(p, 'h', facts->fetched);
+	}
+}
+
+/* The flags that COMMAND asks for and that are in ALLOWED, in its order. */
+static char *
+put_flags(char *p, const struct command *command, const struct meta_facts *facts, uint64_t allowed)
+{
+	bool encoded = (command->meta.flags & META_FLAG('b')) != 0;
+	struct slice rest = command->meta.tokens, flag;
+
+	if (command->op == OP_MG && facts != &no_facts)
+		encoded = facts->binary_key;
+	if ((command->meta.flags & allowed) == 0)
+		return p;
+	while (meta_flag_next(&rest, &flag))
+		if ((META_FLAG(flag.ptr[0]) & allowed) != 0)
+			p = put_answer(p, flag, command, facts, encoded);
+	return p;
+}
+
+static char *
+put_marks(char *p, const struct meta_facts *facts)
+{
+	if (facts->others_won)
+		p = PUT(p, " Z");
+	if (facts->stale)
+		p = PUT(p, " X");
+	if (facts->won)
+		p = PUT(p, " W");
+	return p;
+}
+
+char *
+reply_meta(
+    char *p, enum meta_code code, const struct command *command, const struct meta_facts *facts)
+{
+	static const char codes[][2] = {
+	    [META_HD] = {'H', 'D'},
+	    [META_VA] = {'V', 'A'},
+	    [META_EN] = {'E', 'N'},
+	    [META_NS] = {'N', 'S'},
+	    [META_EX] = {'E', 'X'},
+	    [META_NF] = {'N', 'F'},
+	};
+	const struct meta_facts sent = {.size = command->size};
+	uint64_t allowed = answered_flags(command->op);
+
+	if (facts == NULL && command->op == OP_MS)
+		facts = &sent;
+	if (facts == NULL) {
+		facts = &no_facts;
+		allowed = answered_flags(OP_COUNT);
+	}
+	memcpy(p, codes[code], 2);
+	p += 2;
+	if (code == META_VA) {
+		*p++ = ' ';
+		p = number_format_u64(p, facts->size);
+	}
+	p = put_flags(p, command, facts, allowed);
+	p = put_marks(p, facts);
+	return PUT(p, "\r\n");
+}
+
+char *
+reply_meta_number(
+    char *p, const struct command *command, const struct meta_facts *facts, uint64_t number)
+{
+	struct meta_facts sized = *facts;
+
+	if ((command->meta.flags & META_FLAG('v')) == 0)
+		return reply_meta(p, META_HD, command, facts);
+	sized.size = (uint32_t)number_length_u64(number);
+	p = reply_meta(p, META_VA, command, &sized);
+	return reply_number(p, number);
+}
+
+bool
+reply_meta_quiet(const struct command *command, enum meta_code code)
+{
+	if (!command->noreply)
+		return false;
+	if (command->op == OP_MG)
+		return code == META_EN;
+	return code == META_HD || (command->op == OP_MA && code == META_VA);
+}
+
+static char *
+put_signed(char *p, int64_t v)
+{
+	if (v < 0)
+		*p++ = '-';
+	return number_format_u64(p, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
+}
+
+char *
+reply_me(char *p, const struct command *command, const struct meta_facts *facts,
+    unsigned slab_class, size_t total)
+{
+	p = PUT(p, "ME ");
+	p = facts->binary_key ? base64_encode(p, command->key) : reply_slice(p, command->key);
+	p = put_signed(PUT(p, " exp="), facts->ttl);
+	p = number_format_u64(PUT(p, " la="), facts->age);
+	p = number_format_u64(PUT(p, " cas="), facts->cas);
+	p = facts->fetched ? PUT(p, " fetch=yes") : PUT(p, " fetch=no");
+	p = number_format_u64(PUT(p, " cls="), slab_class);
+	p = number_format_u64(PUT(p, " size="), total);
+	return PUT(p, "\r\n");
+}
+
+/* ---------------------------------------------------------------- binary */
+
+static char *
+put_u16(char *p, uint16_t v)
+{
+	p[0] = (char)(v >> 8);
+	p[1] = (char)v;
+	return p + 2;
+}
+
+static char *
+put_u32(char *p, uint32_t v)
+{
+	v = htobe32(v);
+	memcpy(p, &v, 4);
+	return p + 4;
+}
+
+static char *
+put_u64(char *p, uint64_t v)
+{
+	p = put_u32(p, (uint32_t)(v >> 32));
+	return put_u32(p, (uint32_t)v);
+}
+
+char *
+reply_binary_head(char *p, const struct binary_request *request, const struct binary_reply *reply)
+{
+	p[0] = (char)BINARY_RESPONSE_MAGIC;
+	p[1] = (char)request->opcode;
+	put_u16(p + 2, reply->key_length);
+	p[4] = (char)reply->extras_length;
+	p[5] = 0;
+	put_u16(p + 6, reply->status);
+	put_u32(p + 8, reply->body_length);
+	put_u32(p + 12, request->opaque);
+	return put_u64(p + 16, reply->cas);
+}
+
+char *
+reply_binary_value(
+    char *p, const struct command *command, uint32_t flags, uint32_t size, uint64_t cas)
+{
+	uint16_t key_length = command->binary.with_key ? (uint16_t)command->key.len : 0;
+	const struct binary_reply reply = {
+	    .key_length = key_length,
+	    .extras_length = 4,
+	    .body_length = 4 + key_length + size,
+	    .cas = cas,
+	};
+
+	p = reply_binary_head(p, &command->binary, &reply);
+	p = put_u32(p, flags);
+	return reply_slice(p, slice_of(command->key.ptr, key_length));
+}
+
+/* A whole reply with nothing but BODY, the first KEY_LENGTH bytes of which are a key. */
+static char *
+put_whole(char *p, const struct command *command, struct binary_reply reply, struct slice body)
+{
+	reply.body_length = (uint32_t)body.len;
+	p = reply_binary_head(p, &command->binary, &reply);
+	return reply_slice(p, body);
+}
+
+char *
+reply_binary_status(char *p, const struct command *command, uint16_t status, uint64_t cas)
+{
+	struct binary_reply reply = {.status = status, .cas = cas};
+
+	if (status != BINARY_STATUS_KEY_ENOENT || !command->binary.with_key)
+		return put_whole(p, command, reply, binary_status_text(status));
+	reply.key_length = (uint16_t)command->key.len;
+	return put_whole(p, command, reply, command->key);
+}
+
+char *
+reply_binary_number(char *p, const struct command *command, uint64_t number, uint64_t cas)
+{
+	char body[8];
+
+	put_u64(body, number);
+	return put_whole(p, command, (struct binary_reply){.cas = cas}, slice_of(body, 8));
+}
+
+char *
+reply_binary_text(char *p, const struct command *command, struct slice value)
+{
+	return put_whole(p, command, (struct binary_reply){0}, value);
+}
+
+char *
+reply_binary_stat(char *p, const struct command *command, struct slice name, struct slice value)
+{
+	const struct binary_reply reply = {
+	    .key_length = (uint16_t)name.len,
+	    .body_length = (uint32_t)(name.len + value.len),
+	};
+
+	p = reply_binary_head(p, &command->binary, &reply);
+	p = reply_slice(p, name);
+	return reply_slice(p, value);
+}
