@@ -19,7 +19,8 @@ struct listener {
 	enum binding protocol; /* what is spoken here: -B, or the proto[]: prefix of -l */
 	bool local;            /* a Unix socket */
 	uint64_t tag;          /* up to 8 bytes of the tag[]: prefix, first byte lowest; 0 = none */
-	char name[128];        /* as stats conns shows it: tcp:127.0.0.1:11211, tcp6:[::]:11211, unix:/path */
+	char name
+	    [128]; /* as stats conns shows it: tcp:127.0.0.1:11211, tcp6:[::]:11211, unix:/path */
 };
 
 /* Who takes the connections. Called by the accepting thread only. */
@@ -32,9 +33,9 @@ struct listen_sink {
 };
 
 struct listen_stats {
-	uint64_t rejected;       /* turned away above the limit */
-	uint64_t disabled_num;   /* how often accepting was stopped */
-	uint64_t disabled_us;    /* for how long in all */
+	uint64_t rejected;     /* turned away above the limit */
+	uint64_t disabled_num; /* how often accepting was stopped */
+	uint64_t disabled_us;  /* for how long in all */
 	bool accepting;
 };
 

@@ -37,8 +37,9 @@ enum kind {
 
 #define MIB (1024.0 * 1024)
 static const struct setting_row rows[SETTING_COUNT] = {
-#define SETTING(symbol, kind, place, effect, letter, name, dflt, min, max, unit, stat, refusal, text) \
-	{#symbol, name, text, unit, stat, refusal, min, max, offsetof(struct settings, symbol),        \
+#define SETTING(                                                                                   \
+    symbol, kind, place, effect, letter, name, dflt, min, max, unit, stat, refusal, text)          \
+	{#symbol, name, text, unit, stat, refusal, min, max, offsetof(struct settings, symbol),    \
 	    KIND_##kind, PLACE_##place, EFFECT_##effect, letter},
 #include "base/tbl/settings.h"
 #undef SETTING
@@ -46,7 +47,10 @@ static const struct setting_row rows[SETTING_COUNT] = {
 
 #define CHOICE(symbol, name, text)   {name, symbol, text},
 #define EVICTION(symbol, name, text) {name, STORE_EVICT_##symbol, text},
-#define END_OF_CHOICES               {NULL, 0, NULL}
+#define END_OF_CHOICES                                                                             \
+	{                                                                                          \
+		NULL, 0, NULL                                                                      \
+	}
 
 static const struct setting_choice protocols[] = {SETTINGS_PROTOCOLS(CHOICE) END_OF_CHOICES};
 static const struct setting_choice hashes[] = {SETTINGS_HASHES(CHOICE) END_OF_CHOICES};
@@ -104,8 +108,7 @@ settings_fini(struct settings *s)
 	}
 }
 
-static bool __attribute__((format(printf, 2, 3)))
-fail(char *error, const char *fmt, ...)
+static bool __attribute__((format(printf, 2, 3))) fail(char *error, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -146,24 +149,27 @@ refuse_generic(const struct setting_row *row, const char *text, char *error)
 		(void)snprintf(wanted, sizeof(wanted), "one character");
 		break;
 	case KIND_OCTAL:
-		(void)snprintf(wanted, sizeof(wanted), "an octal number up to %o", (unsigned)row->max);
+		(void)snprintf(
+		    wanted, sizeof(wanted), "an octal number up to %o", (unsigned)row->max);
 		break;
 	case KIND_SIZE:
-		(void)snprintf(wanted, sizeof(wanted), "a number of %s, or one with k, m or g behind it",
-		    row->unit);
+		(void)snprintf(wanted, sizeof(wanted),
+		    "a number of %s, or one with k, m or g behind it", row->unit);
 		break;
 	case KIND_DOUBLE:
 	case KIND_DOUBLE3:
-		(void)snprintf(wanted, sizeof(wanted), "a number above %g, up to %g", row->min, row->max);
+		(void)snprintf(
+		    wanted, sizeof(wanted), "a number above %g, up to %g", row->min, row->max);
 		break;
 	default:
-		(void)snprintf(wanted, sizeof(wanted), "a whole number from %.0f to %.0f", row->min, row->max);
+		(void)snprintf(
+		    wanted, sizeof(wanted), "a whole number from %.0f to %.0f", row->min, row->max);
 		break;
 	}
 	if (choices_of[row->kind] != NULL)
 		list_choices(choices_of[row->kind], wanted, sizeof(wanted));
-	return fail(error, "Invalid value for %s%s: \"%.100s\" (must be %s)", option_prefix(row), row->name, text,
-	    wanted);
+	return fail(error, "Invalid value for %s%s: \"%.100s\" (must be %s)", option_prefix(row),
+	    row->name, text, wanted);
 }
 
 /* The row's own message, with the text in place of its %s. */
@@ -177,7 +183,8 @@ refuse(const struct setting_row *row, const char *text, char *error)
 	hole = strstr(row->refusal, "%s");
 	if (hole == NULL)
 		return fail(error, "%s", row->refusal);
-	return fail(error, "%.*s%.100s%s", (int)(hole - row->refusal), row->refusal, text, hole + 2);
+	return fail(
+	    error, "%.*s%.100s%s", (int)(hole - row->refusal), row->refusal, text, hole + 2);
 }
 
 static bool
@@ -237,7 +244,8 @@ parse_size(const char *text, const char *unit, uint64_t *out)
 		factor = suffix_factor(unit[0]);
 	if (factor == 0)
 		factor = 1;
-	return number_parse_u64(slice_of(text, len), out) && !__builtin_mul_overflow(*out, factor, out);
+	return number_parse_u64(slice_of(text, len), out) &&
+	    !__builtin_mul_overflow(*out, factor, out);
 }
 
 static bool
@@ -475,11 +483,27 @@ settings_check(struct settings *s, char *error)
 	if (s->udp_port != 0)
 		return fail(error, "UDP is not supported: leave out -U, or use -U 0");
 	if (!s->evictions && s->given[SETTING_eviction] && s->eviction != STORE_EVICT_NONE)
-		return fail(error, "-M and --eviction=%s contradict each other", choice_name(evictions, (int)s->eviction));
+		return fail(error, "-M and --eviction=%s contradict each other",
+		    choice_name(evictions, (int)s->eviction));
 	if (!s->evictions)
 		s->eviction = STORE_EVICT_NONE;
 	s->evictions = s->eviction != STORE_EVICT_NONE;
 	return true;
+}
+
+/* What memcached prints for a string that is not set. */
+static const char *
+none_text(enum setting_id id)
+{
+	switch (id) {
+	case SETTING_auth_file:
+		return "no";
+	case SETTING_napi_ids:
+	case SETTING_memory_file:
+		return "(null)";
+	default:
+		return "NULL";
+	}
 }
 
 const char *
@@ -514,7 +538,7 @@ settings_text(const struct settings *s, enum setting_id id, char *buffer)
 	case KIND_STRING:
 	case KIND_LIST:
 		string = *(char *const *)field;
-		return string != NULL ? string : row->unit;
+		return string != NULL ? string : none_text(id);
 	default:
 		if (choices_of[row->kind] != NULL)
 			return choice_name(choices_of[row->kind], (int)*(const unsigned *)field);

@@ -41,23 +41,23 @@ enum io_choice { SETTINGS_IOS(CHOICE) };
 #undef CHOICE
 
 /* The C type of each kind of row. */
-#define SETTING_TYPE_BOOL      bool
-#define SETTING_TYPE_SWITCH    bool
-#define SETTING_TYPE_COUNT     uint32_t
-#define SETTING_TYPE_I32       int32_t
-#define SETTING_TYPE_U32       uint32_t
-#define SETTING_TYPE_OCTAL     uint32_t
-#define SETTING_TYPE_CHAR      char
-#define SETTING_TYPE_DOUBLE    double
-#define SETTING_TYPE_DOUBLE3   double
-#define SETTING_TYPE_SIZE      uint64_t
-#define SETTING_TYPE_STRING    char *
-#define SETTING_TYPE_LIST      char *
-#define SETTING_TYPE_PROTOCOL  enum binding
-#define SETTING_TYPE_HASH      enum hash_name
-#define SETTING_TYPE_EVICTION  enum store_eviction
-#define SETTING_TYPE_BALANCE   enum store_balance
-#define SETTING_TYPE_IO        enum io_choice
+#define SETTING_TYPE_BOOL     bool
+#define SETTING_TYPE_SWITCH   bool
+#define SETTING_TYPE_COUNT    uint32_t
+#define SETTING_TYPE_I32      int32_t
+#define SETTING_TYPE_U32      uint32_t
+#define SETTING_TYPE_OCTAL    uint32_t
+#define SETTING_TYPE_CHAR     char
+#define SETTING_TYPE_DOUBLE   double
+#define SETTING_TYPE_DOUBLE3  double
+#define SETTING_TYPE_SIZE     uint64_t
+#define SETTING_TYPE_STRING   char *
+#define SETTING_TYPE_LIST     char *
+#define SETTING_TYPE_PROTOCOL enum binding
+#define SETTING_TYPE_HASH     enum hash_name
+#define SETTING_TYPE_EVICTION enum store_eviction
+#define SETTING_TYPE_BALANCE  enum store_balance
+#define SETTING_TYPE_IO       enum io_choice
 
 enum setting_id {
 #define SETTING(symbol, ...) SETTING_##symbol,

@@ -20,7 +20,7 @@
  *          COMPAT  accepted for compatibility, no effect
  *          ABSENT  refused: its absence would deceive (no TLS where TLS was asked for)
  * min, max inclusive; of a DOUBLE the minimum is exclusive
- * unit     what a number counts; of a STRING what stats print where there is none
+ * unit     what a number counts, or what a STRING is; help shows it as the option's argument
  * stat     its name in `stats settings`, NULL where memcached does not print it
  * refusal  memcached's message for a value out of range, NULL = one made from the row
  */
@@ -30,11 +30,13 @@ SETTING(memory_limit, SIZE, OPTION, ACTS, 'm', "memory-limit", 64 << 20, 1 * MIB
     "maxbytes", NULL, "item memory")
 SETTING(conn_limit, U32, OPTION, ACTS, 'c', "conn-limit", 1024, 1, INT32_MAX, "connections", "maxconns",
     "Maximum connections must be greater than 0", "connections at a time")
-SETTING(port, I32, OPTION, ACTS, 'p', "port", 11211, -1, 65535, "port", "tcpport", NULL,
+SETTING(port, I32, OPTION, ACTS, 'p', "port", 11211, -1, 65535, "port", "tcpport",
+    "ERROR: Invalid port number %s.",
     "TCP port to listen on; 0 is off, -1 lets the system choose")
-SETTING(udp_port, U32, OPTION, ACTS, 'U', "udp-port", 0, 0, 65535, "port", "udpport", NULL,
+SETTING(udp_port, U32, OPTION, ACTS, 'U', "udp-port", 0, 0, 65535, "port", "udpport",
+    "ERROR: Invalid port number %s.",
     "UDP port; only 0 (off) is supported")
-SETTING(listen, LIST, OPTION, ACTS, 'l', "listen", NULL, 0, 0, "NULL", "inter", NULL,
+SETTING(listen, LIST, OPTION, ACTS, 'l', "listen", NULL, 0, 0, "address", "inter", NULL,
     "addresses to listen on: host, host:port, [v6]:port, separated by commas; proto[ascii]:, proto[binary]: or "
     "proto[negotiating]: and tag[name]: in front are of that address alone (default: all interfaces)")
 SETTING(verbosity, COUNT, OPTION, ACTS, 'v', "verbose", 0, 0, 3, "level", "verbosity", NULL,
@@ -43,7 +45,7 @@ SETTING(oldest_live, U32, STATE, ACTS, 0, NULL, 0, 0, UINT32_MAX, "seconds", "ol
     "when the last flush_all took effect")
 SETTING(evictions, SWITCH, OPTION, ACTS, 'M', "disable-evictions", true, 0, 0, "", "evictions", NULL,
     "return an error when memory is full instead of evicting (the same as --eviction=noeviction)")
-SETTING(unix_socket, STRING, OPTION, ACTS, 's', "unix-socket", NULL, 0, 0, "NULL", "domain_socket", NULL,
+SETTING(unix_socket, STRING, OPTION, ACTS, 's', "unix-socket", NULL, 0, 0, "file", "domain_socket", NULL,
     "path of a Unix socket to listen on (no network then)")
 SETTING(unix_mask, OCTAL, OPTION, ACTS, 'a', "unix-mask", 0700, 0, 0777, "mode", "umask", NULL,
     "access mode of the Unix socket, in octal")
@@ -75,7 +77,7 @@ SETTING(protocol, PROTOCOL, OPTION, ACTS, 'B', "protocol", BINDING_AUTO, 0, 0, "
     "protocol to speak; auto goes by the first byte of a connection")
 SETTING(sasl, BOOL, OPTION, ABSENT, 'S', "enable-sasl", false, 0, 0, "", "auth_enabled_sasl",
     "This server is not built with SASL support.", "SASL authentication")
-SETTING(auth_file, STRING, OPTION, ABSENT, 'Y', "auth-file", NULL, 0, 0, "no", "auth_enabled_ascii",
+SETTING(auth_file, STRING, OPTION, ABSENT, 'Y', "auth-file", NULL, 0, 0, "file", "auth_enabled_ascii",
     "This server is not built with support for an authentication file.",
     "file of user:password lines for authentication in the text protocol")
 SETTING(item_size_max, SIZE, OPTION, ACTS, 'I', "max-item-size", 1 << 20, 0, 1024 * 1024 * MIB, "bytes",
@@ -96,7 +98,7 @@ SETTING(slab_automove_window, U32, SUB, COMPAT, 0, "slab_automove_window", 30, 3
     "slab_automove_window", "slab_automove_window must be > 2", "window of the page mover")
 SETTING(slab_chunk_max, SIZE, SUB, COMPAT, 0, "slab_chunk_max", 512 << 10, 1024, 1024 * MIB, "kilobytes",
     "slab_chunk_max", "could not parse argument to slab_chunk_max", "the largest chunk")
-SETTING(slab_sizes, STRING, SUB, COMPAT, 0, "slab_sizes", NULL, 0, 0, "", NULL, NULL,
+SETTING(slab_sizes, STRING, SUB, COMPAT, 0, "slab_sizes", NULL, 0, 0, "sizes", NULL, NULL,
     "chunk sizes, separated by dashes")
 SETTING(chunked_items, BOOL, SUB, COMPAT, 0, "chunked_items", true, 0, 0, "", NULL, NULL,
     "chain chunks for large items")
@@ -156,7 +158,7 @@ SETTING(strict, BOOL, OWNSUB, ACTS, 0, "strict", false, 0, 0, "", NULL, NULL,
     "close a connection after an error that leaves its data block in the stream, instead of reading that data as "
     "commands as memcached does")
 
-SETTING(ext_path, LIST, SUB, COMPAT, 0, "ext_path", NULL, 0, 0, "", NULL, NULL, "file for external storage")
+SETTING(ext_path, LIST, SUB, COMPAT, 0, "ext_path", NULL, 0, 0, "file", NULL, NULL, "file for external storage")
 SETTING(ext_page_size, U32, SUB, COMPAT, 0, "ext_page_size", 64, 0, INT32_MAX, "megabytes", NULL, NULL,
     "page size of external storage")
 SETTING(ext_wbuf_size, U32, SUB, COMPAT, 0, "ext_wbuf_size", 4, 0, INT32_MAX, "megabytes", NULL, NULL,
@@ -188,37 +190,37 @@ SETTING(slab_automove_freeratio, DOUBLE3, SUB, COMPAT, 0, "slab_automove_freerat
 
 SETTING(ssl_enabled, BOOL, OPTION, ABSENT, 'Z', "enable-ssl", false, 0, 0, "", "ssl_enabled",
     "This server is not built with TLS support.", "TLS")
-SETTING(ssl_chain_cert, STRING, SUB, COMPAT, 0, "ssl_chain_cert", NULL, 0, 0, "", NULL, NULL,
+SETTING(ssl_chain_cert, STRING, SUB, COMPAT, 0, "ssl_chain_cert", NULL, 0, 0, "file", NULL, NULL,
     "certificate chain file")
-SETTING(ssl_key, STRING, SUB, COMPAT, 0, "ssl_key", NULL, 0, 0, "", NULL, NULL, "private key file")
+SETTING(ssl_key, STRING, SUB, COMPAT, 0, "ssl_key", NULL, 0, 0, "file", NULL, NULL, "private key file")
 SETTING(ssl_verify_mode, U32, SUB, COMPAT, 0, "ssl_verify_mode", 0, 0, 3, "mode", NULL,
     "Invalid ssl_verify_mode. Use help to see valid options.", "whether peers need a certificate")
-SETTING(ssl_keyformat, STRING, SUB, COMPAT, 0, "ssl_keyformat", NULL, 0, 0, "", NULL, NULL, "format of the key")
-SETTING(ssl_ciphers, STRING, SUB, COMPAT, 0, "ssl_ciphers", NULL, 0, 0, "", NULL, NULL, "cipher list")
-SETTING(ssl_ca_cert, STRING, SUB, COMPAT, 0, "ssl_ca_cert", NULL, 0, 0, "", NULL, NULL, "acceptable client CAs")
+SETTING(ssl_keyformat, STRING, SUB, COMPAT, 0, "ssl_keyformat", NULL, 0, 0, "format", NULL, NULL, "format of the key")
+SETTING(ssl_ciphers, STRING, SUB, COMPAT, 0, "ssl_ciphers", NULL, 0, 0, "list", NULL, NULL, "cipher list")
+SETTING(ssl_ca_cert, STRING, SUB, COMPAT, 0, "ssl_ca_cert", NULL, 0, 0, "file", NULL, NULL, "acceptable client CAs")
 SETTING(ssl_wbuf_size, U32, SUB, COMPAT, 0, "ssl_wbuf_size", 16, 0, INT32_MAX, "kilobytes", NULL, NULL,
     "TLS output buffer")
 SETTING(ssl_session_cache, BOOL, SUB, COMPAT, 0, "ssl_session_cache", false, 0, 0, "", NULL, NULL,
     "resumption of sessions")
 SETTING(ssl_kernel_tls, BOOL, SUB, COMPAT, 0, "ssl_kernel_tls", false, 0, 0, "", NULL, NULL,
     "TLS in the kernel")
-SETTING(ssl_min_version, STRING, SUB, COMPAT, 0, "ssl_min_version", NULL, 0, 0, "", NULL, NULL,
+SETTING(ssl_min_version, STRING, SUB, COMPAT, 0, "ssl_min_version", NULL, 0, 0, "version", NULL, NULL,
     "oldest version of TLS")
 
-SETTING(napi_ids, STRING, OPTION, COMPAT, 'N', "napi_ids", NULL, 0, 0, "(null)", "num_napi_ids", NULL,
+SETTING(napi_ids, STRING, OPTION, COMPAT, 'N', "napi_ids", NULL, 0, 0, "number", "num_napi_ids", NULL,
     "number of NAPI identifiers")
-SETTING(memory_file, STRING, OPTION, ABSENT, 'e', "memory-file", NULL, 0, 0, "(null)", "memory_file",
+SETTING(memory_file, STRING, OPTION, ABSENT, 'e', "memory-file", NULL, 0, 0, "file", "memory_file",
     "This server is not built with support for a memory file.",
     "file that keeps the items over a restart")
 SETTING(daemonize, BOOL, OPTION, ACTS, 'd', "daemon", false, 0, 0, "", NULL, NULL, "run as a daemon")
 SETTING(core_dumps, BOOL, OPTION, ACTS, 'r', "enable-coredumps", false, 0, 0, "", NULL, NULL,
     "raise the limit of core files")
-SETTING(user, STRING, OPTION, ACTS, 'u', "user", NULL, 0, 0, "", NULL, NULL,
+SETTING(user, STRING, OPTION, ACTS, 'u', "user", NULL, 0, 0, "user", NULL, NULL,
     "user to run as (needed when started by root)")
 SETTING(lock_memory, BOOL, OPTION, ACTS, 'k', "lock-memory", false, 0, 0, "", NULL, NULL, "lock all memory")
 SETTING(large_pages, BOOL, OPTION, ACTS, 'L', "enable-largepages", false, 0, 0, "", NULL, NULL,
     "take explicit huge pages and all memory at once")
-SETTING(pid_file, STRING, OPTION, ACTS, 'P', "pidfile", NULL, 0, 0, "", NULL, NULL,
+SETTING(pid_file, STRING, OPTION, ACTS, 'P', "pidfile", NULL, 0, 0, "file", NULL, NULL,
     "write the process id to this file; for use with -d")
 SETTING(help, BOOL, OPTION, ACTS, 'h', "help", false, 0, 0, "", NULL, NULL, "print this help and exit")
 SETTING(license, BOOL, OPTION, ACTS, 'i', "license", false, 0, 0, "", NULL, NULL, "print the licence and exit")
