@@ -149,7 +149,7 @@ SETTING(inline_ascii_resp, BOOL, SUB, COMPAT, 0, "inline_ascii_resp", false, 0, 
     NULL, "keep the reply's head in the item")
 SETTING(drop_privileges, BOOL, SUB, COMPAT, 0, "drop_privileges", false, 0, 0, "", NULL, NULL,
     "give up system calls that are not needed")
-SETTING(modern, BOOL, SUB, COMPAT, 0, "modern", false, 0, 0, "", NULL, NULL,
+SETTING(modern, BOOL, SUB, ACTS, 0, "modern", false, 0, 0, "", NULL, NULL,
     "defaults of the next version; no_modern takes those of memcached 1.4 where they mean something here "
     "(no_maxconns_fast)")
 SETTING(sock_cookie_id, U32, SUB, COMPAT, 0, "sock_cookie_id", 0, 0, UINT32_MAX, "number", NULL, NULL,
