@@ -562,6 +562,12 @@ settings_stats(const struct settings *s, settings_visitor *visit, void *context)
 	}
 }
 
+enum log_level
+settings_log_level(uint32_t verbosity)
+{
+	return verbosity == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG;
+}
+
 void
 settings_store_options(const struct settings *s, struct store_options *options)
 {

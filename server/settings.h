@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/log.h"
 #include "slab/store.h"
 
 /* CHOICE(symbol, name, text): the enumerations of the table beside STORE_EVICTIONS. */
@@ -96,6 +97,9 @@ bool settings_check(struct settings *s, char *error);
 /* The lines of `stats settings`, in order. NAME and VALUE live during the call. */
 typedef void settings_visitor(void *context, const char *name, const char *value);
 void settings_stats(const struct settings *s, settings_visitor *visit, void *context);
+
+/* What is logged at this verbosity: events of the process always, those of connections with -v. */
+enum log_level settings_log_level(uint32_t verbosity);
 
 /* What the store is to be made with. */
 void settings_store_options(const struct settings *s, struct store_options *options);
