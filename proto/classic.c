@@ -231,72 +231,86 @@ parse_general(struct slice window, const struct parse_limits *limits, struct com
 	return parse_line(line, used, window, limits, command, error);
 }
 
-/* ---------------------------------------------------------------- the fast way */
+/* ---------------------------------------------------------------- the fast way
+ *
+ * What is kept out of line keeps its registers from being saved where they are not used.
+ */
 
-/* "get <key>*" behind the command's name, P. False where the general way must look. */
-static inline bool
-fast_get(struct slice window, const char *p, struct command *command)
+/* "get" or "gets" (OP is set) with more than one key: STOP is the blank behind the first, which begins at P. */
+static enum parse_result
+parse_multiget(struct slice window, const struct parse_limits *limits, struct command *command,
+    struct parse_error *error, const char *p, const char *stop)
 {
 	const char *end = window.ptr + window.len;
-	const char *stop = text_find(window.ptr, p, end, ' ', '\n'), *eol = stop;
-	size_t len;
+	const char *eol = memchr(stop, '\n', (size_t)(end - stop));
 
-	if (stop == end)
-		return false;
-	if (unlikely(*stop == ' ')) {
-		eol = memchr(stop, '\n', (size_t)(end - stop));
-		if (eol == NULL)
-			return false;
-		len = (size_t)(stop - p);
-		command->rest = slice_of(stop, (size_t)(eol - stop) - (eol[-1] == '\r'));
-		if (!keys_fit(command->rest))
-			return false;
-	} else {
-		len = (size_t)(stop - p) - (stop[-1] == '\r');
-		command->rest = slice_of(stop, 0);
-	}
-	if (unlikely(len - 1 >= PROTO_KEY_MAX))
-		return false;
+	if (eol == NULL || (size_t)(stop - p) - 1 >= PROTO_KEY_MAX)
+		return parse_general(window, limits, command, error);
+	command->rest = slice_of(stop, (size_t)(eol - stop) - (eol[-1] == '\r'));
+	if (!keys_fit(command->rest))
+		return parse_general(window, limits, command, error);
 	command->noreply = false;
-	command->key = slice_of(p, len);
+	command->key = slice_of(p, (size_t)(stop - p));
 	command->used = (size_t)(eol + 1 - window.ptr);
-	return true;
+	return PARSE_COMMAND;
 }
 
-/* One to ten digits at *P and the byte behind them, which must be LAST; END is the end of what can be read. */
-static inline bool
-fast_number(const char **p, const char *end, char last, uint64_t *out)
-{
-	const char *s = *p;
-	uint64_t v = 0;
-	unsigned digit;
-
-	for (; s < end && (digit = (unsigned)(unsigned char)*s - '0') <= 9; s++)
-		v = v * 10 + digit;
-	if (s == end || *s != last || (size_t)(s - *p) - 1 > 9)
-		return false;
-	*p = s + 1;
-	*out = v;
-	return true;
-}
-
-/* "<key> <flags> <exptime> <bytes>\r\n" at P, all of it plain digits. */
-static inline bool
-fast_set(struct slice window, const char *p, struct command *command)
+/* "<key>*" at P, behind the name of OP. */
+static inline enum parse_result
+fast_get(enum opcode op, struct slice window, const struct parse_limits *limits,
+    struct command *command, struct parse_error *error, const char *p)
 {
 	const char *end = window.ptr + window.len;
 	const char *stop = text_find(window.ptr, p, end, ' ', '\n');
-	uint64_t flags, exptime, size;
-	size_t len = (size_t)(stop - p);
+	size_t len;
 
-	if (stop == end || *stop != ' ' || len - 1 >= PROTO_KEY_MAX)
-		return false;
+	command->op = (uint8_t)op;
+	if (unlikely(stop == end))
+		return parse_general(window, limits, command, error);
+	if (*stop == ' ')
+		return parse_multiget(window, limits, command, error, p, stop);
+	len = (size_t)(stop - p) - (stop[-1] == '\r');
+	if (unlikely(len - 1 >= PROTO_KEY_MAX))
+		return parse_general(window, limits, command, error);
+	command->noreply = false;
 	command->key = slice_of(p, len);
-	p = stop + 1;
-	if (!fast_number(&p, end, ' ', &flags) || !fast_number(&p, end, ' ', &exptime) ||
-	    !fast_number(&p, end, '\r', &size) || p == end || *p != '\n')
+	command->rest = slice_of(stop, 0);
+	command->used = (size_t)(stop + 1 - window.ptr);
+	return PARSE_COMMAND;
+}
+
+/* The number at P, of one to ten digits, into *OUT, and the byte behind it, which is LAST; NULL where it is not so.
+ * GUARDED: there is a line end at or behind P, so that no digit can be the last readable byte. */
+static inline __attribute__((always_inline)) const char *
+fast_number(const char *p, const char *end, bool guarded, char last, uint64_t *out)
+{
+	const char *start = p;
+	unsigned digit;
+	uint64_t v = 0;
+
+	for (; (guarded || p < end) && (digit = (unsigned)(unsigned char)*p - '0') <= 9; p++)
+		v = v * 10 + digit;
+	*out = v;
+	return (guarded || p < end) && *p == last && (size_t)(p - start) - 1 < 10 ? p : NULL;
+}
+
+/* "<flags> <exptime> <bytes>\r\n" at P, all of it plain digits; false where it is anything else. */
+static inline __attribute__((always_inline)) bool
+fast_set(struct slice window, const char *p, bool guarded, struct command *command)
+{
+	const char *end = window.ptr + window.len;
+	uint64_t flags, exptime, size;
+
+	p = fast_number(p, end, guarded, ' ', &flags);
+	if (p == NULL)
 		return false;
-	if ((flags >> 32) != 0 || exptime > INT32_MAX || size > PROTO_VALUE_MAX)
+	p = fast_number(p + 1, end, guarded, ' ', &exptime);
+	if (p == NULL)
+		return false;
+	p = fast_number(p + 1, end, guarded, '\r', &size);
+	if (p == NULL || (!guarded && end - p < 2) || p[1] != '\n')
+		return false;
+	if (((flags | exptime << 1) >> 32) != 0 || size > PROTO_VALUE_MAX)
 		return false;
 	command->op = OP_SET;
 	command->noreply = false;
@@ -304,8 +318,54 @@ fast_set(struct slice window, const char *p, struct command *command)
 	command->exptime = (int32_t)exptime;
 	command->size = (uint32_t)size;
 	command->cas = 0;
-	command->used = (size_t)(p + 1 - window.ptr);
+	command->used = (size_t)(p + 2 - window.ptr);
 	return true;
+}
+
+/* "<key> <flags> <exptime> <bytes>\r\n" and the data block, behind the name of set, which ends at P. */
+static __attribute__((noinline)) enum parse_result
+parse_set(struct slice window, const struct parse_limits *limits, struct command *command,
+    struct parse_error *error, const char *p)
+{
+	const char *end = window.ptr + window.len;
+	const char *stop = text_find(window.ptr, p, end, ' ', '\n');
+	size_t len = (size_t)(stop - p);
+	bool plain;
+
+	if (unlikely(stop == end || *stop != ' ' || len - 1 >= PROTO_KEY_MAX))
+		return parse_general(window, limits, command, error);
+	command->key = slice_of(p, len);
+	plain = end[-1] == '\n' ? fast_set(window, stop + 1, true, command)
+				: fast_set(window, stop + 1, false, command);
+	if (unlikely(!plain))
+		return parse_general(window, limits, command, error);
+	return text_data_block(window, limits, true, command, error);
+}
+
+/* "mg ", "ms ", "md ", "ma ": their names are found at once, the rest is meta.c's. */
+static __attribute__((noinline)) enum parse_result
+fast_meta(struct slice window, const struct parse_limits *limits, struct command *command,
+    struct parse_error *error)
+{
+	const char *p = window.ptr + 2, *end = window.ptr + window.len;
+	const char *eol = text_find(window.ptr, p, end, '\n', '\n');
+	size_t used = (size_t)(eol + 1 - window.ptr);
+	struct slice args = slice_of(p, (size_t)(eol - p) - (eol[-1] == '\r'));
+
+	if (eol == end)
+		return parse_general(window, limits, command, error);
+	switch (window.ptr[1]) {
+	case 'g':
+		return meta_parse(OP_MG, args, used, window, limits, command, error);
+	case 's':
+		return meta_parse(OP_MS, args, used, window, limits, command, error);
+	case 'd':
+		return meta_parse(OP_MD, args, used, window, limits, command, error);
+	case 'a':
+		return meta_parse(OP_MA, args, used, window, limits, command, error);
+	default:
+		return parse_general(window, limits, command, error);
+	}
 }
 
 enum parse_result
@@ -314,20 +374,16 @@ classic_parse(struct slice window, const struct parse_limits *limits, struct com
 {
 	const char *p = window.ptr;
 
-	if (likely(window.len >= 6)) {
-		if (memcmp(p, "get ", 4) == 0) {
-			command->op = OP_GET;
-			if (likely(fast_get(window, p + 4, command)))
-				return PARSE_COMMAND;
-		} else if (memcmp(p, "set ", 4) == 0) {
-			if (likely(fast_set(window, p + 4, command)))
-				return text_data_block(window, limits, true, command, error);
-		} else if (memcmp(p, "gets ", 5) == 0) {
-			command->op = OP_GETS;
-			if (likely(fast_get(window, p + 5, command)))
-				return PARSE_COMMAND;
-		}
-	}
+	if (unlikely(window.len < 6))
+		return parse_general(window, limits, command, error);
+	if (memcmp(p, "get ", 4) == 0)
+		return fast_get(OP_GET, window, limits, command, error, p + 4);
+	if (memcmp(p, "set ", 4) == 0)
+		return parse_set(window, limits, command, error, p + 4);
+	if (p[0] == 'm' && p[2] == ' ')
+		return fast_meta(window, limits, command, error);
+	if (memcmp(p, "gets ", 5) == 0)
+		return fast_get(OP_GETS, window, limits, command, error, p + 5);
 	return parse_general(window, limits, command, error);
 }
 

@@ -1,6 +1,8 @@
 /* proto/command.c: the table of commands as data, and the words of a line. */
 #include "proto/command.h"
 
+#include "proto/text.h"
+
 const struct command_info command_infos[OP_COUNT] = {
 #define COMMAND(symbol, surface, name, arguments, flags, help)                                     \
 	[OP_##symbol] = {#symbol, name, arguments, help, SURFACE_##surface, flags},
@@ -11,15 +13,12 @@ const struct command_info command_infos[OP_COUNT] = {
 bool
 proto_token_next(struct slice *rest, struct slice *word)
 {
-	const char *p = rest->ptr, *end = p + rest->len;
-	const char *start;
+	const char *begin = rest->ptr, *end = begin + rest->len, *p = begin, *stop;
 
 	while (p < end && *p == ' ')
 		p++;
-	start = p;
-	while (p < end && *p != ' ')
-		p++;
-	*word = slice_of(start, (size_t)(p - start));
-	*rest = slice_of(p, (size_t)(end - p));
-	return p > start;
+	stop = text_find(begin, p, end, ' ', ' ');
+	*word = slice_of(p, (size_t)(stop - p));
+	*rest = slice_of(stop, (size_t)(end - stop));
+	return stop > p;
 }

@@ -67,28 +67,28 @@ enum parse_result {
 	PARSE_ERROR, /* *ERROR says what to answer and what to do; USED bytes are done with */
 };
 
-/* What the parsers need to know of the settings. */
+/* What the parsers need to know of the settings. ITEM_OVERHEAD is what memcached's item header takes: 56 bytes, or 48
+ * with -C; with ITEM_SIZE_MAX it decides what is too large. */
 struct parse_limits {
-	uint64_t item_size_max; /* -I: bytes */
-	uint32_t
-	    item_overhead; /* bytes of memcached's item header: 56, or 48 with -C: decides what is too large */
-	uint32_t inline_value_max; /* longer values are streamed */
+	uint64_t item_size_max;    /* -I: bytes */
+	uint32_t item_overhead;    /* bytes */
+	uint32_t inline_value_max; /* bytes; longer values are streamed */
 	bool strict; /* hang up after an error that leaves a data block of unknown length behind */
-	bool sasl;   /* -S: without it the SASL opcodes are unknown */
+	bool sasl;   /* -S; without it the SASL opcodes are unknown */
 };
 
-/* What to do about a bad command. */
+/* What to do about a bad command. REPLY is the whole answer of a text command, with its end, in static storage; empty
+ * means none (just close). A binary one is answered with STATUS and command.binary (reply_binary_status); 0 means no
+ * answer. Where authentication (-S) is still due, the caller looks at command.binary.opcode before it looks at
+ * STATUS. */
 struct parse_error {
-	struct slice
-	    reply; /* text: the whole answer with its end, static storage; may be empty (just close) */
-	uint64_t
-	    swallow; /* bytes of the stream to drop after USED: the data block of a refused command */
-	uint16_t
-	    status; /* binary: the status to answer, with COMMAND.binary for the head; 0 = no answer */
-	bool silent;    /* no answer (noreply was asked for and memcached obeys it here) */
+	struct slice reply;
+	uint64_t swallow; /* bytes to drop behind USED: the data block of a refused command */
+	uint16_t status;
+	bool silent;    /* no answer: noreply was asked for, and memcached obeys it here */
 	bool close;     /* hang up after the answer */
-	bool drop_key;  /* remove the item under COMMAND.key (a set that is too large) */
-	bool too_large; /* it is the size that was refused: for the counter; OP and KEY are set */
+	bool drop_key;  /* remove the item under command.key: a set that is too large does */
+	bool too_large; /* it is the size that was refused; command.op and key are set */
 };
 
 /* The bit of meta flag C ('A' to 'z') in meta_request.flags. */
@@ -131,8 +131,8 @@ enum watch_stream {
 
 enum shutdown_mode { SHUTDOWN_NOW, SHUTDOWN_GRACEFUL, SHUTDOWN_UNKNOWN };
 
-#define AUTOMOVE_TUNING                                                                            \
-	3 /* "ratio", "freeratio" or "window" with a number: answered OK, without an effect */
+/* "ratio", "freeratio" or "window" with a number: answered OK, without an effect. */
+#define AUTOMOVE_TUNING 3
 
 /* An administration line: its words behind the name (at most 22 of them; more are ignored, as memcached does), and
  * what they mean:
@@ -152,27 +152,23 @@ struct admin_request {
 	struct slice words[ADMIN_WORDS_MAX];
 };
 
+/* EXPTIME is as it came: relative, absolute or negative. It is set for storage commands, touch, gat, gats, flush_all
+ * (0 where it has no delay), binary incr and decr (-1 = do not create), and for all of META: of T, or of N where an
+ * ms may create by appending, or 0. */
 struct command {
 	uint8_t op;   /* enum opcode; always */
-	bool noreply; /* text commands that take noreply, meta q, quiet in binary; always */
+	bool noreply; /* noreply, q, a quiet opcode; always, but for PARSE_ERROR and PARSE_MORE */
 	size_t used;  /* bytes of the window that are done with; always */
-	size_t
-	    need; /* PARSE_MORE: window bytes without which a retry is useless; 0 = until the next '\n' */
-	struct slice key; /* the (first) key; empty where a binary command has none */
-	struct slice
-	    rest; /* CMD_KEYS: the rest of the line behind KEY; STATS: the line behind the name; both for
-	                      * proto_token_next */
-	struct slice
-	    value;    /* CMD_VALUE: the value, where it is in the window (not after PARSE_STREAM) */
-	uint64_t cas; /* cas, and all of binary (0 = none): to compare with */
-	uint64_t delta;        /* incr, decr */
-	uint64_t initial;      /* binary incr, decr */
+	size_t need;  /* PARSE_MORE: the window that a retry needs; 0 = one with a '\n' more */
+	int32_t exptime;
 	uint32_t client_flags; /* CMD_VALUE, META (0 without F) */
 	uint32_t size;         /* CMD_VALUE: bytes of the value */
-	int32_t
-	    exptime; /* CMD_VALUE, META (T; N of an ms that may create by appending; else 0), touch, gat, gats,
-	                      * flush_all (0 without), binary incr, decr (-1 = do not create): as it came: relative,
-	                      * absolute or negative */
+	struct slice key;      /* the (first) key; empty where a binary command has none */
+	struct slice rest;     /* CMD_KEYS: the line behind KEY; STATS: behind the name */
+	struct slice value;    /* CMD_VALUE, SASL: the value; not after PARSE_STREAM */
+	uint64_t cas;          /* cas, all of binary: to compare with; 0 = none in binary */
+	uint64_t delta;        /* incr, decr */
+	uint64_t initial;      /* binary incr, decr */
 	union {
 		struct meta_request meta;     /* META */
 		struct binary_request binary; /* BINARY */
