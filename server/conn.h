@@ -1,17 +1,22 @@
 /* server/conn.h: a connection: a state machine that is fed bytes and yields output, and does no I/O.
  *
- * A driver (libevent, io_uring, a test, a fuzzer) receives bytes and hands them in, in one of two ways:
+ * A driver (libevent, io_uring, a test, a fuzzer) hands in the bytes that arrive, in one of two ways:
  *
- *	conn_input(c, bytes, n)     bytes lie in a buffer of the driver's own: they are parsed from there, and what is
- *	                            left of them (half a command) is copied into a buffer of the worker's pool
- *	conn_room, conn_filled      the driver receives right behind such a rest
+ *	conn_input(c, bytes, n)   bytes lie in a buffer of the driver's own
+ *	conn_room, conn_filled    the driver receives where the connection says
  *
- * then looks at what the connection wants (conn_want) and sends what lies in c->out. An idle connection has
- * neither input nor output buffer. Buffers grow only with bytes that arrived, never with what was announced.
+ * then looks at what the connection wants (conn_want) and sends what lies in c->out. Commands are parsed right
+ * where the bytes arrived, mostly in the worker's one receive buffer; what is left over (half a command) is kept
+ * in a buffer of the worker's pool and is given back when it is used up: an idle connection has no buffer. Buffers
+ * grow only with bytes that arrived, never with what was announced.
  *
- * The work of one call is bounded: after server.requests_per_turn batches, or when more than
- * server.output_limit bytes wait to be sent, it stops in the middle of its input, which may be in the middle of
- * a multi-get. CONN_WANT_TURN then asks for conn_resume when others have had theirs.
+ *	conn_room:  nothing left over     receive buffer: [room                          ]
+ *	            little left over      receive buffer: [rest, copied][room            ]
+ *	            much left over        own buffer:     [rest        ][room] grows by doubling
+ *
+ * The work of one call is bounded: after settings.reqs_per_event batches, or when more than SERVER_OUTPUT_LIMIT
+ * bytes wait to be sent, it stops in the middle of its input, which may be in the middle of a multi-get.
+ * CONN_WANT_TURN then asks for conn_resume when others have had theirs.
  *
  * All calls are the owning worker's.
  */
@@ -21,6 +26,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "proto/command.h"
 #include "server/outq.h"
@@ -28,24 +34,23 @@
 struct conn_report;
 struct conn_stream;
 struct listener;
-struct watcher;
 struct worker;
 
 enum conn_want {
 	CONN_WANT_INPUT = 1u,  /* more bytes would be read */
 	CONN_WANT_OUTPUT = 2u, /* c->out has something to send */
 	CONN_WANT_TURN = 4u,   /* there is work left: conn_resume */
-	CONN_WANT_CLOSE = 8u,  /* nothing more is to come: close it. With CONN_WANT_OUTPUT, after that is sent */
+	CONN_WANT_CLOSE =
+	    8u, /* nothing more is to come: close it. With CONN_WANT_OUTPUT, after that is sent */
 };
 
 enum conn_state {
 	CONN_COMMANDS, /* the next bytes are a command */
-	CONN_KEYS,     /* in the middle of a multi-get: KEYS says how much of the input still belongs to it */
-	CONN_STREAM,   /* the next bytes are a long value */
-	CONN_SWALLOW,  /* the next bytes are a data block that was refused */
-	CONN_REPORT,   /* a long answer is produced piece by piece; input waits */
-	CONN_WATCH,    /* a stream of log lines; input is looked at for its end only */
-	CONN_CLOSING,  /* what arrives is dropped */
+	CONN_KEYS, /* in the middle of a multi-get: KEYS says how much of the input still belongs to it */
+	CONN_STREAM,  /* the next bytes are a long value */
+	CONN_SWALLOW, /* the next bytes are a data block that was refused */
+	CONN_REPORT,  /* a long answer is produced piece by piece; input waits */
+	CONN_CLOSING, /* what arrives is dropped */
 };
 
 /* Bytes that arrived and are not done with: [at, len) of a pool buffer. */
@@ -71,20 +76,20 @@ struct conn {
 		struct conn_stream *stream; /* CONN_STREAM */
 		uint64_t swallow;           /* CONN_SWALLOW: bytes to drop */
 		struct conn_report *report; /* CONN_REPORT */
-		struct watcher *watcher;    /* CONN_WATCH */
 	};
-	size_t need;          /* input bytes without which parsing again is useless */
-	size_t scanned;       /* input bytes that hold no line end, where NEED is 0 */
-	bool wait_line;       /* parse again when a line end has come behind SCANNED */
+	size_t
+	    need; /* input bytes without which parsing again is useless; 0 = until a line end comes */
+	bool waiting; /* the input holds half a command: NEED says for what it waits */
 	bool authenticated;
-	uint8_t protocol;     /* enum protocol */
-	uint8_t state;        /* enum conn_state; atomic: others show it in `stats conns`, as the next */
-	uint32_t last_active; /* on the store's clock */
-	int fd;               /* -1 without one */
-	uint32_t turn_index;  /* place in the worker's list of those with work left, plus 1; 0 = not there */
+	uint8_t protocol; /* enum protocol */
+	uint8_t state; /* enum conn_state; atomic: others show it in `stats conns`, as the next */
+	uint32_t last_active;        /* on the store's clock */
+	int fd;                      /* -1 without one */
+	bool in_turns;               /* stands in the worker's list of those with work left */
 	const struct listener *from; /* where it was accepted, or NULL */
-	struct conn *next, *prev; /* in the worker's list, under its lock */
-	void *io;             /* the driver's part, behind this structure */
+	TAILQ_ENTRY(conn) turn;      /* in that list */
+	TAILQ_ENTRY(conn) all;       /* in the worker's list of all, under its lock */
+	void *io;                    /* the driver's part, behind this structure */
 };
 
 /* A connection of W with IO_SIZE zeroed bytes for the driver, in W's list. NULL where memory is out. The caller owns
@@ -92,14 +97,14 @@ struct conn {
 struct conn *conn_new(struct worker *w, int fd, const struct listener *from, size_t io_size);
 void conn_free(struct conn **conn);
 
-/* N bytes arrived, in a buffer of the caller's. Only while conn_room is NULL. */
+/* N bytes arrived, in a buffer of the caller's. */
 void conn_input(struct conn *c, const char *bytes, size_t n);
 
-/* Where to receive behind a rest, and *SIZE how much; NULL where there is no rest (or no memory: the connection wants
- * to be closed then). */
+/* Where to receive, and *SIZE how much, until the next call for this worker; NULL where memory is out: the
+ * connection then wants to be closed. */
 char *conn_room(struct conn *c, size_t *size);
 
-/* N bytes arrived in conn_room. */
+/* N bytes arrived where the last conn_room said. */
 void conn_filled(struct conn *c, size_t n);
 
 /* Goes on with work left. */

@@ -15,16 +15,22 @@ struct counters {
 #undef COUNTER
 };
 
-#define COUNTERS_COUNT (sizeof(struct counters) / sizeof(uint64_t))
-
 #define counter_add(worker, name, n) bump_relaxed(&(worker)->counters.name, (uint64_t)(n))
 
+struct counter_baseline;
+struct listen_stats;
 struct server;
+
+/* What `stats reset` took off: nothing yet. free() it. NULL where memory is out. */
+struct counter_baseline *counter_baseline_new(void);
 
 /* The sums over all workers since the last `stats reset`. Any thread. */
 void counters_sum(const struct server *server, struct counters *sum);
 
-/* From now on counters_sum begins at 0. Any thread. */
+/* What the accepting side has counted since then. Any thread. */
+void counters_listen(const struct server *server, struct listen_stats *stats);
+
+/* From now on both begin at 0. Any thread. */
 void counters_reset(struct server *server);
 
 #endif

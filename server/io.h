@@ -1,11 +1,13 @@
 /* server/io.h: the face of an I/O driver: what moves bytes between sockets and connections.
  *
- * A worker's thread calls run and stays in it; the driver calls the machine (server/conn.h) as bytes come and go,
- * and these of the worker:
+ * A worker's thread calls run and stays in it; the driver calls the machine (server/conn.h) as bytes come and go, and
+ * the worker at these points:
  *
- *	worker_turn_begin  after each wait, before anything else: the clock, once a turn
- *	worker_adopt       when the worker was waked: for the connections handed over
+ *	worker_turn_begin  after each wait, before anything else
+ *	worker_adopt       when w->wake_fd is readable
  *	worker_turn_end    when all that was ready has been served; says whether the next wait may block
+ *	worker_sweep       each second, where connections are closed for being idle
+ *	worker_drop_all    before run returns
  */
 #ifndef SERVER_IO_H
 #define SERVER_IO_H
@@ -23,13 +25,16 @@ struct io_driver {
 	/* Makes W's loop, which watches w->wake_fd (an eventfd). Zero, or a negative errno. */
 	int (*start)(struct worker *w);
 
-	/* Serves until w->stopping. Connections are closed by the driver before it returns. */
+	/* Serves until w->stopping. */
 	void (*run)(struct worker *w);
 
 	void (*finish)(struct worker *w);
 
-	/* Begins to serve C. False where that cannot be done: the caller drops it. */
+	/* Begins to serve C. False where that cannot be done: the caller frees it. */
 	bool (*attach)(struct conn *c);
+
+	/* Takes what has arrived for C, without waiting, and serves it. May free C. */
+	void (*receive)(struct conn *c);
 
 	/* C has output or work done outside of its own events: sends, and rearms what it waits for. May
 	 * free C. */

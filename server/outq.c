@@ -18,11 +18,11 @@ enum segment_kind {
 struct segment {
 	struct segment *next;
 	enum segment_kind kind;
-	uint32_t cursor;       /* of a pin: where the piece after PTR begins */
-	const char *ptr;       /* what comes next of it: LEN bytes */
+	uint32_t cursor; /* of a pin: where the piece after PTR begins */
+	const char *ptr; /* what comes next of it: LEN bytes */
 	size_t len;
-	size_t left;           /* bytes in all, LEN included */
-	char *block;           /* to give back with the segment, or NULL */
+	size_t left; /* bytes in all, LEN included */
+	char *block; /* to give back with the segment, or NULL */
 	size_t block_capacity;
 	struct store_pin *pin;
 };

@@ -40,9 +40,10 @@ struct outq_source {
 
 struct outq {
 	struct segment *head, *last; /* the closed segments */
-	char *block, *open, *at, *end; /* the block being filled: [open, at) is to send, [at, end) is room */
+	char *block, *open, *at,
+	    *end;      /* the block being filled: [open, at) is to send, [at, end) is room */
 	size_t closed; /* bytes in the closed segments */
-	bool broken;   /* memory was out: what follows is incomplete, the connection must be closed */
+	bool broken; /* memory was out: what follows is incomplete, the connection must be closed */
 };
 
 void outq_source_init(struct outq_source *src, struct pool *pool, struct store *st);
@@ -93,7 +94,8 @@ outq_append_slice(struct outq *q, struct outq_source *src, struct slice s)
 void outq_pin(struct outq *q, struct outq_source *src, struct store_pin *pin, size_t size);
 
 /* Fills IOV with at most MAX pieces of what can be sent now; returns how many. */
-unsigned outq_gather(const struct outq *q, struct outq_source *src, struct iovec *iov, unsigned max);
+unsigned outq_gather(
+    const struct outq *q, struct outq_source *src, struct iovec *iov, unsigned max);
 
 /* The first N bytes are sent: lets go of them. */
 void outq_sent(struct outq *q, struct outq_source *src, size_t n);

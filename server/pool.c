@@ -3,14 +3,17 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/assert.h"
+#include "base/atomics.h"
 
 struct pool_free {
 	struct pool_free *next;
 };
 
-static_assert(POOL_SMALLEST << (POOL_CLASSES - 1) == POOL_LARGEST, "the classes end at the largest size");
+static_assert(
+    POOL_SMALLEST << (POOL_CLASSES - 1) == POOL_LARGEST, "the classes end at the largest size");
 
 /* The class whose buffers have at least WANT bytes; WANT is at most POOL_LARGEST. */
 static unsigned
@@ -57,15 +60,39 @@ pool_take(struct pool *pool, size_t want, size_t *capacity)
 		buffer = (char *)pool->free[class];
 		pool->free[class] = pool->free[class]->next;
 		pool->free_count[class]--;
-		pool->bytes_free -= size;
+		bump_relaxed(&pool->bytes_free, -size);
 	} else if ((buffer = malloc(size)) == NULL) {
-		pool->failures++;
+		bump_relaxed(&pool->failures, 1);
 		return NULL;
 	}
-	pool->bytes_out += size;
-	pool->count_out++;
+	bump_relaxed(&pool->bytes_out, size);
+	bump_relaxed(&pool->count_out, 1);
 	*capacity = size;
 	return buffer;
+}
+
+char *
+pool_grow(struct pool *pool, char *buffer, size_t used, size_t want, size_t *capacity)
+{
+	size_t old = *capacity;
+	char *grown;
+
+	ASSERT(used <= old && want > old);
+	if (old > POOL_LARGEST) {
+		/* Large ones are moved by the kernel's page tables, without a copy. */
+		if ((grown = realloc(buffer, want)) == NULL) {
+			bump_relaxed(&pool->failures, 1);
+			return NULL;
+		}
+		bump_relaxed(&pool->bytes_out, want - old);
+		*capacity = want;
+		return grown;
+	}
+	if ((grown = pool_take(pool, want, capacity)) == NULL)
+		return NULL;
+	memcpy(grown, buffer, used);
+	pool_give(pool, buffer, old);
+	return grown;
 }
 
 void
@@ -77,8 +104,8 @@ pool_give(struct pool *pool, char *buffer, size_t capacity)
 	if (buffer == NULL)
 		return;
 	ASSERT(pool->count_out > 0 && pool->bytes_out >= capacity);
-	pool->bytes_out -= capacity;
-	pool->count_out--;
+	bump_relaxed(&pool->bytes_out, -capacity);
+	bump_relaxed(&pool->count_out, -UINT64_C(1));
 	if (capacity > POOL_LARGEST) {
 		free(buffer);
 		return;
@@ -91,5 +118,5 @@ pool_give(struct pool *pool, char *buffer, size_t capacity)
 	entry->next = pool->free[class];
 	pool->free[class] = entry;
 	pool->free_count[class]++;
-	pool->bytes_free += capacity;
+	bump_relaxed(&pool->bytes_free, capacity);
 }

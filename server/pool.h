@@ -20,6 +20,8 @@ struct pool_free;
 struct pool {
 	struct pool_free *free[POOL_CLASSES];
 	uint32_t free_count[POOL_CLASSES];
+
+	/* Others read these, relaxed. */
 	size_t bytes_out;   /* handed out, in bytes of capacity */
 	size_t bytes_free;  /* lying in the lists */
 	uint64_t count_out; /* buffers handed out at this moment */
@@ -34,6 +36,10 @@ void pool_fini(struct pool *pool);
 /* A buffer of at least WANT bytes; *CAPACITY says how many it has. NULL where memory is out. The caller owns it
  * until pool_give. */
 char *pool_take(struct pool *pool, size_t want, size_t *capacity);
+
+/* A buffer of at least WANT bytes in place of BUFFER, whose first USED bytes are kept; *CAPACITY is the old and the new
+ * capacity. NULL where memory is out; BUFFER stays as it was then. */
+char *pool_grow(struct pool *pool, char *buffer, size_t used, size_t want, size_t *capacity);
 
 /* CAPACITY is what pool_take said. A NULL buffer is fine. */
 void pool_give(struct pool *pool, char *buffer, size_t capacity);

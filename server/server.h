@@ -18,7 +18,7 @@
 #define SERVER_OUTPUT_LIMIT ((size_t)256 << 10)
 
 /* Values above this are written into the store as they arrive instead of being gathered first. */
-#define SERVER_INLINE_VALUE_MAX (64u << 10)
+#define SERVER_INLINE_VALUE_MAX (16u << 10)
 
 struct clock;
 struct counter_baseline;

@@ -23,7 +23,7 @@
 #include "slab/store.h"
 
 #define WORKER_RECEIVE ((size_t)64 << 10) /* bytes of a worker's receive buffer */
-#define WORKER_BATCH   64u                /* commands or keys looked up together */
+#define WORKER_BATCH   32u                /* commands or keys looked up together */
 #define WORKER_RING    1024u              /* connections on their way to a worker */
 
 /* A connection that was accepted. */
@@ -37,14 +37,13 @@ struct worker {
 	struct server *server;
 	struct store *store;
 	const struct io_driver *driver;
-	void *loop;               /* the driver's */
-	uint32_t now;             /* the store's clock at the beginning of this turn */
+	void *loop;   /* the driver's */
+	uint32_t now; /* the store's clock at the beginning of this turn */
 	struct pool pool;
 	struct outq_source source;
-	char *receive;            /* WORKER_RECEIVE bytes, for whoever receives now */
-	struct conn **turns;      /* connections with work left; NULL holes */
-	uint32_t turn_count, turn_capacity;
-	uint32_t last_sweep;      /* second of the last look for idle connections */
+	char *receive;                      /* WORKER_RECEIVE bytes, for whoever receives now */
+	bool awake;                         /* within a turn: joined to the store, the clock read */
+	TAILQ_HEAD(conn_turns, conn) turns; /* connections with work left */
 
 	/* One batch. */
 	struct command commands[WORKER_BATCH];
@@ -60,22 +59,22 @@ struct worker {
 	/* Others write these. */
 	_Alignas(64) uint32_t connections; /* atomic: those here and those on their way */
 	bool stopping;                     /* atomic */
-	bool draining;                     /* atomic: with STOPPING: answer what has arrived first */
+	bool draining; /* atomic: with STOPPING: answer what has arrived first */
 	int wake_fd;
 	struct lock handoff_lock;
 	uint32_t ring_head, ring_count GUARDED_BY(handoff_lock);
 	struct handoff ring[WORKER_RING] GUARDED_BY(handoff_lock);
 
 	struct lock conns_lock;
-	struct conn *conns GUARDED_BY(conns_lock);
-	uint32_t conn_structures; /* atomic */
+	TAILQ_HEAD(conn_list, conn) conns GUARDED_BY(conns_lock);
 };
 
 /* ---------------------------------------------------------------- for the owner of the process */
 
 /* Starts N workers with DRIVER and fills in server->workers. Zero, or a negative errno with a sentence in *ERROR
  * (static storage) and nothing left behind. */
-int workers_start(struct server *server, const struct io_driver *driver, uint32_t n, const char **error);
+int workers_start(
+    struct server *server, const struct io_driver *driver, uint32_t n, const char **error);
 
 /* Gives a connection, accepted FROM a listener that outlives it, to the least loaded worker, which owns the descriptor
  * from then on. False where all rings are full: the caller keeps it. The accepting thread only. */
@@ -95,9 +94,19 @@ void worker_free(struct worker **worker);
 
 /* ---------------------------------------------------------------- for drivers */
 
-void worker_turn_begin(struct worker *w);
+/* Begins a turn: the clock is read, once. Called before anything else after each wait; harmless within a turn. */
+static inline void
+worker_turn_begin(struct worker *w)
+{
+	if (likely(w->awake))
+		return;
+	store_thread_resume();
+	w->now = store_clock(w->store);
+	w->awake = true;
+}
 
-/* True where the next wait must not block, because connections have work left. */
+/* All that was ready has been served: gives those with work left their turn. True where there is still work left: the
+ * next wait must not block. */
 bool worker_turn_end(struct worker *w);
 
 /* Takes in what was handed over and clears w->wake_fd. */
@@ -106,7 +115,15 @@ void worker_adopt(struct worker *w);
 /* Puts C in line for another turn; harmless where it is already. */
 void worker_queue_turn(struct worker *w, struct conn *c);
 
-/* Closes the connections that have been idle too long. */
+/* Closes the connections that have been idle for too long. */
 void worker_sweep(struct worker *w);
+
+/* The end: answers what has arrived where that was asked for, and closes all connections. */
+void worker_drop_all(struct worker *w);
+
+/* ---------------------------------------------------------------- for connections */
+
+void worker_list(struct worker *w, struct conn *c);
+void worker_unlist(struct worker *w, struct conn *c);
 
 #endif

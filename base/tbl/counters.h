@@ -3,7 +3,6 @@
  * COUNTER(name, text)
  */
 COUNTER(total_connections, "connections ever accepted")
-COUNTER(cmd_get, "keys asked for by reading commands")
 COUNTER(cmd_set, "storage commands")
 COUNTER(cmd_flush, "flush_all commands")
 COUNTER(cmd_touch, "touches: of touch, gat and meta commands")

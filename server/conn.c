@@ -1,0 +1,352 @@
+/* server/conn.c: the life of a connection, its input buffer, and the loop that drives its states (conn_step.c and
+ * others take the input, see conn_step.h).
+ *
+ * Invariants between two calls: c->in holds what is not done with, from c->in.at; it has a buffer only where
+ * that is not empty. Either c->waiting says that more bytes are needed, or what is there waits for a turn or for
+ * room in the output.
+ */
+#include "server/conn.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "server/conn_report.h"
+#include "server/conn_step.h"
+#include "server/settings.h"
+#include "server/worker.h"
+
+/* The least room that is worth a receive. */
+#define ROOM_MIN ((size_t)2 << 10)
+
+/* A rest up to this is copied in front of the receive buffer's room. */
+#define REST_COPIED ((size_t)20 << 10)
+
+/* No command needs more input at once than this: the line of a multi-get, which memcached does not limit. */
+#define INPUT_MAX ((size_t)64 << 20)
+
+static_assert(REST_COPIED < WORKER_RECEIVE / 2, "the receive buffer has room behind a rest");
+static_assert(sizeof(struct conn) <= 384, "an idle connection is small");
+
+/* ---------------------------------------------------------------- life */
+
+static uint8_t
+conn_protocol(const struct listener *from)
+{
+	if (from == NULL || from->protocol == BINDING_AUTO)
+		return PROTOCOL_UNKNOWN;
+	return from->protocol == BINDING_BINARY ? PROTOCOL_BINARY : PROTOCOL_TEXT;
+}
+
+struct conn *
+conn_new(struct worker *w, int fd, const struct listener *from, size_t io_size)
+{
+	struct conn *c = calloc(1, sizeof(*c) + io_size);
+
+	if (c == NULL)
+		return NULL;
+	c->worker = w;
+	c->fd = fd;
+	c->from = from;
+	c->protocol = conn_protocol(from);
+	c->last_active = w->now;
+	c->waiting = true;
+	c->io = c + 1;
+	outq_init(&c->out);
+	worker_list(w, c);
+	return c;
+}
+
+static void
+input_release(struct conn *c)
+{
+	pool_give(&c->worker->pool, c->in.data, c->in.capacity);
+	c->in = (struct conn_buffer){0};
+}
+
+/* Lets go of what belongs to the present state. */
+static void
+state_release(struct conn *c)
+{
+	if (c->state == CONN_STREAM)
+		stream_free(c);
+	else if (c->state == CONN_REPORT)
+		report_free(&c->report);
+}
+
+void
+conn_free(struct conn **conn)
+{
+	struct conn *c = *conn;
+	struct worker *w = c->worker;
+
+	*conn = NULL;
+	worker_unlist(w, c);
+	state_release(c);
+	input_release(c);
+	outq_clear(&c->out, &w->source);
+	free(c);
+}
+
+/* ---------------------------------------------------------------- the loop */
+
+static bool
+step(struct conn *c, struct slice *input)
+{
+	size_t n;
+
+	switch ((enum conn_state)c->state) {
+	case CONN_COMMANDS:
+		return step_commands(c, input);
+	case CONN_KEYS:
+		return step_keys(c, input);
+	case CONN_STREAM:
+		return step_stream(c, input);
+	case CONN_SWALLOW:
+		n = input->len < c->swallow ? input->len : (size_t)c->swallow;
+		slice_advance(input, n);
+		c->swallow -= n;
+		if (c->swallow == 0)
+			conn_set_state(c, CONN_COMMANDS);
+		return c->swallow == 0;
+	case CONN_REPORT:
+		return step_report(c);
+	case CONN_CLOSING:
+		slice_advance(input, input->len);
+		return false;
+	}
+	panic("connection state %u", c->state);
+}
+
+/* Works through INPUT until it needs more bytes, its output is full, or its turn is over; takes what is done with
+ * off its front. */
+static void
+conn_work(struct conn *c, struct slice *input)
+{
+	uint32_t budget = c->worker->server->settings->reqs_per_event;
+
+	c->waiting = false;
+	c->need = 0;
+	while (step(c, input)) {
+		if (unlikely(c->out.broken)) {
+			counter_add(c->worker, read_buf_oom, 1);
+			conn_close(c);
+		}
+		if (input->len == 0 && c->state != CONN_REPORT)
+			continue;
+		if (conn_full(c))
+			return;
+		if (--budget == 0) {
+			counter_add(c->worker, conn_yields, 1);
+			return;
+		}
+	}
+	c->waiting = true;
+}
+
+/* ---------------------------------------------------------------- input */
+
+/* Room for N bytes behind what the own buffer holds; false where memory is out or the client asks too much. */
+static bool
+input_reserve(struct conn *c, size_t n)
+{
+	struct pool *pool = &c->worker->pool;
+	struct conn_buffer *in = &c->in;
+	size_t held = in->len - in->at, capacity = in->capacity;
+	char *data;
+
+	if (in->capacity - in->len >= n)
+		return true;
+	if (held + n > INPUT_MAX)
+		return false;
+	if (in->data == NULL) {
+		in->data = pool_take(pool, n, &in->capacity);
+		return in->data != NULL;
+	}
+	if (in->at > 0) {
+		memmove(in->data, in->data + in->at, held);
+		in->at = 0;
+		in->len = held;
+		if (capacity - held >= n)
+			return true;
+	}
+	data = pool_grow(pool, in->data, held, held + (n > held ? n : held), &capacity);
+	if (data == NULL)
+		return false;
+	in->data = data;
+	in->capacity = capacity;
+	return true;
+}
+
+/* There is no memory for the input (or it has no end): the connection ends, without an answer. */
+static void
+input_failed(struct conn *c)
+{
+	counter_add(c->worker, read_buf_oom, 1);
+	conn_close(c);
+}
+
+/* Puts N bytes behind what the own buffer holds. */
+static void
+input_keep(struct conn *c, const char *bytes, size_t n)
+{
+	if (n == 0)
+		return;
+	if (!input_reserve(c, n)) {
+		input_failed(c);
+		return;
+	}
+	memcpy(c->in.data + c->in.len, bytes, n);
+	c->in.len += n;
+}
+
+/* Whether half a command that needed more can be whole now that N bytes have come, the last of HELD. */
+static bool
+input_enough(const struct conn *c, const char *bytes, size_t n, size_t held)
+{
+	if (!c->waiting || c->state != CONN_COMMANDS || held == n)
+		return true;
+	if (c->need > 0)
+		return held >= c->need;
+	return held <= PROTO_LINE_MAX || memchr(bytes, '\n', n) != NULL;
+}
+
+/* Works through what the own buffer holds. */
+static void
+input_work(struct conn *c)
+{
+	struct slice input = {c->in.data + c->in.at, c->in.len - c->in.at};
+
+	conn_work(c, &input);
+	c->in.at = c->in.len - input.len;
+	if (input.len == 0 || c->state == CONN_CLOSING)
+		input_release(c);
+}
+
+static void
+note_input(struct conn *c, size_t n)
+{
+	counter_add(c->worker, bytes_read, n);
+	store_relaxed(&c->last_active, c->worker->now);
+}
+
+/* Works through WINDOW, which begins with what the own buffer holds, if anything; the rest is kept there. */
+static void
+window_work(struct conn *c, struct slice window)
+{
+	conn_work(c, &window);
+	c->in.at = c->in.len = 0;
+	if (window.len == 0 || c->state == CONN_CLOSING)
+		input_release(c);
+	else
+		input_keep(c, window.ptr, window.len);
+}
+
+void
+conn_input(struct conn *c, const char *bytes, size_t n)
+{
+	size_t held = c->in.len - c->in.at;
+
+	note_input(c, n);
+	if (c->waiting && held == 0) {
+		window_work(c, slice_of(bytes, n));
+		return;
+	}
+	input_keep(c, bytes, n);
+	if (c->waiting && c->state != CONN_CLOSING && input_enough(c, bytes, n, held + n))
+		input_work(c);
+}
+
+char *
+conn_room(struct conn *c, size_t *size)
+{
+	size_t held = c->in.len - c->in.at;
+	char *receive = c->worker->receive;
+
+	if (held <= REST_COPIED) {
+		if (held > 0)
+			memcpy(receive, c->in.data + c->in.at, held);
+		*size = WORKER_RECEIVE - held;
+		return receive + held;
+	}
+	if (!input_reserve(c, ROOM_MIN)) {
+		input_failed(c);
+		return NULL;
+	}
+	*size = c->in.capacity - c->in.len;
+	return c->in.data + c->in.len;
+}
+
+void
+conn_filled(struct conn *c, size_t n)
+{
+	size_t held = c->in.len - c->in.at;
+	const char *bytes;
+
+	ASSERT(c->waiting);
+	note_input(c, n);
+	if (held > REST_COPIED) {
+		bytes = c->in.data + c->in.len;
+		c->in.len += n;
+		if (input_enough(c, bytes, n, held + n))
+			input_work(c);
+		return;
+	}
+	bytes = c->worker->receive + held;
+	if (input_enough(c, bytes, n, held + n))
+		window_work(c, slice_of(c->worker->receive, held + n));
+	else
+		input_keep(c, bytes, n);
+}
+
+void
+conn_resume(struct conn *c)
+{
+	if (!c->waiting)
+		input_work(c);
+}
+
+void
+conn_end(struct conn *c)
+{
+	conn_close(c);
+}
+
+/* ---------------------------------------------------------------- output and wishes */
+
+unsigned
+conn_want(const struct conn *c)
+{
+	size_t pending = outq_bytes(&c->out);
+	unsigned want = pending > 0 ? CONN_WANT_OUTPUT : 0;
+
+	if (c->state == CONN_CLOSING)
+		return want | CONN_WANT_CLOSE;
+	if (pending > SERVER_OUTPUT_LIMIT)
+		return want;
+	return want | (c->waiting ? CONN_WANT_INPUT : CONN_WANT_TURN);
+}
+
+void
+conn_sent(struct conn *c, size_t n)
+{
+	counter_add(c->worker, bytes_written, n);
+	outq_sent(&c->out, &c->worker->source, n);
+}
+
+void
+conn_close(struct conn *c)
+{
+	state_release(c);
+	conn_set_state(c, CONN_CLOSING);
+}
+
+void
+conn_swallow(struct conn *c, uint64_t n)
+{
+	if (n == 0)
+		return;
+	c->swallow = n;
+	conn_set_state(c, CONN_SWALLOW);
+}

@@ -1,0 +1,28 @@
+/* server/conn_report.h: an answer that may be long: it is made piece by piece, as fast as the client reads, and gives
+ * others their turn. While it is under way the connection takes no input.
+ */
+#ifndef SERVER_CONN_REPORT_H
+#define SERVER_CONN_REPORT_H
+
+#include <stdbool.h>
+
+struct conn;
+
+struct conn_report {
+	/* Appends a piece that takes well below a millisecond to make; false after the last. */
+	bool (*more)(struct conn *c, struct conn_report *report);
+
+	/* Frees the whole structure. */
+	void (*free)(struct conn_report *report);
+};
+
+/* Begins REPORT (the first member of a larger structure), which belongs to the connection from now on. Only from an
+ * executor, of the last command of its batch. */
+void report_begin(struct conn *c, struct conn_report *report);
+
+/* CONN_REPORT. */
+bool step_report(struct conn *c);
+
+void report_free(struct conn_report **report);
+
+#endif

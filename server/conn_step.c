@@ -1,0 +1,218 @@
+/* server/conn_step.c: commands in batches.
+ *
+ * What one wake-up delivered is parsed up to WORKER_BATCH commands ahead. While they are parsed their keys are
+ * hashed and the buckets prefetched, then their items, then they are executed in order: by then most of
+ * what they touch is in the cache. The keys of a multi-get are treated the same way, chunk by chunk.
+ *
+ * A command after which the bytes may mean something else (administration, a multi-get that may stop half-way,
+ * authentication) is the last of its batch. When the output is full the batch stops where it is, and what was
+ * parsed ahead is parsed again later.
+ */
+#include "server/conn_step.h"
+
+#include "proto/binary.h"
+#include "proto/classic.h"
+#include "server/exec.h"
+#include "server/settings.h"
+
+static bool
+auth_needed(const struct conn *c)
+{
+	return !c->authenticated && c->worker->server->settings->auth_file != NULL;
+}
+
+enum parse_result
+conn_parse(struct conn *c, struct slice window, struct command *command, struct parse_error *error)
+{
+	const struct parse_limits *limits = &c->worker->server->limits;
+
+	if (unlikely(c->protocol == PROTOCOL_UNKNOWN))
+		c->protocol = (unsigned char)window.ptr[0] == PROTO_BINARY_MAGIC ? PROTOCOL_BINARY
+										 : PROTOCOL_TEXT;
+	if (c->protocol == PROTOCOL_BINARY)
+		return binary_parse(window, limits, command, error);
+	if (unlikely(auth_needed(c)))
+		return classic_parse_auth(window, command, error);
+	return classic_parse(window, limits, command, error);
+}
+
+/* Whether the bytes behind CMD are not to be looked at before it is executed. */
+static bool
+ends_batch(const struct conn *c, const struct command *cmd, const struct command_info *info)
+{
+	if (info->flags & CMD_KEYS)
+		return cmd->rest.len > 0;
+	if (info->flags & (CMD_KEY | CMD_VALUE))
+		return auth_needed(c);
+	return true;
+}
+
+/* Parses up to WORKER_BATCH commands of INPUT into the worker's arrays; returns how many. */
+static unsigned
+batch_parse(
+    struct conn *c, struct slice input, struct parse_error *error, enum parse_result *result)
+{
+	struct worker *w = c->worker;
+	unsigned n = 0;
+	size_t at = 0;
+
+	*result = PARSE_COMMAND;
+	while (n < WORKER_BATCH && at < input.len) {
+		struct command *cmd = &w->commands[n];
+		const struct command_info *info;
+
+		*result = conn_parse(c, slice_of(input.ptr + at, input.len - at), cmd, error);
+		if (*result != PARSE_COMMAND)
+			return n;
+		at += cmd->used;
+		w->ends[n] = at;
+		info = &command_infos[cmd->op];
+		if (likely(info->flags & (CMD_KEY | CMD_KEYS))) {
+			w->keys[n] = store_key(w->store, cmd->key.ptr, cmd->key.len);
+			store_prefetch_bucket(w->store, &w->keys[n]);
+		}
+		n++;
+		if (unlikely(ends_batch(c, cmd, info)))
+			break;
+	}
+	return n;
+}
+
+/* After its first key, executed by exec_command: the rest of CMD, which ends END bytes into the input, is done key by
+ * key. USED is how many bytes of input are done with. */
+static size_t
+keys_begin(struct conn *c, const struct command *cmd, struct slice input, size_t end)
+{
+	size_t used = (size_t)(cmd->rest.ptr - input.ptr);
+
+	c->keys = (struct conn_keys){
+	    .left = end - used,
+	    .tail = end - used - cmd->rest.len,
+	    .exptime = cmd->exptime,
+	    .op = cmd->op,
+	};
+	conn_set_state(c, CONN_KEYS);
+	return used;
+}
+
+/* Executes one command of a batch; returns how far into the input it is done. */
+static size_t
+batch_execute(struct conn *c, unsigned i, struct slice input, size_t begin)
+{
+	struct worker *w = c->worker;
+	struct command *cmd = &w->commands[i];
+	unsigned flags = command_infos[cmd->op].flags;
+	const char *before = c->out.at;
+	bool verbose = unlikely(load_relaxed(&w->server->settings->verbosity) > 1);
+
+	if (verbose)
+		conn_log_command(c, cmd, slice_of(input.ptr + begin, w->ends[i] - begin));
+	exec_command(c, cmd, flags & (CMD_KEY | CMD_KEYS) ? &w->keys[i] : NULL);
+	if (verbose && before != NULL && c->out.at > before)
+		conn_log_reply(c, slice_of(before, (size_t)(c->out.at - before)));
+	if (!(flags & CMD_KEYS))
+		return w->ends[i];
+	if (cmd->rest.len > 0)
+		return keys_begin(c, cmd, input, w->ends[i]);
+	exec_keys_end(c);
+	return w->ends[i];
+}
+
+/* Executes the N commands of a batch; returns how many bytes of INPUT are done with. False in *ALL where it stopped
+ * early. */
+static size_t
+batch_run(struct conn *c, unsigned n, struct slice input, bool *all)
+{
+	struct worker *w = c->worker;
+	size_t done = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		if (command_infos[w->commands[i].op].flags & (CMD_KEY | CMD_KEYS))
+			store_prefetch_item(w->store, &w->keys[i]);
+	for (unsigned i = 0; i < n; i++) {
+		done = batch_execute(c, i, input, done);
+		*all = i + 1 == n && c->state == CONN_COMMANDS;
+		if (c->state != CONN_COMMANDS || conn_full(c))
+			return done;
+	}
+	return done;
+}
+
+/* The command at the front of INPUT is bad. */
+static void
+take_error(
+    struct conn *c, const struct command *cmd, const struct parse_error *error, struct slice *input)
+{
+	if (load_relaxed(&c->worker->server->settings->verbosity) > 1)
+		conn_log_error(c, slice_of(input->ptr, cmd->used));
+	exec_error(c, cmd, error);
+	slice_advance(input, cmd->used);
+	if (error->close)
+		conn_close(c);
+	else
+		conn_swallow(c, error->swallow);
+}
+
+bool
+step_commands(struct conn *c, struct slice *input)
+{
+	struct worker *w = c->worker;
+	struct parse_error error = {0};
+	enum parse_result result;
+	bool all = true;
+	unsigned n;
+
+	if (input->len == 0)
+		return false;
+	n = batch_parse(c, *input, &error, &result);
+	slice_advance(input, batch_run(c, n, *input, &all));
+	if (!all || result == PARSE_COMMAND || n == WORKER_BATCH)
+		return true;
+	if (result == PARSE_MORE) {
+		c->waiting = true;
+		c->need = w->commands[n].need;
+		return false;
+	}
+	if (result == PARSE_STREAM) {
+		struct slice head = {input->ptr, w->commands[n].used};
+
+		slice_advance(input, head.len);
+		stream_begin(c, head);
+	} else {
+		take_error(c, &w->commands[n], &error, input);
+	}
+	return true;
+}
+
+bool
+step_keys(struct conn *c, struct slice *input)
+{
+	struct worker *w = c->worker;
+	struct conn_keys *keys = &c->keys;
+	struct slice rest = {input->ptr, keys->left - keys->tail};
+	const char *ends[WORKER_BATCH];
+	struct slice word;
+	unsigned n = 0, i = 0;
+
+	while (n < WORKER_BATCH && proto_token_next(&rest, &word)) {
+		w->keys[n] = store_key(w->store, word.ptr, word.len);
+		store_prefetch_bucket(w->store, &w->keys[n]);
+		ends[n++] = rest.ptr;
+	}
+	for (i = 0; i < n; i++)
+		store_prefetch_item(w->store, &w->keys[i]);
+	for (i = 0; i < n && !conn_full(c); i++) {
+		size_t used;
+
+		exec_key(c, (enum opcode)keys->op, &w->keys[i], keys->exptime);
+		used = (size_t)(ends[i] - input->ptr);
+		slice_advance(input, used);
+		keys->left -= used;
+	}
+	if (i == n && n < WORKER_BATCH) {
+		slice_advance(input, keys->left);
+		conn_set_state(c, CONN_COMMANDS);
+		exec_keys_end(c);
+	}
+	return true;
+}

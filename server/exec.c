@@ -1,0 +1,81 @@
+/* server/exec.c: which executor a command has, and what is common to them. */
+#include "server/exec.h"
+
+#include "proto/reply.h"
+#include "server/clock.h"
+#include "server/exec_op.h"
+#include "server/worker.h"
+
+uint32_t
+exec_exptime(const struct worker *w, int64_t exptime)
+{
+	return exptime == 0 ? 0 : clock_exptime(w->server->clock, exptime);
+}
+
+void
+reply_with(struct conn *c, struct slice line)
+{
+	outq_append_slice(&c->out, &c->worker->source, line);
+}
+
+void
+exec_command(struct conn *c, struct command *cmd, const struct store_key *key)
+{
+	switch ((enum opcode)cmd->op) {
+	case OP_GET:
+	case OP_GETS:
+	case OP_GAT:
+	case OP_GATS:
+		exec_key(c, (enum opcode)cmd->op, key, cmd->exptime);
+		return;
+	case OP_SET:
+	case OP_ADD:
+	case OP_REPLACE:
+	case OP_APPEND:
+	case OP_PREPEND:
+	case OP_CAS:
+		exec_store(c, cmd, key);
+		return;
+	case OP_INCR:
+	case OP_DECR:
+		exec_arithmetic(c, cmd, key);
+		return;
+	case OP_TOUCH:
+		exec_touch(c, cmd, key);
+		return;
+	case OP_DELETE:
+		exec_delete(c, cmd, key);
+		return;
+	default:
+		exec_admin(c, cmd);
+		return;
+	}
+}
+
+void
+exec_keys_end(struct conn *c)
+{
+	reply_with(c, REPLY_END);
+}
+
+/* memcached removes what a set that cannot be done would have replaced: nobody shall read the old value for the
+ * new one. */
+static void
+drop_old(struct conn *c, struct slice key)
+{
+	struct store_key hashed = store_key(c->worker->store, key.ptr, key.len);
+
+	(void)store_delete(c->worker->store, &hashed);
+}
+
+void
+exec_error(struct conn *c, const struct command *cmd, const struct parse_error *error)
+{
+	if (error->too_large)
+		counter_add(c->worker, store_too_large, 1);
+	if (error->drop_key)
+		drop_old(c, cmd->key);
+	if (error->silent)
+		return;
+	reply_with(c, error->reply);
+}

@@ -1,0 +1,254 @@
+/* server/io_event.c: the libevent driver.
+ *
+ * Each connection has one persistent level-triggered read event, which stays where it is from request to request. Its
+ * write event is added only while the socket takes no more, the read event is removed only while the connection must
+ * not be read (its client does not take its answers). The loop is this file's: libevent is asked for one round
+ * at a time, so that connections with work left are served between two rounds.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "server/conn.h"
+#include "server/io.h"
+#include "server/settings.h"
+#include "server/worker.h"
+
+/* Pieces of one sendmsg. */
+#define PIECES_MAX 256u
+
+struct event_loop {
+	struct event_base *base;
+	struct event wake;  /* w->wake_fd */
+	struct event sweep; /* each second, with an idle timeout */
+};
+
+struct event_conn {
+	struct event read, write;
+	bool reading, writing; /* which of them are added */
+};
+
+static void
+event_drop(struct conn *c)
+{
+	struct event_conn *ec = c->io;
+	int fd = c->fd;
+
+	log_debug("<%d connection closed.", fd);
+	(void)event_del(&ec->read);
+	(void)event_del(&ec->write);
+	conn_free(&c);
+	(void)close(fd);
+}
+
+/* Sends what there is. False where the connection is broken. */
+static bool
+event_send(struct conn *c)
+{
+	struct iovec pieces[PIECES_MAX];
+	struct msghdr message = {.msg_iov = pieces};
+
+	while (outq_bytes(&c->out) > 0) {
+		ssize_t n;
+
+		message.msg_iovlen = outq_gather(&c->out, &c->worker->source, pieces, PIECES_MAX);
+		n = sendmsg(c->fd, &message, MSG_NOSIGNAL);
+		if (n < 0)
+			return errno == EAGAIN || errno == EINTR;
+		conn_sent(c, (size_t)n);
+	}
+	return true;
+}
+
+static void
+event_set(struct event *event, bool *added, bool wanted)
+{
+	if (*added == wanted)
+		return;
+	if ((wanted ? event_add(event, NULL) : event_del(event)) != 0)
+		panic("cannot change what a connection waits for");
+	*added = wanted;
+}
+
+static void
+event_serve(struct conn *c)
+{
+	struct event_conn *ec = c->io;
+	unsigned want;
+
+	if (!event_send(c)) {
+		event_drop(c);
+		return;
+	}
+	want = conn_want(c);
+	if (want == CONN_WANT_CLOSE) {
+		event_drop(c);
+		return;
+	}
+	event_set(&ec->read, &ec->reading, want & CONN_WANT_INPUT);
+	event_set(&ec->write, &ec->writing, want & CONN_WANT_OUTPUT);
+	if (want & CONN_WANT_TURN)
+		worker_queue_turn(c->worker, c);
+}
+
+static void
+event_receive(struct conn *c)
+{
+	size_t size;
+	char *room;
+	ssize_t n;
+
+	if (!(conn_want(c) & CONN_WANT_INPUT))
+		return;
+	room = conn_room(c, &size);
+	if (room != NULL) {
+		n = recv(c->fd, room, size, 0);
+		if (n > 0)
+			conn_filled(c, (size_t)n);
+		else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+			conn_end(c);
+	}
+	event_serve(c);
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *c = arg;
+
+	(void)fd;
+	(void)what;
+	worker_turn_begin(c->worker);
+	event_receive(c);
+}
+
+static void
+on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *c = arg;
+
+	(void)fd;
+	(void)what;
+	worker_turn_begin(c->worker);
+	event_serve(c);
+}
+
+static void
+on_wake(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *w = arg;
+
+	(void)fd;
+	(void)what;
+	worker_turn_begin(w);
+	worker_adopt(w);
+}
+
+static void
+on_sweep(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *w = arg;
+
+	(void)fd;
+	(void)what;
+	worker_turn_begin(w);
+	worker_sweep(w);
+}
+
+static bool
+event_attach(struct conn *c)
+{
+	struct event_loop *loop = c->worker->loop;
+	struct event_conn *ec = c->io;
+
+	if (event_assign(&ec->read, loop->base, c->fd, EV_READ | EV_PERSIST, on_readable, c) != 0 ||
+	    event_assign(&ec->write, loop->base, c->fd, EV_WRITE | EV_PERSIST, on_writable, c) !=
+		0 ||
+	    event_add(&ec->read, NULL) != 0)
+		return false;
+	ec->reading = true;
+	return true;
+}
+
+static struct event_base *
+base_new(void)
+{
+	struct event_config *config = event_config_new();
+	struct event_base *base;
+
+	if (config == NULL)
+		return NULL;
+	(void)event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_NO_CACHE_TIME);
+	base = event_base_new_with_config(config);
+	event_config_free(config);
+	return base;
+}
+
+static int
+event_start(struct worker *w)
+{
+	static const struct timeval second = {1, 0};
+	struct event_loop *loop = calloc(1, sizeof(*loop));
+
+	if (loop == NULL)
+		return -ENOMEM;
+	w->loop = loop;
+	if ((loop->base = base_new()) == NULL) {
+		free(loop);
+		return -ENOMEM;
+	}
+	if (event_assign(&loop->wake, loop->base, w->wake_fd, EV_READ | EV_PERSIST, on_wake, w) !=
+		0 ||
+	    event_add(&loop->wake, NULL) != 0 ||
+	    event_assign(&loop->sweep, loop->base, -1, EV_PERSIST, on_sweep, w) != 0 ||
+	    (w->server->settings->idle_timeout > 0 && event_add(&loop->sweep, &second) != 0)) {
+		event_base_free(loop->base);
+		free(loop);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+static void
+event_run(struct worker *w)
+{
+	struct event_loop *loop = w->loop;
+
+	while (!load_acquire(&w->stopping)) {
+		bool more = worker_turn_end(w);
+
+		if (event_base_loop(loop->base, EVLOOP_ONCE | (more ? EVLOOP_NONBLOCK : 0)) < 0)
+			panic("the event loop of worker %u failed", w->id);
+	}
+	worker_turn_begin(w);
+	worker_drop_all(w);
+}
+
+static void
+event_finish(struct worker *w)
+{
+	struct event_loop *loop = w->loop;
+
+	(void)event_del(&loop->wake);
+	(void)event_del(&loop->sweep);
+	event_base_free(loop->base);
+	free(loop);
+	w->loop = NULL;
+}
+
+const struct io_driver io_event = {
+    .name = "event",
+    .conn_size = sizeof(struct event_conn),
+    .start = event_start,
+    .run = event_run,
+    .finish = event_finish,
+    .attach = event_attach,
+    .receive = event_receive,
+    .serve = event_serve,
+    .drop = event_drop,
+};

@@ -1,0 +1,41 @@
+/* server/server.c: see server.h. */
+#include "server/server.h"
+
+#include <stdlib.h>
+
+#include "server/counters.h"
+#include "server/prefix.h"
+#include "server/settings.h"
+
+/* What memcached's item header takes: its limit of an item counts it. */
+#define MEMCACHED_ITEM_HEADER     48u
+#define MEMCACHED_ITEM_HEADER_CAS 56u
+
+bool
+server_init(struct server *server)
+{
+	const struct settings *s = server->settings;
+
+	server->limits = (struct parse_limits){
+	    .item_size_max = s->item_size_max,
+	    .item_overhead = s->cas ? MEMCACHED_ITEM_HEADER_CAS : MEMCACHED_ITEM_HEADER,
+	    .inline_value_max = SERVER_INLINE_VALUE_MAX,
+	    .strict = s->strict,
+	};
+	server->workers = NULL;
+	server->worker_count = 0;
+	server->prefixes = prefixes_new(s->prefix_delimiter);
+	server->baseline = counter_baseline_new();
+	if (server->prefixes != NULL && server->baseline != NULL)
+		return true;
+	server_fini(server);
+	return false;
+}
+
+void
+server_fini(struct server *server)
+{
+	prefixes_free(&server->prefixes);
+	free(server->baseline);
+	server->baseline = NULL;
+}

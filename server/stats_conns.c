@@ -1,0 +1,200 @@
+/* server/stats_conns.c: `stats conns`: every connection of every worker.
+ *
+ * A picture of all of them is taken at once, which is quick; the addresses, which cost a system call each, are found
+ * piece by piece. A connection may be gone by then, or another one have its number: then its line says so little.
+ */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "base/atomics.h"
+#include "proto/binary.h"
+#include "proto/reply.h"
+#include "server/clock.h"
+#include "server/conn_report.h"
+#include "server/stats.h"
+#include "server/worker.h"
+
+/* Connections in one piece. */
+#define PIECE 32u
+
+/* An address as text: "tcp6:[...]:65535", "unix:/path". */
+#define ADDRESS_MAX 160
+
+struct shown {
+	int fd;
+	uint32_t idle; /* seconds since the last command */
+	const char *state;
+	const struct listener *from;
+	bool listening;
+};
+
+struct conns_report {
+	struct conn_report report;
+	struct stats_out out;
+	size_t next, count, capacity;
+	struct shown *all;
+};
+
+const char *
+conn_state_name(const struct conn *c)
+{
+	static const char *const names[] = {
+	    [CONN_COMMANDS] = "conn_read",
+	    [CONN_KEYS] = "conn_parse_cmd",
+	    [CONN_STREAM] = "conn_nread",
+	    [CONN_SWALLOW] = "conn_swallow",
+	    [CONN_REPORT] = "conn_mwrite",
+	    [CONN_CLOSING] = "conn_closing",
+	};
+
+	return names[load_relaxed(&c->state)];
+}
+
+static void
+address_text(int fd, char text[ADDRESS_MAX])
+{
+	struct sockaddr_storage address = {0};
+	socklen_t len = sizeof(address);
+	char host[INET6_ADDRSTRLEN] = "";
+
+	(void)snprintf(text, ADDRESS_MAX, "(unknown)");
+	if (fd < 0 || getpeername(fd, (struct sockaddr *)&address, &len) != 0)
+		return;
+	if (address.ss_family == AF_INET) {
+		const struct sockaddr_in *in = (const struct sockaddr_in *)&address;
+
+		(void)inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
+		(void)snprintf(text, ADDRESS_MAX, "tcp:%s:%u", host, ntohs(in->sin_port));
+	} else if (address.ss_family == AF_INET6) {
+		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&address;
+
+		(void)inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
+		(void)snprintf(text, ADDRESS_MAX, "tcp6:[%s]:%u", host, ntohs(in6->sin6_port));
+	} else if (address.ss_family == AF_UNIX) {
+		(void)snprintf(text, ADDRESS_MAX, "unix:");
+	}
+}
+
+static void
+line(struct stats_out *out, int fd, const char *name, const char *value)
+{
+	char full[64];
+
+	(void)snprintf(full, sizeof(full), "%d:%s", fd, name);
+	stats_text(out, full, value);
+}
+
+static void
+show(struct stats_out *out, const struct shown *shown)
+{
+	char text[ADDRESS_MAX];
+
+	if (shown->listening) {
+		line(out, shown->fd, "addr", shown->from->name);
+	} else {
+		address_text(shown->fd, text);
+		line(out, shown->fd, "addr", text);
+		if (shown->from != NULL)
+			line(out, shown->fd, "listen_addr", shown->from->name);
+	}
+	line(out, shown->fd, "state", shown->state);
+	(void)snprintf(text, sizeof(text), "%u", shown->idle);
+	line(out, shown->fd, "secs_since_last_cmd", text);
+}
+
+static bool
+conns_more(struct conn *c, struct conn_report *report)
+{
+	struct conns_report *r = (struct conns_report *)report;
+
+	(void)c;
+	for (unsigned i = 0; i < PIECE && r->next < r->count; i++)
+		show(&r->out, &r->all[r->next++]);
+	if (r->next < r->count)
+		return true;
+	stats_end(&r->out);
+	return false;
+}
+
+static void
+conns_free(struct conn_report *report)
+{
+	struct conns_report *r = (struct conns_report *)report;
+
+	free(r->all);
+	free(r);
+}
+
+static void
+add_worker(struct conns_report *r, struct worker *w, uint32_t now)
+{
+	struct conn *c;
+
+	lock_take(&w->conns_lock);
+	TAILQ_FOREACH(c, &w->conns, all) {
+		uint32_t last = load_relaxed(&c->last_active);
+
+		if (r->count == r->capacity)
+			break;
+		r->all[r->count++] = (struct shown){
+		    .fd = c->fd,
+		    .idle = now > last ? now - last : 0,
+		    .state = conn_state_name(c),
+		    .from = c->from,
+		};
+	}
+	lock_drop(&w->conns_lock);
+}
+
+static void
+add_listeners(struct conns_report *r, const struct listener *sockets, size_t count, uint32_t uptime)
+{
+	for (size_t i = 0; i < count && r->count < r->capacity; i++)
+		r->all[r->count++] = (struct shown){
+		    .fd = sockets[i].fd,
+		    .idle = uptime,
+		    .state = "conn_listening",
+		    .from = &sockets[i],
+		    .listening = true,
+		};
+}
+
+static int
+by_fd(const void *a, const void *b)
+{
+	const struct shown *x = a, *y = b;
+
+	return (x->fd > y->fd) - (x->fd < y->fd);
+}
+
+void
+stats_conns(struct stats_out *out)
+{
+	const struct server *server = out->conn->worker->server;
+	struct conns_report *r = calloc(1, sizeof(*r));
+	const struct listener *sockets = NULL;
+	size_t count = 0;
+
+	if (server->listen != NULL)
+		sockets = listen_sockets(server->listen, &count);
+	if (r != NULL) {
+		r->capacity = count + workers_connections(server) + 16;
+		r->all = calloc(r->capacity, sizeof(*r->all));
+	}
+	if (r == NULL || r->all == NULL) {
+		free(r);
+		stats_error(out, REPLY_NO_MEMORY_OTHER, BINARY_STATUS_ENOMEM);
+		return;
+	}
+	r->report = (struct conn_report){.more = conns_more, .free = conns_free};
+	r->out = *out;
+	add_listeners(r, sockets, count, clock_uptime(server->clock));
+	for (uint32_t i = 0; i < server->worker_count; i++)
+		add_worker(r, server->workers[i], clock_now(server->clock));
+	qsort(r->all, r->count, sizeof(*r->all), by_fd);
+	report_begin(out->conn, &r->report);
+}
