@@ -117,7 +117,9 @@ parse_port(struct slice text, struct address *out, char *error)
 static bool
 take_host(struct slice host, struct address *out, char *error)
 {
-	if (host.len == 0 || host.len >= ADDRESS_HOST_MAX)
+	out->host[0] = '\0';
+	if (host.len == 0 || host.len >= ADDRESS_HOST_MAX ||
+	    memchr(host.ptr, '[', host.len) != NULL)
 		return refuse(error, "Invalid address", host);
 	if (slice_is(host, "*"))
 		return true;

@@ -192,7 +192,7 @@ parse_double(const char *text, double *out)
 {
 	char *end;
 
-	if (strspn(text, "0123456789.eE+-") != strlen(text))
+	if (*text == '+' || strspn(text, "0123456789.eE+-") != strlen(text))
 		return false;
 	errno = 0;
 	*out = strtod(text, &end);
@@ -399,6 +399,7 @@ follow(struct settings *s, enum setting_id id)
 static void
 take_old_defaults(struct settings *s)
 {
+	s->modern = false;
 	s->maxconns_fast = false;
 	s->slab_reassign = false;
 	s->slab_automove = 0;
