@@ -47,8 +47,6 @@ is_size(enum setting_id id)
 static void
 spell(enum setting_id id, double value, char *out, size_t room)
 {
-	const struct setting_row *row = settings_row(id);
-
 	if (id == SETTING_unix_mask)
 		(void)snprintf(out, room, "%o", (unsigned)value);
 	else if (is_size(id))
