@@ -195,9 +195,17 @@ struct store_pending {
 	uint32_t tail_used;
 };
 
+/* What the item shall be. */
+struct store_head {
+	uint32_t flags;   /* the client's */
+	uint32_t exptime; /* 0 = never; not after now = expired at once */
+	size_t size;      /* bytes of the value */
+	bool versioned;   /* it will be put with a version of the caller's choice */
+};
+
 /* STORE_OK, STORE_TOO_LARGE or STORE_NO_MEMORY; in the latter cases PENDING is empty. */
-enum store_result store_alloc(struct store *st, struct store_pending *pending,
-    const struct store_key *key, uint32_t flags, uint32_t exptime, size_t size);
+enum store_result store_alloc(struct store *st, struct store_pending *pending, const struct store_key *key,
+    const struct store_head *head);
 
 /* Appends N bytes of the value: STORE_OK, or STORE_NO_MEMORY after which PENDING is empty. */
 enum store_result store_pending_write(

@@ -1,0 +1,259 @@
+/* slab/item.h: what lies in a chunk.
+ *
+ * An item (offsets in bytes, native byte order):
+ *
+ *	 0        8     12     16     20 21 22   24    26
+ *	 +--------+------+------+------+--+--+-----+-----+-----+-----+-----+-------+
+ *	 |version | next | prev | life |nk|ht|vlen |atime| key | ext | aux | value |
+ *	 +--------+------+------+------+--+--+-----+-----+-----+-----+-----+-------+
+ *
+ *	version  63 bits, 0 = not linked (in the making, or unlinked and still held); top bit: has ext
+ *	next,    neighbours in the queue of its class (references; next is the older one); both are the item's own
+ *	prev     reference while it is in no queue
+ *	life     expiry (29 bits, 0 = never), queue bit, STALE, WON
+ *	nk       key length; 0 = no item: a free chunk or a piece
+ *	ht       heat: hit counter (7 bits) and "was read" (top bit)
+ *	vlen     value length; VLEN_LARGE: the length is in aux, the value in pieces
+ *	atime    low 16 bits of the time of the last access
+ *	ext      only with the version's top bit: a byte of EXT_ bits, then client flags (4), then birth (8)
+ *	aux      only with values above PIN_MIN, aligned to 4: references held, length, first piece (4 bytes each)
+ *
+ * A piece of a large value, and a free chunk:
+ *
+ *	 0        8     12     16     20 21 22   24    26
+ *	 +--------+------+------+------+--+--+-----+-----+------+
+ *	 |   -    | next |owner | used | 0| -|  1  |  -  | data |
+ *	 |   -    | next |  -   |  -   | 0| -|  0  |  -  |      |
+ *	 +--------+------+------+------+--+--+-----+-----+------+
+ *
+ * Who may write what: version, STALE, WON, expiry and the value of a linked item: the holder of its stripe. next,
+ * prev and the queue bit: the holder of its class; so life is only changed by compare and swap. heat and atime: any
+ * reader, without a lock and even a moment after the chunk was freed; therefore pieces and free chunks leave
+ * those bytes alone, and a page is cut anew only after a grace period. All else is fixed while the item is linked.
+ *
+ * Readers look at chunks without a lock, so each access to a field is a relaxed atomic one; what orders them is the
+ * stripe's sequence (index.h).
+ */
+#ifndef SLAB_ITEM_H
+#define SLAB_ITEM_H
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/atomics.h"
+#include "slab/store.h"
+
+struct item {
+	uint64_t version;
+	uint32_t next;
+	uint32_t prev;
+	uint32_t life;
+	uint8_t nkey;
+	uint8_t heat;
+	uint16_t vlen;
+	uint16_t atime;
+	char data[];
+};
+
+static_assert(offsetof(struct item, next) == 8, "layout");
+static_assert(offsetof(struct item, life) == 16, "layout");
+static_assert(offsetof(struct item, nkey) == 20, "layout");
+static_assert(offsetof(struct item, vlen) == 22, "layout");
+static_assert(offsetof(struct item, atime) == 24, "layout");
+static_assert(offsetof(struct item, data) == 26, "layout");
+
+struct piece {
+	uint64_t unused;
+	uint32_t next;
+	uint32_t owner; /* the large item; 0 while it is in the making */
+	uint32_t used;  /* bytes of data */
+	uint8_t nkey;   /* 0 */
+	uint8_t unused_heat;
+	uint16_t kind;  /* CHUNK_FREE, CHUNK_PIECE */
+	uint16_t unused_atime;
+	char data[];
+};
+
+static_assert(offsetof(struct piece, nkey) == offsetof(struct item, nkey), "layout");
+static_assert(offsetof(struct piece, kind) == offsetof(struct item, vlen), "layout");
+static_assert(offsetof(struct piece, next) == offsetof(struct item, next), "layout");
+static_assert(offsetof(struct piece, data) == 26, "layout");
+
+enum { CHUNK_FREE = 0, CHUNK_PIECE = 1 };
+
+/* Held, length and first piece of a value that readers pin instead of copying. */
+struct aux {
+	uint32_t references; /* 1 for being linked or in the making, 1 for each pin */
+	uint32_t size;
+	uint32_t piece;
+};
+
+#define ITEM_HEADER    ((uint32_t)offsetof(struct item, data))
+#define VERSION_EXT    (1ull << 63)
+#define LIFE_EXPIRY    ((1u << 29) - 1)
+#define LIFE_MAIN      (1u << 29)
+#define LIFE_STALE     (1u << 30)
+#define LIFE_WON       (1u << 31)
+#define HEAT_FETCHED   0x80u
+#define HEAT_COUNT     0x7fu
+#define VLEN_LARGE     0xffffu
+#define PIN_MIN        8192u
+#define EXT_FLAGS      1u
+#define EXT_BIRTH      2u
+
+static_assert(LIFE_EXPIRY == STORE_EXPTIME_MAX, "expiry field");
+
+static inline uint64_t
+item_version(const struct item *it)
+{
+	return load_relaxed(&it->version) & ~VERSION_EXT;
+}
+
+static inline bool
+item_has_ext(const struct item *it)
+{
+	return load_relaxed(&it->version) & VERSION_EXT;
+}
+
+static inline void
+item_set_version(struct item *it, uint64_t version)
+{
+	store_relaxed(&it->version, version | (load_relaxed(&it->version) & VERSION_EXT));
+}
+
+/* Bytes of ext for this item. */
+static inline uint32_t
+item_ext_size(unsigned kind)
+{
+	return kind == 0 ? 0 : 1 + ((kind & EXT_FLAGS) ? 4 : 0) + ((kind & EXT_BIRTH) ? 8 : 0);
+}
+
+static inline unsigned
+item_ext_kind(const struct item *it)
+{
+	return item_has_ext(it) ? load_relaxed((const unsigned char *)it->data + load_relaxed(&it->nkey)) : 0;
+}
+
+/* Copies between chunks and private memory: memcpy, or in thread sanitizer builds relaxed atomics, because a reader
+ * without a lock may look at the same bytes (and throws away what it saw). */
+#if defined(TSAN_BUILD)
+void chunk_write(void *to, const void *from, size_t n);
+void chunk_read(void *to, const void *from, size_t n);
+#else
+static inline void
+chunk_write(void *to, const void *from, size_t n)
+{
+	memcpy(to, from, n);
+}
+
+static inline void
+chunk_read(void *to, const void *from, size_t n)
+{
+	memcpy(to, from, n);
+}
+#endif
+
+/* The client's flags of an item whose ext is at EXT. */
+static inline uint32_t
+ext_flags(const char *ext)
+{
+	uint32_t flags = 0;
+
+	if (load_relaxed((const unsigned char *)ext) & EXT_FLAGS)
+		chunk_read(&flags, ext + 1, sizeof(flags));
+	return flags;
+}
+
+/* The version that the item would have without an explicit one: decides whether a flush reaches it. */
+static inline uint64_t
+item_birth(const struct item *it)
+{
+	unsigned kind = item_ext_kind(it);
+	uint64_t birth;
+
+	if (!(kind & EXT_BIRTH))
+		return item_version(it);
+	chunk_read(&birth, it->data + load_relaxed(&it->nkey) + 1 + ((kind & EXT_FLAGS) ? 4 : 0), sizeof(birth));
+	return birth;
+}
+
+/* Whether readers pin a value with this length field. */
+static inline bool
+vlen_pinnable(uint32_t vlen)
+{
+	return vlen > PIN_MIN;
+}
+
+/* Offset of aux behind KEY and ext bytes. */
+static inline uint32_t
+aux_offset(uint32_t nkey, uint32_t ext)
+{
+	return (ITEM_HEADER + nkey + ext + 3) & ~3u;
+}
+
+/* Offset of the value (without pieces) in the chunk. */
+static inline uint32_t
+value_offset(uint32_t nkey, uint32_t ext, uint32_t vlen)
+{
+	if (vlen_pinnable(vlen))
+		return aux_offset(nkey, ext) + (uint32_t)sizeof(struct aux);
+	return ITEM_HEADER + nkey + ext;
+}
+
+static inline struct aux *
+item_aux(struct item *it)
+{
+	return (struct aux *)(void *)((char *)it + aux_offset(it->nkey, item_ext_size(item_ext_kind(it))));
+}
+
+static inline bool
+item_is_large(const struct item *it)
+{
+	return load_relaxed(&it->vlen) == VLEN_LARGE;
+}
+
+/* Bytes of the value; not for readers without a lock. */
+static inline uint32_t
+item_value_size(struct item *it)
+{
+	return item_is_large(it) ? item_aux(it)->size : load_relaxed(&it->vlen);
+}
+
+/* Bytes that the head of the item takes of its chunk. */
+static inline uint32_t
+item_head_size(const struct item *it)
+{
+	uint32_t vlen = load_relaxed(&it->vlen);
+
+	return value_offset(load_relaxed(&it->nkey), item_ext_size(item_ext_kind(it)), vlen) +
+	    (vlen == VLEN_LARGE ? 0 : vlen);
+}
+
+static inline char *
+item_value(struct item *it)
+{
+	return (char *)it + value_offset(load_relaxed(&it->nkey), item_ext_size(item_ext_kind(it)),
+	    load_relaxed(&it->vlen));
+}
+
+static inline uint32_t
+item_expiry(const struct item *it)
+{
+	return load_relaxed(&it->life) & LIFE_EXPIRY;
+}
+
+/* Clears and sets bits of life, which two locks share. */
+static inline void
+item_life_change(struct item *it, uint32_t clear, uint32_t set)
+{
+	uint32_t old = load_relaxed(&it->life);
+
+	while (!__atomic_compare_exchange_n(&it->life, &old, (old & ~clear) | set, true, __ATOMIC_RELAXED,
+	    __ATOMIC_RELAXED))
+		;
+}
+
+#endif

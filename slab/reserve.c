@@ -1,0 +1,94 @@
+/* slab/reserve.c: see reserve.h. Addresses are mapped without access and made accessible as needed, so that a system
+ * that does not overcommit is asked only for what is used. */
+#include "slab/reserve.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <sys/mman.h>
+
+#include "base/assert.h"
+
+#define HUGE_PAGE (2u << 20)
+
+static size_t
+round_huge(size_t n)
+{
+	return (n + HUGE_PAGE - 1) & ~(size_t)(HUGE_PAGE - 1);
+}
+
+int
+reserve_init(struct reserve *r, size_t size, int fd)
+{
+	*r = (struct reserve){.size = round_huge(size)};
+	r->mapping_size = r->size + HUGE_PAGE;
+	r->mapping =
+	    mmap(NULL, r->mapping_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (r->mapping == MAP_FAILED)
+		return -errno;
+	r->base = (char *)round_huge((uintptr_t)r->mapping);
+	if (fd >= 0 && mmap(r->base, r->size, PROT_NONE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
+		int error = -errno;
+
+		(void)munmap(r->mapping, r->mapping_size);
+		return error;
+	}
+	if (fd < 0)
+		(void)madvise(r->base, r->size, MADV_HUGEPAGE);
+	(void)madvise(r->base, r->size, MADV_DONTDUMP);
+	return 0;
+}
+
+void
+reserve_fini(struct reserve *r)
+{
+	if (r->mapping != NULL)
+		(void)munmap(r->mapping, r->mapping_size);
+	r->mapping = NULL;
+}
+
+bool
+reserve_grow(struct reserve *r, size_t bytes)
+{
+	if (bytes <= r->committed)
+		return true;
+	bytes = round_huge(bytes);
+	if (bytes > r->size)
+		return false;
+	if (mprotect(r->base + r->committed, bytes - r->committed, PROT_READ | PROT_WRITE) != 0)
+		return false;
+	r->committed = bytes;
+	return true;
+}
+
+bool
+reserve_huge(struct reserve *r)
+{
+	void *p = mmap(r->base, r->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_HUGETLB, -1, 0);
+
+	if (p != MAP_FAILED)
+		return true;
+	p = mmap(r->base, r->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		panic("cannot map the reserved range again");
+	(void)madvise(r->base, r->size, MADV_HUGEPAGE);
+	return false;
+}
+
+void
+reserve_touch(const struct reserve *r, size_t offset, size_t n)
+{
+	ASSERT(offset + n <= r->committed);
+#ifdef MADV_POPULATE_WRITE
+	if (madvise(r->base + offset, n, MADV_POPULATE_WRITE) == 0)
+		return;
+#endif
+	for (size_t i = 0; i < n; i += 4096)
+		__atomic_fetch_or(r->base + offset + i, 0, __ATOMIC_RELAXED);
+}
+
+void
+reserve_release(const struct reserve *r, size_t offset, size_t n)
+{
+	ASSERT(offset + n <= r->committed);
+	(void)madvise(r->base + offset, n, MADV_DONTNEED);
+}

@@ -1,0 +1,36 @@
+/* slab/reserve.h: a range of addresses that is fixed at once and gets memory from its start as it grows.
+ *
+ * What lies in it never moves and is never unmapped while the range lives, so readers without a lock can hold
+ * stale addresses into it.
+ */
+#ifndef SLAB_RESERVE_H
+#define SLAB_RESERVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct reserve {
+	char *base;       /* aligned to 2 MiB */
+	size_t size;      /* bytes of addresses */
+	size_t committed; /* bytes from BASE that have memory */
+	void *mapping;
+	size_t mapping_size;
+};
+
+/* Reserves SIZE bytes of addresses; 0 or a negative errno. With a FD (else -1) the range is that file's. */
+int reserve_init(struct reserve *r, size_t size, int fd);
+void reserve_fini(struct reserve *r);
+
+/* Makes the first BYTES usable (zeroed where new); false where the kernel refuses. One thread at a time. */
+bool reserve_grow(struct reserve *r, size_t bytes);
+
+/* Asks for explicit huge pages for all memory from now on; false where there are none. */
+bool reserve_huge(struct reserve *r);
+
+/* Faults N bytes at OFFSET in; they must be committed. */
+void reserve_touch(const struct reserve *r, size_t offset, size_t n);
+
+/* Gives the memory of N bytes at OFFSET back to the system; they read as zeroes until written again. */
+void reserve_release(const struct reserve *r, size_t offset, size_t n);
+
+#endif
