@@ -232,6 +232,31 @@ item_head_size(const struct item *it)
 	    (vlen == VLEN_LARGE ? 0 : vlen);
 }
 
+/* Bytes that the item asks for, its value included. */
+static inline uint64_t
+item_asks(struct item *it)
+{
+	return item_head_size(it) + (item_is_large(it) ? item_aux(it)->size : 0ull);
+}
+
+static inline void
+aux_init(struct item *it, uint32_t size)
+{
+	struct aux aux = {.references = 1, .size = size};
+
+	chunk_write(item_aux(it), &aux, sizeof(aux));
+}
+
+/* Keeps BORN where there is room for it. */
+static inline void
+item_note_birth(struct item *it, uint64_t born)
+{
+	unsigned kind = item_ext_kind(it);
+
+	if (kind & EXT_BIRTH)
+		chunk_write(it->data + it->nkey + 1 + ((kind & EXT_FLAGS) ? 4 : 0), &born, sizeof(born));
+}
+
 static inline char *
 item_value(struct item *it)
 {

@@ -59,10 +59,9 @@ struct store_options {
 	unsigned eviction_samples; /* for the sampling policies; 0 = 5 */
 	unsigned promote_hits; /* hits in the small queue that make an item stay; 1 to 3; 0 = 2 */
 	enum store_balance balance;
-	bool huge_pages;         /* explicit huge pages; transparent ones are always asked for */
-	bool preallocate;        /* touch all memory at once */
-	uint64_t hash_seed;      /* random in production, so that nobody can aim at one bucket */
-	const char *memory_file; /* holds the pages (for a warm restart); NULL = anonymous */
+	bool huge_pages;       /* explicit huge pages; transparent ones are always asked for */
+	bool preallocate;      /* touch all memory at once */
+	uint64_t hash_seed;    /* random in production, so that nobody can aim at one bucket */
 };
 
 /* Zero, or a negative errno with a sentence for the operator in *ERROR (static storage). The caller
@@ -253,26 +252,28 @@ struct store_entry {
 	struct store *store;
 	const struct store_key *key;
 	void *slot;
+	unsigned slot_number;
 };
 
 /* An expired or flushed item is removed first, and is not found. */
 void store_enter(struct store *st, const struct store_key *key, struct store_entry *entry);
 void store_leave(struct store_entry *entry);
 
-/* These four need FOUND. A count is an access; a touch leaves the version, a mark with VERSION 0 does so too. */
-void store_entry_count(struct store_entry *entry);
-void store_entry_touch(struct store_entry *entry, uint32_t exptime);
+/* These four need FOUND. Mark's VERSION is the new one; 0 = it stays, STORE_VERSION_NEXT = the next. */
+#define STORE_VERSION_NEXT UINT64_MAX
+
+void store_entry_count(struct store_entry *entry); /* as an access */
+void store_entry_touch(struct store_entry *entry, uint32_t exptime); /* the version stays */
 void store_entry_mark(struct store_entry *entry, uint8_t set, uint8_t clear, uint64_t version);
 void store_entry_delete(struct store_entry *entry);
 
 /* The value in place: SIZE must equal the present size, and the value must not be a large one. The new
- * version is VERSION, or the next where that is 0. False where it cannot be done in place. */
-bool store_entry_overwrite(
-    struct store_entry *entry, const char *value, size_t size, uint64_t version);
+ * version is VERSION, or the next where that is 0. False where it cannot be done in place: put a new item then. */
+bool store_entry_overwrite(struct store_entry *entry, const char *value, size_t size, uint64_t version);
 
-/* Links a complete PENDING in place of what is there; empties it. VERSION as above. */
-void store_entry_put(
-    struct store_entry *entry, struct store_pending *pending, uint64_t version, uint8_t marks);
+/* Links a complete PENDING in place of what is there; empties it. VERSION as above; another than 0 needs a PENDING
+ * that was allocated as versioned. False where the index had no memory: nothing is changed. */
+bool store_entry_put(struct store_entry *entry, struct store_pending *pending, uint64_t version, uint8_t marks);
 
 /* Holds the value beyond store_leave; only where SIZE > 0 and VALUE is NULL. */
 struct store_pin *store_entry_pin(struct store_entry *entry);
@@ -348,9 +349,8 @@ struct store_stats {
 	uint64_t reclaimed, expired_unfetched; /* memory of expired items used again */
 	uint64_t no_memory;                    /* refused for want of memory */
 	uint64_t pages_moved;
-	uint64_t ghost_hits, promotions;
-	/* pages in bytes: all, in classes, in the free pool */
-	uint64_t memory_limit, memory_used, memory_free;
+	uint64_t ghost_hits, promotions, direct_reclaims;
+	uint64_t memory_limit, memory_used, memory_free; /* pages in bytes: all, in classes, in the free pool */
 	uint64_t index_bytes, index_buckets, index_splits, overflow_buckets;
 	uint64_t read_retries; /* lock-free reads that had to start again */
 	size_t page_size;

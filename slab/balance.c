@@ -1,0 +1,308 @@
+/* slab/balance.c: which class gives a page to which.
+ *
+ * By marginal hits: the worth of a class is how many of its ghosts were asked for, per page that the ghosts would
+ * fill, times the square root of its chunk size (or another power: --balance). Once a window, the poorest class
+ * gives a page to the best where that is worth 1.3 times as much. A window is half as many requests as there are
+ * items, or half the memory written; the worth is smoothed by half.
+ *
+ * Ghosts say nothing about a class that is hardly there yet, and nothing at all where nobody reads. So a class that has
+ * evicted a page full of items may also claim a page from one that lies idle: nobody hit it in the last window,
+ * nobody missed what it evicted, and what it would lose is older than what the claimant is losing.
+ */
+#include <math.h>
+#include <sched.h>
+
+#include "slab/impl.h"
+
+#define WORTH_RATIO  1.3
+#define MOVE_SHARE   50 /* one in so many pages may move in a window */
+#define STEP_CLAIM   64 /* chunks that an allocation works on */
+#define STEP_MAINTAIN 512
+#define AGE_RATIO    2
+
+static const double exponents[] = {
+    [STORE_BALANCE_HITS] = 0.5,
+    [STORE_BALANCE_BALANCED] = 0.75,
+    [STORE_BALANCE_BYTES] = 1.0,
+};
+
+/* ---------------------------------------------------------------- windows */
+
+static void
+window_class(struct store *st, struct slab_class *c)
+{
+	uint64_t hits = thread_hits(st, c->id), ghosts;
+	double worth, old, pages;
+
+	lock_take(&c->lock);
+	ghosts = c->n.ghost_hits - c->window_ghost_hits;
+	pages = (double)ghost_window(c) / c->per_page;
+	worth = (double)ghosts / pages * pow(c->chunk_size, exponents[st->options.balance]);
+	__atomic_load(&c->worth, &old, __ATOMIC_RELAXED);
+	worth = (worth + old) / 2;
+	__atomic_store(&c->worth, &worth, __ATOMIC_RELAXED);
+	store_relaxed(&c->hit_rate, c->npages == 0 ? 0 : (hits - c->window_hits + c->npages - 1) / c->npages);
+	store_relaxed(&c->ghost_rate, ghosts);
+	c->window_ghost_hits = c->n.ghost_hits;
+	c->window_hits = hits;
+	lock_drop(&c->lock);
+}
+
+/* Begins a new window where the present one is over. */
+static void
+window_turn(struct store *st)
+{
+	uint64_t requests = 0, bytes = 0;
+
+	for (uint32_t id = 1; id <= st->nclasses; id++) {
+		uint64_t sets = load_relaxed(&st->classes[id].n.sets);
+
+		requests += sets + thread_hits(st, id);
+		bytes += sets * st->classes[id].chunk_size;
+	}
+	if ((requests - st->window_requests) * 2 < load_relaxed(&st->items) &&
+	    (bytes - st->window_bytes) * 2 < ((uint64_t)load_relaxed(&st->pages_limit) << st->page_shift))
+		return;
+	if (requests == st->window_requests)
+		return;
+	for (uint32_t id = 1; id <= st->nclasses; id++)
+		window_class(st, &st->classes[id]);
+	st->window_requests = requests;
+	st->window_bytes = bytes;
+	st->moves_left = 1 + load_relaxed(&st->pages_limit) / MOVE_SHARE;
+}
+
+static double
+class_worth(struct slab_class *c)
+{
+	double worth;
+
+	__atomic_load(&c->worth, &worth, __ATOMIC_RELAXED);
+	return worth;
+}
+
+/* ---------------------------------------------------------------- claims */
+
+/* The version of the item next in line: how old is what the class would lose. */
+static uint64_t
+class_tail_birth(struct store *st, struct slab_class *c)
+{
+	uint64_t birth = 0;
+
+	lock_take(&c->lock);
+	if (c->small.tail != 0)
+		birth = item_birth(item_at(st, c->small.tail));
+	else if (c->main.tail != 0)
+		birth = item_birth(item_at(st, c->main.tail));
+	lock_drop(&c->lock);
+	return birth;
+}
+
+static bool
+class_has_spare_page(const struct slab_class *c)
+{
+	uint64_t chunks = (uint64_t)load_relaxed(&c->npages) * c->per_page;
+
+	return chunks - load_relaxed(&c->used) >= c->per_page && chunks >= c->per_page;
+}
+
+/* A class with a page full of free chunks; 0 = none has. */
+static uint32_t
+donor_with_spare(struct store *st, const struct slab_class *to)
+{
+	for (uint32_t id = 1; id <= st->nclasses; id++)
+		if (id != to->id && class_has_spare_page(&st->classes[id]))
+			return id;
+	return 0;
+}
+
+static bool
+class_idle(struct slab_class *c, const struct slab_class *to)
+{
+	return load_relaxed(&c->npages) > 0 && load_relaxed(&c->ghost_rate) == 0 &&
+	    load_relaxed(&c->hit_rate) * 2 <= load_relaxed(&to->hit_rate);
+}
+
+/* The idle class whose next item in line is the oldest, if it is much older than TO's. */
+static uint32_t
+donor_idle(struct store *st, struct slab_class *to)
+{
+	uint64_t now = load_relaxed(&st->sequence);
+	uint64_t oldest = now - class_tail_birth(st, to);
+	uint32_t best = 0;
+
+	oldest *= AGE_RATIO;
+	for (uint32_t id = 1; id <= st->nclasses; id++) {
+		struct slab_class *c = &st->classes[id];
+
+		if (c == to || !class_idle(c, to))
+			continue;
+		if (now - class_tail_birth(st, c) > oldest) {
+			oldest = now - class_tail_birth(st, c);
+			best = id;
+		}
+	}
+	return best;
+}
+
+/* The class that loses least, whatever it is. */
+static uint32_t
+donor_any(struct store *st, const struct slab_class *to)
+{
+	double least = INFINITY;
+	uint32_t best = 0;
+
+	for (uint32_t id = 1; id <= st->nclasses; id++) {
+		struct slab_class *c = &st->classes[id];
+		double loss = class_worth(c) + (double)load_relaxed(&c->hit_rate);
+
+		if (c == to || load_relaxed(&c->npages) == 0)
+			continue;
+		loss += c->npages == 1 ? 1 : 0;
+		if (loss < least) {
+			least = loss;
+			best = id;
+		}
+	}
+	return best;
+}
+
+static uint32_t
+donor_choose(struct store *st, struct slab_class *to, bool force)
+{
+	uint32_t from = donor_with_spare(st, to);
+
+	if (from != 0)
+		return from;
+	if (st->eviction == STORE_EVICT_NONE)
+		return 0;
+	from = donor_idle(st, to);
+	return from == 0 && force ? donor_any(st, to) : from;
+}
+
+bool
+balance_claim(struct store *st, struct slab_class *c, bool force)
+{
+	bool arrived = false;
+	uint32_t from;
+
+	if (load_relaxed(&st->automove) == 0 && !force)
+		return false;
+	if (!lock_try(&st->mover.lock)) {
+		/* Somebody is at it. He may be waiting for this thread to be quiescent. */
+		if (force) {
+			store_thread_pause();
+			(void)sched_yield();
+			store_thread_resume();
+		}
+		return force;
+	}
+	if (st->mover.page == NONE) {
+		from = donor_choose(st, c, force);
+		store_relaxed(&c->since_grant, c->per_page / 2); /* not at once again, if this comes to nothing */
+		if (from == 0 || !move_start(st, from, c->id, true)) {
+			lock_drop(&st->mover.lock);
+			return false;
+		}
+	}
+	do {
+		arrived = move_step(st, STEP_CLAIM);
+	} while (force && !arrived);
+	lock_drop(&st->mover.lock);
+	return arrived;
+}
+
+/* ---------------------------------------------------------------- upkeep */
+
+/* The classes that would gain most and lose least; false where no move is worth it. */
+static bool
+balance_choose(struct store *st, uint32_t *from, uint32_t *to)
+{
+	double best = 0, poorest = INFINITY;
+
+	*from = *to = 0;
+	for (uint32_t id = 1; id <= st->nclasses; id++) {
+		struct slab_class *c = &st->classes[id];
+		double worth = class_worth(c);
+
+		if (worth > best) {
+			best = worth;
+			*to = id;
+		}
+		if (worth < poorest && load_relaxed(&c->npages) > 0) {
+			poorest = worth;
+			*from = id;
+		}
+	}
+	return *to != 0 && *from != 0 && *to != *from && best >= poorest * WORTH_RATIO;
+}
+
+/* Starts the next move, if there is reason for one. */
+static void
+balance_start(struct store *st) REQUIRES(st->mover.lock)
+{
+	uint32_t from, to;
+
+	if (load_relaxed(&st->pages_held) > load_relaxed(&st->pages_limit)) {
+		struct slab_class nobody = {.id = 0};
+
+		from = donor_with_spare(st, &nobody);
+		if (from == 0)
+			from = donor_any(st, &nobody);
+		if (from != 0)
+			(void)move_start(st, from, 0, true);
+		return;
+	}
+	if (load_relaxed(&st->automove) == 0 || st->moves_left == 0 || !load_relaxed(&st->limit_kept) ||
+	    st->eviction != STORE_EVICT_S3FIFO || !balance_choose(st, &from, &to))
+		return;
+	st->moves_left--;
+	(void)move_start(st, from, to, true);
+}
+
+bool
+balance_maintain(struct store *st)
+{
+	bool busy;
+
+	window_turn(st);
+	if (!lock_try(&st->mover.lock))
+		return false;
+	if (st->mover.page == NONE)
+		balance_start(st);
+	if (st->mover.page != NONE)
+		(void)move_step(st, STEP_MAINTAIN);
+	busy = st->mover.page != NONE ||
+	    load_relaxed(&st->pages_held) > load_relaxed(&st->pages_limit);
+	lock_drop(&st->mover.lock);
+	return busy;
+}
+
+enum store_reassign
+store_reassign(struct store *st, int from, int to)
+{
+	enum store_reassign result = STORE_REASSIGN_NOSPARE;
+
+	if (to < 1 || to > (int)st->nclasses || from < -1 || from == 0 || from > (int)st->nclasses)
+		return STORE_REASSIGN_BADCLASS;
+	if (from == to)
+		return STORE_REASSIGN_SAME;
+	if (!lock_try(&st->mover.lock))
+		return STORE_REASSIGN_BUSY;
+	if (st->mover.page != NONE) {
+		result = STORE_REASSIGN_BUSY;
+	} else {
+		if (from == -1)
+			from = (int)donor_any(st, &st->classes[to]);
+		if (from > 0 && st->classes[from].npages > 1 && move_start(st, (uint32_t)from, (uint32_t)to, true))
+			result = STORE_REASSIGN_OK;
+	}
+	lock_drop(&st->mover.lock);
+	return result;
+}
+
+void
+store_automove_set(struct store *st, unsigned level)
+{
+	store_relaxed(&st->automove, level);
+}

@@ -1,0 +1,285 @@
+/* slab/class.c: size classes, their pages and chunks, and the pool of free pages.
+ *
+ * A page is cut into equal chunks of one class. It is carved from its start, so that memory is touched only when it
+ * is needed; chunks given back form a list in the page. A class keeps the pages that have room in a list. Pages come
+ * from the pool and go back to it only through a move (move.c), which waits for readers.
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "slab/impl.h"
+
+#define SIZES_PER_DOUBLING 10.0
+
+/* ---------------------------------------------------------------- the sizes */
+
+/* The largest size that still gives a page as many chunks as SIZE does. */
+static uint32_t
+snap_to_page(const struct store *st, uint32_t size, uint32_t unit)
+{
+	uint32_t per_page = st->page_size / size;
+	uint32_t snapped = st->page_size / per_page / unit * unit;
+
+	return snapped > st->chunk_max ? st->chunk_max : snapped;
+}
+
+static void
+class_setup(struct store *st, uint32_t id, uint32_t size)
+{
+	struct slab_class *c = &st->classes[id];
+
+	lock_init(&c->lock, LOCK_CLASS);
+	c->id = id;
+	c->chunk_size = size;
+	c->per_page = st->page_size / size;
+	c->roomy = NONE;
+	c->earliest = NONE;
+	c->random = (st->hash_seed ^ ((uint64_t)id << 32)) | 1;
+}
+
+int
+classes_init(struct store *st)
+{
+	uint32_t unit = 1u << st->ref_shift;
+	uint32_t size = (st->options.chunk_min + unit - 1) / unit * unit;
+	double factor = st->options.growth_factor;
+	uint32_t filled = 0;
+
+	if (factor == 0)
+		factor = pow(2, 1 / SIZES_PER_DOUBLING);
+	st->classes = aligned_alloc(CACHE_LINE, sizeof(struct slab_class) * CLASSES_MAX);
+	st->size_class = calloc(1, st->chunk_max / 8 + 1);
+	if (st->classes == NULL || st->size_class == NULL)
+		return -ENOMEM;
+	memset(st->classes, 0, sizeof(struct slab_class) * CLASSES_MAX);
+	for (uint32_t id = 1;; id++) {
+		double next = (double)size * factor;
+
+		ASSERT(id < CLASSES_MAX);
+		size = id == CLASSES_MAX - 1 ? st->chunk_max : snap_to_page(st, size, unit);
+		class_setup(st, id, size);
+		for (; filled <= size / 8; filled++)
+			st->size_class[filled] = (uint8_t)id;
+		st->nclasses = id;
+		if (size == st->chunk_max)
+			break;
+		if (next < (double)size + unit)
+			next = (double)size + unit;
+		size = next > st->chunk_max ? st->chunk_max : ((uint32_t)next + unit - 1) / unit * unit;
+	}
+	st->piece_class = st->nclasses;
+	return 0;
+}
+
+void
+classes_fini(struct store *st)
+{
+	for (uint32_t id = 1; st->classes != NULL && id <= st->nclasses; id++) {
+		lock_fini(&st->classes[id].lock);
+		free(st->classes[id].pages);
+	}
+	free(st->classes);
+	free(st->size_class);
+}
+
+uint64_t
+class_random(struct slab_class *c)
+{
+	c->random ^= c->random << 13;
+	c->random ^= c->random >> 7;
+	c->random ^= c->random << 17;
+	return c->random;
+}
+
+/* ---------------------------------------------------------------- the pool */
+
+uint32_t
+pool_take(struct store *st)
+{
+	uint32_t page = NONE;
+
+	lock_take(&st->pages_lock);
+	if (st->pages_held < st->pages_limit && st->free_page != NONE) {
+		page = st->free_page;
+		st->free_page = st->pages[page].next;
+		st->free_pages--;
+	} else if (st->pages_held < st->pages_limit && st->pages_made < st->pages_max &&
+	    reserve_grow(&st->arena, (((size_t)st->pages_made + 1) << st->page_shift) + READ_MARGIN)) {
+		page = st->pages_made++;
+	}
+	if (page != NONE)
+		st->pages_held++;
+	else
+		store_relaxed(&st->limit_kept, true);
+	lock_drop(&st->pages_lock);
+	return page;
+}
+
+void
+pool_give(struct store *st, uint32_t page)
+{
+	struct page *p = &st->pages[page];
+
+	lock_take(&st->pages_lock);
+	p->state = PAGE_FREE;
+	p->next = st->free_page;
+	st->free_page = page;
+	st->free_pages++;
+	st->pages_held--;
+	store_relaxed(&st->limit_kept, st->pages_held >= st->pages_limit);
+	lock_drop(&st->pages_lock);
+}
+
+/* ---------------------------------------------------------------- pages of a class */
+
+void
+class_room_add(struct store *st, struct slab_class *c, uint32_t page)
+{
+	struct page *p = &st->pages[page];
+
+	ASSERT(!p->roomy);
+	p->roomy = true;
+	p->prev = NONE;
+	p->next = c->roomy;
+	if (c->roomy != NONE)
+		st->pages[c->roomy].prev = page;
+	c->roomy = page;
+}
+
+void
+class_room_remove(struct store *st, struct slab_class *c, uint32_t page)
+{
+	struct page *p = &st->pages[page];
+
+	ASSERT(p->roomy);
+	p->roomy = false;
+	if (p->prev != NONE)
+		st->pages[p->prev].next = p->next;
+	else
+		c->roomy = p->next;
+	if (p->next != NONE)
+		st->pages[p->next].prev = p->prev;
+}
+
+void
+class_gain_page(struct store *st, struct slab_class *c, uint32_t page)
+{
+	struct page *p = &st->pages[page];
+
+	if (c->npages == c->pages_room) {
+		uint32_t room = c->pages_room == 0 ? 8 : c->pages_room * 2;
+		uint32_t *pages = realloc(c->pages, room * sizeof(*pages));
+
+		if (pages == NULL)
+			panic("no memory for the list of %u pages", room);
+		c->pages = pages;
+		c->pages_room = room;
+	}
+	*p = (struct page){
+	    .state = PAGE_ACTIVE, .slot = c->npages, .earliest = NONE, .walked = load_relaxed(&st->now)};
+	c->pages[c->npages] = page;
+	store_relaxed(&c->npages, c->npages + 1);
+	store_relaxed(&st->page_class[page], (uint8_t)c->id);
+	class_room_add(st, c, page);
+	c->n.pages_in++;
+	store_relaxed(&c->since_grant, 0u);
+}
+
+void
+class_lose_page(struct store *st, struct slab_class *c, uint32_t page)
+{
+	struct page *p = &st->pages[page];
+	uint32_t last = c->pages[c->npages - 1];
+
+	ASSERT(p->used == 0 && !p->roomy);
+	store_relaxed(&c->npages, c->npages - 1);
+	c->pages[p->slot] = last;
+	st->pages[last].slot = p->slot;
+	store_relaxed(&st->page_class[page], (uint8_t)0);
+	c->n.pages_out++;
+}
+
+/* ---------------------------------------------------------------- chunks */
+
+/* A chunk of a page that has room. */
+static uint32_t
+page_take_chunk(struct store *st, struct slab_class *c, uint32_t page)
+{
+	struct page *p = &st->pages[page];
+	uint32_t ref = p->free_head;
+
+	if (ref != 0)
+		p->free_head = load_relaxed(&piece_at(st, ref)->next);
+	else
+		ref = page_chunk(st, page, c, p->carved++);
+	store_relaxed(&p->used, p->used + 1);
+	if (p->used == c->per_page)
+		class_room_remove(st, c, page);
+	c->used++;
+	return ref;
+}
+
+uint32_t
+class_take(struct store *st, struct slab_class *c)
+{
+	uint32_t ref = 0;
+
+	lock_take(&c->lock);
+	if (c->roomy == NONE) {
+		uint32_t page = load_relaxed(&st->limit_kept) ? NONE : pool_take(st);
+
+		if (page != NONE)
+			class_gain_page(st, c, page);
+	}
+	if (c->roomy != NONE)
+		ref = page_take_chunk(st, c, c->roomy);
+	lock_drop(&c->lock);
+	return ref;
+}
+
+void
+class_give_locked(struct store *st, struct slab_class *c, uint32_t ref)
+{
+	uint32_t page = ref_page(st, ref);
+	struct page *p = &st->pages[page];
+	struct piece *chunk = piece_at(st, ref);
+
+	ASSERT(p->used > 0);
+	store_relaxed(&chunk->nkey, (uint8_t)0);
+	store_relaxed(&chunk->kind, (uint16_t)CHUNK_FREE);
+	store_relaxed(&chunk->next, p->free_head);
+	p->free_head = ref;
+	if (p->used == c->per_page && p->state == PAGE_ACTIVE)
+		class_room_add(st, c, page);
+	store_relaxed(&p->used, p->used - 1);
+	c->used--;
+}
+
+void
+class_give(struct store *st, uint32_t ref)
+{
+	struct slab_class *c = &st->classes[ref_class(st, ref)];
+
+	lock_take(&c->lock);
+	class_give_locked(st, c, ref);
+	lock_drop(&c->lock);
+}
+
+/* Lowers *EARLIEST to EXPIRY where that is less. */
+static void
+note_earliest(uint32_t *earliest, uint32_t expiry)
+{
+	uint32_t old = load_relaxed(earliest);
+
+	while (expiry < old &&
+	    !__atomic_compare_exchange_n(earliest, &old, expiry, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
+}
+
+void
+page_note_expiry(struct store *st, uint32_t ref, uint32_t expiry)
+{
+	note_earliest(&st->pages[ref_page(st, ref)].earliest, expiry);
+	note_earliest(&st->classes[ref_class(st, ref)].earliest, expiry);
+}

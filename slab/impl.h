@@ -1,0 +1,469 @@
+/* slab/impl.h: the inside of a store, shared by the files of this folder.
+ *
+ * Who guards what, and the order of the locks: slab/README.md.
+ */
+#ifndef SLAB_IMPL_H
+#define SLAB_IMPL_H
+
+#include "base/assert.h"
+#include "base/atomics.h"
+#include "base/lock.h"
+#include "slab/item.h"
+#include "slab/reserve.h"
+#include "slab/store.h"
+
+#define CACHE_LINE   64
+#define CLASSES_MAX  192
+#define THREADS_MAX  256
+#define HEAD_MIN     48u    /* the smallest chunk */
+#define READ_MARGIN  65536u /* readable bytes behind the last page, for a reader with a stale length */
+#define CHUNK_TOP    65536u /* the largest chunk */
+#define NONE         UINT32_MAX
+#define HITS_MAX     3u     /* S3-FIFO counts to here */
+
+/* ---------------------------------------------------------------- pages and classes */
+
+enum page_state { PAGE_FREE, PAGE_ACTIVE, PAGE_DRAINING };
+
+/* Guarded by the lock of its class, in the free pool by PAGES; EARLIEST is lowered by anybody. */
+struct page {
+	uint32_t carved;    /* chunks that were handed out at least once */
+	uint32_t used;      /* chunks in use */
+	uint32_t free_head; /* first free chunk among the carved ones */
+	uint32_t next, prev; /* pages with room of the class, or the free pool */
+	uint32_t slot;      /* where it stands in its class's PAGES */
+	uint32_t earliest;  /* no item of this page expires before; NONE = no item expires */
+	uint32_t walked;    /* clock at the last walk over it */
+	enum page_state state;
+	bool roomy;         /* is in the list of pages with room */
+};
+
+/* Newest at HEAD, oldest at TAIL. */
+struct queue {
+	uint32_t head, tail;
+	uint64_t count;
+};
+
+/* Counters of a class; guarded by its lock. */
+struct class_counters {
+	uint64_t evicted, evicted_nonzero, evicted_unfetched, evicted_active, evicted_time, moved_out_items;
+	uint64_t no_memory, reclaimed, expired_unfetched, ghost_hits, promotions, direct_reclaims;
+	uint64_t pages_in, pages_out, sets, deletes, touches, total_items;
+};
+
+struct slab_class {
+	struct lock lock;
+	uint32_t id;
+	uint32_t chunk_size, per_page;
+
+	uint32_t roomy;    /* pages with free chunks */
+	uint32_t *pages;   /* all its pages, in no order */
+	uint32_t npages, pages_room;
+	uint64_t used;     /* chunks */
+
+	struct queue small, main;
+	uint64_t bytes;    /* that the queued items ask for */
+	uint64_t random;
+	uint64_t evict_clock; /* evictions so far: the time of this class's ghosts */
+	uint32_t since_grant; /* evictions since the last page came */
+	uint32_t earliest; /* no item of this class expires before */
+	struct class_counters n;
+	struct class_counters at_reset; /* what they stood at when the statistics were reset */
+	uint64_t hits_at_reset;
+
+	/* The balancer's: see balance.c. Read by anybody. */
+	uint64_t window_ghost_hits, window_hits; /* the counters at the window's start */
+	double worth;      /* smoothed marginal hits of one more page, weighted */
+	uint64_t hit_rate; /* hits per page in the last window */
+	uint64_t ghost_rate; /* ghost hits in the last window */
+} __attribute__((aligned(CACHE_LINE)));
+
+/* ---------------------------------------------------------------- index */
+
+#define BUCKET_SLOTS 12
+
+/*	 0                 12     16                                            64
+ *	 +-----------------+------+---------------------------------------------+
+ *	 | 12 tags         | next | 12 references                               |
+ *	 +-----------------+------+---------------------------------------------+
+ * A tag is 8 bits of the hash, never 0; 0 = the slot is empty. NEXT is an overflow bucket, 0 = none. */
+struct bucket {
+	uint8_t tags[BUCKET_SLOTS];
+	uint32_t next;
+	uint32_t refs[BUCKET_SLOTS];
+} __attribute__((aligned(CACHE_LINE)));
+
+static_assert(sizeof(struct bucket) == CACHE_LINE, "one line");
+static_assert(offsetof(struct bucket, refs) == 16, "layout");
+
+/* SEQUENCE is odd while a writer changes what the stripe covers. */
+struct stripe {
+	struct lock lock;
+	uint32_t sequence;
+} __attribute__((aligned(CACHE_LINE)));
+
+struct slot {
+	struct bucket *bucket;
+	unsigned n;
+};
+
+/* ---------------------------------------------------------------- ghosts */
+
+#define GHOST_WAYS 8
+
+struct ghost_bucket {
+	uint32_t entries[GHOST_WAYS]; /* tag << 16 | time of its class; newest first; 0 = empty */
+};
+
+/* ---------------------------------------------------------------- threads */
+
+/* Written by one thread, read by all. */
+struct thread_counters {
+	uint64_t hits[CLASSES_MAX];
+	uint64_t read_retries;
+	uint32_t failed; /* reads in a row that came out torn */
+} __attribute__((aligned(CACHE_LINE)));
+
+/* ---------------------------------------------------------------- moving a page */
+
+/* Guarded by MOVE. */
+struct mover {
+	struct lock lock;
+	uint32_t page; /* NONE = no move under way */
+	uint32_t from, to; /* classes; TO 0 = back to the system */
+	uint32_t cursor;
+	unsigned passes;
+	bool copy;     /* copy what was read, rather than lose it */
+};
+
+struct observer {
+	store_observer *call;
+	void *context;
+};
+
+struct store {
+	/* Read by every request, hardly ever written. */
+	char *chunk_base;      /* a chunk's address is CHUNK_BASE + (reference << REF_SHIFT) */
+	struct stripe *stripes;
+	struct bucket *buckets;
+	uint64_t hash_seed;
+	uint8_t *page_class;   /* of each page; 0 = none */
+	struct thread_counters *threads;
+	uint64_t flush_version; /* what was born at or before it is gone */
+	uint32_t stripe_mask;
+	uint32_t ref_shift, page_ref_shift;
+	uint32_t now;
+	uint32_t nbuckets;
+	uint32_t hits_limit;   /* hit counters stop here */
+	enum store_eviction eviction;
+
+	/* Written by every writer. */
+	uint64_t sequence __attribute__((aligned(CACHE_LINE))); /* the last version given */
+	uint64_t items;
+
+	/* Set at the start. */
+	struct store_options options __attribute__((aligned(CACHE_LINE)));
+	uint32_t page_shift, page_size;
+	uint32_t nclasses, piece_class, chunk_max;
+	uint32_t pages_max;    /* as many as there are addresses for */
+	uint8_t *size_class;   /* of a size, by size / 8 rounded up */
+	struct slab_class *classes; /* 1 to nclasses */
+	struct observer observers[STORE_OBSERVERS_MAX];
+	unsigned nobservers;
+	struct reserve arena, table, overflow, ghost;
+
+	/* Guarded by PAGES. */
+	struct lock pages_lock __attribute__((aligned(CACHE_LINE)));
+	struct page *pages;
+	uint32_t pages_limit;  /* as -m says */
+	uint32_t pages_made;   /* pages below this number were used at least once */
+	uint32_t pages_touched; /* pages below this number have memory */
+	uint32_t free_page;    /* list */
+	uint32_t free_pages;
+	uint32_t pages_held;   /* in classes */
+	bool limit_kept;       /* no longer growing: memory is full */
+
+	/* Guarded by GROW. */
+	struct lock grow_lock __attribute__((aligned(CACHE_LINE)));
+	uint64_t splits;
+
+	/* Guarded by OVERFLOW. */
+	struct lock overflow_lock __attribute__((aligned(CACHE_LINE)));
+	uint32_t overflow_made, overflow_free, overflow_used;
+
+	uint64_t ghost_mask __attribute__((aligned(CACHE_LINE))); /* buckets - 1; grows under GROW */
+	uint32_t flush_at;     /* a flush that is not due yet; 0 = none */
+	unsigned automove;
+	struct mover mover;
+	uint64_t pages_moved, pages_moved_at_reset;
+
+	/* The maintenance thread's own. */
+	uint32_t walk_page;       /* where expiry walks on */
+	uint64_t window_requests; /* hits and sets at the start of the balancer's window */
+	uint64_t window_bytes;    /* bytes set until then */
+	uint32_t moves_left;      /* pages that may still move in this window */
+};
+
+/* ---------------------------------------------------------------- references */
+
+static inline struct item *
+item_at(const struct store *st, uint32_t ref)
+{
+	return (struct item *)(void *)(st->chunk_base + ((uintptr_t)ref << st->ref_shift));
+}
+
+static inline struct piece *
+piece_at(const struct store *st, uint32_t ref)
+{
+	return (struct piece *)(void *)(st->chunk_base + ((uintptr_t)ref << st->ref_shift));
+}
+
+static inline uint32_t
+ref_page(const struct store *st, uint32_t ref)
+{
+	return (ref - 1) >> st->page_ref_shift;
+}
+
+static inline uint32_t
+ref_class(const struct store *st, uint32_t ref)
+{
+	return load_relaxed(&st->page_class[ref_page(st, ref)]);
+}
+
+/* The reference of chunk N of a page. */
+static inline uint32_t
+page_chunk(const struct store *st, uint32_t page, const struct slab_class *c, uint32_t n)
+{
+	return (page << st->page_ref_shift) + ((n * c->chunk_size) >> st->ref_shift) + 1;
+}
+
+/* A large item is queued where its pieces are, any other where its chunk is. */
+static inline struct slab_class *
+queue_class(const struct store *st, uint32_t ref, const struct item *it)
+{
+	return &st->classes[item_is_large(it) ? st->piece_class : ref_class(st, ref)];
+}
+
+/* An item that somebody takes off its queue to evict or move it. Until he is done nobody else frees it. */
+static inline bool
+item_detached(uint32_t ref, const struct item *it)
+{
+	return load_relaxed(&it->next) == ref && load_relaxed(&it->prev) == ref;
+}
+
+static inline bool
+item_expired(const struct store *st, const struct item *it)
+{
+	uint32_t expiry = item_expiry(it);
+
+	return expiry != 0 && expiry <= load_relaxed(&st->now);
+}
+
+static inline bool
+item_flushed(const struct store *st, const struct item *it)
+{
+	uint64_t flushed = load_relaxed(&st->flush_version);
+
+	return unlikely(flushed != 0) && item_birth(it) <= flushed;
+}
+
+static inline bool
+item_dead(const struct store *st, const struct item *it)
+{
+	return item_expired(st, it) || item_flushed(st, it);
+}
+
+/* ---------------------------------------------------------------- class.c */
+
+enum loss { LOSS_EVICTED, LOSS_EXPIRED, LOSS_FLUSHED };
+
+int classes_init(struct store *st);
+void classes_fini(struct store *st);
+
+/* The class whose chunks hold SIZE bytes; 0 = none does. */
+static inline uint32_t
+class_for(const struct store *st, uint32_t size)
+{
+	return size > st->chunk_max ? 0 : st->size_class[(size + 7) / 8];
+}
+
+/* A free chunk of class C, from its pages or with a new one; 0 = none. */
+uint32_t class_take(struct store *st, struct slab_class *c);
+
+/* Gives a chunk back. */
+void class_give(struct store *st, uint32_t ref);
+void class_give_locked(struct store *st, struct slab_class *c, uint32_t ref) REQUIRES(c->lock);
+
+/* A page leaves its class (it must be empty) or comes to one. */
+void class_lose_page(struct store *st, struct slab_class *c, uint32_t page) REQUIRES(c->lock);
+void class_gain_page(struct store *st, struct slab_class *c, uint32_t page) REQUIRES(c->lock);
+
+/* The list of pages with room. */
+void class_room_add(struct store *st, struct slab_class *c, uint32_t page) REQUIRES(c->lock);
+void class_room_remove(struct store *st, struct slab_class *c, uint32_t page) REQUIRES(c->lock);
+
+/* The free pool. pool_take says NONE when it is empty and the limit reached. */
+uint32_t pool_take(struct store *st);
+void pool_give(struct store *st, uint32_t page);
+
+/* Lowers the time before which no item of REF's page expires. */
+void page_note_expiry(struct store *st, uint32_t ref, uint32_t expiry);
+
+/* Random numbers for sampling; xorshift64. */
+uint64_t class_random(struct slab_class *c) REQUIRES(c->lock);
+
+/* ---------------------------------------------------------------- queue.c */
+
+/* Puts a new item at the head of one of its class's queues, or takes it off. The item's LIFE_MAIN says which. */
+void queue_push(struct store *st, struct slab_class *c, uint32_t ref, bool main) REQUIRES(c->lock);
+void queue_remove(struct store *st, struct slab_class *c, uint32_t ref) REQUIRES(c->lock);
+
+/* Puts a detached item back, or its copy. Takes the class's lock. */
+void queue_attach(struct store *st, struct slab_class *c, uint32_t ref);
+
+/* Takes it off and leaves it detached. */
+void queue_detach(struct store *st, struct slab_class *c, uint32_t ref) REQUIRES(c->lock);
+
+/* Whether REF is a linked item that is in a queue (so that it may be detached). */
+bool queue_holds(const struct store *st, uint32_t ref);
+
+/* ---------------------------------------------------------------- index.c */
+
+int index_init(struct store *st);
+void index_fini(struct store *st);
+
+static inline uint8_t
+hash_tag(uint64_t hash)
+{
+	uint8_t tag = (uint8_t)(hash >> 56);
+
+	return tag == 0 ? 1 : tag;
+}
+
+static inline struct stripe *
+stripe_of(const struct store *st, uint64_t hash)
+{
+	return &st->stripes[hash & st->stripe_mask];
+}
+
+/* Linear hashing: buckets below (n - 2^k) are split already. */
+static inline uint32_t
+bucket_number(uint64_t hash, uint32_t n)
+{
+	uint32_t mask = UINT32_MAX >> __builtin_clz(n);
+	uint32_t b = (uint32_t)hash & mask;
+
+	return b < n ? b : b & (mask >> 1);
+}
+
+static inline struct bucket *
+bucket_of(const struct store *st, uint64_t hash)
+{
+	return &st->buckets[bucket_number(hash, load_acquire(&st->nbuckets))];
+}
+
+/* The item under KEY: its reference, 0 = none. *SLOT says where. Under the stripe's lock the answer is right;
+ * without it, it is to be believed only if the stripe's sequence has not moved. */
+uint32_t index_find(const struct store *st, const struct store_key *key, struct slot *slot);
+
+/* Where REF stands; false = it is not there. */
+bool index_find_ref(const struct store *st, uint64_t hash, uint32_t ref, struct slot *slot);
+
+/* These need the stripe's lock and its sequence odd. False where no memory is to be had. */
+bool index_insert(struct store *st, uint64_t hash, uint32_t ref);
+void index_remove(struct store *st, uint64_t hash, struct slot slot);
+
+/* Splits a few buckets where the index is fuller than it should be. No lock may be held. */
+void index_grow(struct store *st);
+
+/* How many items the index is made for. */
+static inline uint64_t
+index_room(const struct store *st)
+{
+	return (uint64_t)load_relaxed(&st->nbuckets) * 7;
+}
+
+void stripe_lock(struct stripe *s) ACQUIRES(s->lock);
+void stripe_unlock(struct stripe *s) RELEASES(s->lock);
+
+/* From here to stripe_unlock readers without a lock start again. */
+void stripe_change(struct stripe *s) REQUIRES(s->lock);
+
+/* ---------------------------------------------------------------- ghost.c */
+
+int ghost_init(struct store *st);
+void ghost_fini(struct store *st);
+
+/* Remembers that a key of class C was evicted. */
+void ghost_add(struct store *st, struct slab_class *c, uint64_t hash) REQUIRES(c->lock);
+
+/* Whether the key was evicted from C not long ago; forgets it. */
+bool ghost_take(struct store *st, struct slab_class *c, uint64_t hash) REQUIRES(c->lock);
+
+/* How many evictions of C are remembered. */
+uint64_t ghost_window(const struct slab_class *c);
+void ghost_grow(struct store *st);
+
+/* ---------------------------------------------------------------- write.c, large.c */
+
+struct store_key item_key(const struct store *st, const struct item *it);
+
+/* Drops the hold of the link or of the maker; the chunks are free when it was the last. */
+void item_drop(struct store *st, uint32_t ref);
+
+/* Takes a detached item out of the index (if nobody did) and drops it. */
+void item_lose(struct store *st, uint32_t ref, enum loss loss);
+
+/* The value of a large item: pieces_write as store_pending_write; pieces_free from the first on. */
+enum store_result pieces_write(struct store *st, struct store_pending *pending, const char *data, size_t n);
+void pieces_free(struct store *st, uint32_t first);
+
+/* Puts PENDING's value behind or before the one that is there. */
+enum store_result concat_put(struct store *st, const struct store_key *key, struct store_pending *pending,
+    const struct store_put *put, uint64_t *version);
+
+/* Fills VIEW from a linked item under its stripe's lock. */
+void item_view(const struct store *st, uint32_t ref, struct store_view *view);
+void observers_tell(const struct store *st, enum store_event event, const struct store_key *key,
+    const struct store_view *view, uint64_t version, uint32_t slab_class);
+uint64_t version_next(struct store *st, uint64_t above);
+
+/* ---------------------------------------------------------------- evict.c, move.c, balance.c, expire.c */
+
+/* A chunk of class C, whatever must go for it; 0 = no memory. */
+uint32_t chunk_alloc(struct store *st, uint32_t slab_class);
+
+/* Loses the item that the policy likes least; false = there is none. */
+bool evict_one(struct store *st, struct slab_class *c);
+
+/* Whether a move from C can find something to move. */
+bool move_start(struct store *st, uint32_t from, uint32_t to, bool copy) REQUIRES(st->mover.lock);
+
+/* Works on up to BUDGET chunks; true when the page has arrived (or the move was given up). */
+bool move_step(struct store *st, unsigned budget) REQUIRES(st->mover.lock);
+
+/* Tries to get a page for C from a class to which it is of no use. FORCE: from any class. True = there is
+ * progress and a chunk may be had. */
+bool balance_claim(struct store *st, struct slab_class *c, bool force);
+
+/* A slice of balancing; true when there is more to do at once. */
+bool balance_maintain(struct store *st);
+
+/* Removes the expired items of a page; returns how many. */
+unsigned expire_page(struct store *st, uint32_t page);
+
+/* A slice of the walk over all pages; returns the milliseconds to wait before the next. */
+unsigned expire_maintain(struct store *st);
+
+/* Removes expired items of class C, of up to a few pages. */
+unsigned expire_class(struct store *st, struct slab_class *c);
+
+/* ---------------------------------------------------------------- thread.c */
+
+struct thread_counters *thread_counters(const struct store *st);
+
+/* Hits of a class, of all threads. */
+uint64_t thread_hits(const struct store *st, uint32_t slab_class);
+uint64_t thread_retries(const struct store *st);
+
+#endif

@@ -1,0 +1,403 @@
+/* slab/index.c: the table of buckets, and the stripes that guard it.
+ *
+ * Linear hashing (Litwin, VLDB 1980): the table grows one bucket at a time in a range of addresses that never moves, so
+ * there is no second table, no pause and nothing to wait for. n buckets, 2^k <= n < 2^(k+1): those below
+ * n - 2^k are split by one more bit of the hash. Bucket and stripe are both chosen by low bits of the hash and
+ * there are never more stripes than buckets, so a bucket and the one split from it belong to one stripe.
+ *
+ * Readers without a lock (read.c). A writer makes the stripe's sequence odd before its first change and even
+ * after the last (stripe_change, stripe_unlock); a reader notes an even sequence before, and looks whether it is
+ * the same after: then no writer of the stripe was at work in between, and all that was read belongs together. The
+ * number of buckets is published inside such a section of the one stripe whose keys it moves.
+ *	writer: sequence := odd; release fence; changes; sequence := even (release)
+ *	reader: sequence (acquire); reads; acquire fence; sequence
+ * Each access between is a relaxed atomic one. A stale reference leads into memory that is always readable.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "slab/impl.h"
+
+#if defined(__SSE2__) && !defined(TSAN_BUILD)
+#include <emmintrin.h>
+#endif
+
+#define STRIPES_PER_THREAD 64u
+#define CHAIN_MAX          64 /* buckets; a reader that comes further has been led astray */
+
+/* ---------------------------------------------------------------- stripes */
+
+void
+stripe_lock(struct stripe *s)
+{
+	lock_take(&s->lock);
+}
+
+void
+stripe_change(struct stripe *s)
+{
+	if (s->sequence & 1)
+		return;
+	store_relaxed(&s->sequence, s->sequence + 1);
+	fence_stores_after(&s->sequence);
+}
+
+void
+stripe_unlock(struct stripe *s)
+{
+	if (s->sequence & 1)
+		store_release(&s->sequence, s->sequence + 1);
+	lock_drop(&s->lock);
+}
+
+/* ---------------------------------------------------------------- looking up */
+
+/* The slots of B whose tag is TAG, as bits. */
+static inline unsigned
+bucket_match(const struct bucket *b, uint8_t tag)
+{
+#if defined(__SSE2__) && !defined(TSAN_BUILD)
+	__m128i line = _mm_load_si128((const __m128i *)(const void *)b);
+	__m128i hits = _mm_cmpeq_epi8(line, _mm_set1_epi8((char)tag));
+
+	return (unsigned)_mm_movemask_epi8(hits) & ((1u << BUCKET_SLOTS) - 1);
+#else
+	unsigned hits = 0;
+
+	for (unsigned i = 0; i < BUCKET_SLOTS; i++)
+		hits |= (unsigned)(load_relaxed(&b->tags[i]) == tag) << i;
+	return hits;
+#endif
+}
+
+static inline struct bucket *
+bucket_next(const struct store *st, const struct bucket *b)
+{
+	uint32_t next = load_relaxed(&b->next);
+
+	return next == 0 ? NULL : (struct bucket *)(void *)st->overflow.base + next;
+}
+
+#if defined(TSAN_BUILD)
+static bool
+bytes_equal(const char *a, const char *b, size_t n)
+{
+	while (n > 0 && load_relaxed(&a[n - 1]) == b[n - 1])
+		n--;
+	return n == 0;
+}
+#else
+/* Keys are short: words, the last one overlapping, beat a call. */
+static inline bool
+bytes_equal(const char *a, const char *b, size_t n)
+{
+	uint64_t x, y;
+	uint32_t v, w;
+	size_t i;
+
+	if (n >= 8) {
+		for (i = 0; i + 8 <= n; i += 8) {
+			memcpy(&x, a + i, 8);
+			memcpy(&y, b + i, 8);
+			if (x != y)
+				return false;
+		}
+		memcpy(&x, a + n - 8, 8);
+		memcpy(&y, b + n - 8, 8);
+		return x == y;
+	}
+	if (n >= 4) {
+		memcpy(&v, a, 4);
+		memcpy(&w, b, 4);
+		if (v != w)
+			return false;
+		memcpy(&v, a + n - 4, 4);
+		memcpy(&w, b + n - 4, 4);
+		return v == w;
+	}
+	for (i = 0; i < n; i++)
+		if (a[i] != b[i])
+			return false;
+	return true;
+}
+#endif
+
+uint32_t
+index_find(const struct store *st, const struct store_key *key, struct slot *slot)
+{
+	struct bucket *b = bucket_of(st, key->hash);
+	uint8_t tag = hash_tag(key->hash);
+
+	for (int chain = 0; b != NULL && chain < CHAIN_MAX; chain++) {
+		for (unsigned hits = bucket_match(b, tag); hits != 0; hits &= hits - 1) {
+			unsigned n = (unsigned)__builtin_ctz(hits);
+			uint32_t ref = load_relaxed(&b->refs[n]);
+			const struct item *it;
+
+			if (unlikely(ref == 0))
+				continue;
+			it = item_at(st, ref);
+			if (load_relaxed(&it->nkey) == key->len && bytes_equal(it->data, key->data, key->len)) {
+				*slot = (struct slot){b, n};
+				return ref;
+			}
+		}
+		b = bucket_next(st, b);
+	}
+	return 0;
+}
+
+bool
+index_find_ref(const struct store *st, uint64_t hash, uint32_t ref, struct slot *slot)
+{
+	for (struct bucket *b = bucket_of(st, hash); b != NULL; b = bucket_next(st, b)) {
+		for (unsigned n = 0; n < BUCKET_SLOTS; n++) {
+			if (b->refs[n] == ref) {
+				*slot = (struct slot){b, n};
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+void
+store_prefetch_bucket(const struct store *st, const struct store_key *key)
+{
+	__builtin_prefetch(stripe_of(st, key->hash));
+	__builtin_prefetch(bucket_of(st, key->hash));
+}
+
+void
+store_prefetch_item(const struct store *st, const struct store_key *key)
+{
+	const struct bucket *b = bucket_of(st, key->hash);
+	unsigned hits = bucket_match(b, hash_tag(key->hash));
+
+	if (hits != 0)
+		__builtin_prefetch(item_at(st, load_relaxed(&b->refs[__builtin_ctz(hits)])));
+}
+
+/* ---------------------------------------------------------------- changing */
+
+/* An empty overflow bucket: its number, 0 = no memory. */
+static uint32_t
+overflow_take(struct store *st)
+{
+	struct bucket *all = (struct bucket *)(void *)st->overflow.base;
+	uint32_t n = 0;
+
+	lock_take(&st->overflow_lock);
+	if (st->overflow_free != 0) {
+		n = st->overflow_free;
+		st->overflow_free = all[n].next;
+	} else if (reserve_grow(&st->overflow, ((size_t)st->overflow_made + 1) * sizeof(*all))) {
+		n = st->overflow_made++;
+	}
+	if (n != 0) {
+		store_relaxed(&all[n].next, 0u);
+		st->overflow_used++;
+	}
+	lock_drop(&st->overflow_lock);
+	return n;
+}
+
+static void
+overflow_give(struct store *st, uint32_t n)
+{
+	struct bucket *all = (struct bucket *)(void *)st->overflow.base;
+
+	lock_take(&st->overflow_lock);
+	store_relaxed(&all[n].next, st->overflow_free);
+	st->overflow_free = n;
+	st->overflow_used--;
+	lock_drop(&st->overflow_lock);
+}
+
+static void
+bucket_set(struct bucket *b, unsigned n, uint8_t tag, uint32_t ref)
+{
+	store_relaxed(&b->refs[n], ref);
+	store_relaxed(&b->tags[n], tag);
+}
+
+/* Puts a reference into the chain that begins at B. */
+static bool
+chain_insert(struct store *st, struct bucket *b, uint8_t tag, uint32_t ref)
+{
+	for (;;) {
+		unsigned empty = bucket_match(b, 0);
+		struct bucket *next = bucket_next(st, b);
+		uint32_t n;
+
+		if (empty != 0) {
+			bucket_set(b, (unsigned)__builtin_ctz(empty), tag, ref);
+			return true;
+		}
+		if (next != NULL) {
+			b = next;
+			continue;
+		}
+		n = overflow_take(st);
+		if (n == 0)
+			return false;
+		bucket_set((struct bucket *)(void *)st->overflow.base + n, 0, tag, ref);
+		store_relaxed(&b->next, n);
+		return true;
+	}
+}
+
+/* Drops the overflow buckets of the chain that have become empty. */
+static void
+chain_trim(struct store *st, struct bucket *b)
+{
+	for (struct bucket *next; (next = bucket_next(st, b)) != NULL;) {
+		uint32_t n = b->next;
+
+		if (bucket_match(next, 0) != (1u << BUCKET_SLOTS) - 1) {
+			b = next;
+			continue;
+		}
+		store_relaxed(&b->next, next->next);
+		overflow_give(st, n);
+	}
+}
+
+bool
+index_insert(struct store *st, uint64_t hash, uint32_t ref)
+{
+	if (!chain_insert(st, bucket_of(st, hash), hash_tag(hash), ref))
+		return false;
+	(void)add_relaxed(&st->items, 1);
+	return true;
+}
+
+void
+index_remove(struct store *st, uint64_t hash, struct slot slot)
+{
+	struct bucket *first = bucket_of(st, hash);
+
+	bucket_set(slot.bucket, slot.n, 0, 0);
+	if (first->next != 0)
+		chain_trim(st, first);
+	(void)sub_relaxed(&st->items, 1);
+}
+
+/* ---------------------------------------------------------------- growing */
+
+/* Moves what belongs to bucket NUMBER, as a table of N buckets has it, from one chain to another. */
+static bool
+chain_move(struct store *st, struct bucket *from, struct bucket *to, uint32_t number, uint32_t n)
+{
+	for (; from != NULL; from = bucket_next(st, from)) {
+		for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
+			uint32_t ref = from->refs[i];
+
+			if (ref == 0 || bucket_number(item_key(st, item_at(st, ref)).hash, n) != number)
+				continue;
+			if (!chain_insert(st, to, from->tags[i], ref))
+				return false;
+			bucket_set(from, i, 0, 0);
+		}
+	}
+	return true;
+}
+
+/* Adds one bucket and splits its elder. */
+static bool
+index_split(struct store *st) REQUIRES(st->grow_lock)
+{
+	uint32_t to = st->nbuckets;
+	uint32_t from = to & ~(1u << (31 - __builtin_clz(to)));
+	struct stripe *s = &st->stripes[to & st->stripe_mask];
+	bool done;
+
+	if (!reserve_grow(&st->table, ((size_t)to + 1) * sizeof(struct bucket)))
+		return false;
+	stripe_lock(s);
+	stripe_change(s);
+	done = chain_move(st, &st->buckets[from], &st->buckets[to], to, to + 1);
+	if (done) {
+		store_release(&st->nbuckets, to + 1);
+		st->splits++;
+	} else {
+		/* No memory for an overflow bucket: back to the slots just emptied. */
+		bool back = chain_move(st, &st->buckets[to], &st->buckets[from], from, to);
+
+		ASSERT(back);
+	}
+	chain_trim(st, &st->buckets[from]);
+	chain_trim(st, &st->buckets[to]);
+	stripe_unlock(s);
+	return done;
+}
+
+void
+index_grow(struct store *st)
+{
+	if (likely(load_relaxed(&st->items) <= index_room(st)) || !lock_try(&st->grow_lock))
+		return;
+	for (int i = 0; i < 4 && load_relaxed(&st->items) > index_room(st); i++)
+		if (!index_split(st))
+			break;
+	lock_drop(&st->grow_lock);
+}
+
+/* ---------------------------------------------------------------- making */
+
+static uint32_t
+power_of_two_at_least(uint64_t n)
+{
+	uint32_t p = 1;
+
+	while (p < n && p < 1u << 30)
+		p <<= 1;
+	return p;
+}
+
+int
+index_init(struct store *st)
+{
+	uint32_t stripes = power_of_two_at_least(STRIPES_PER_THREAD * (uint64_t)st->options.threads);
+	uint64_t most = ((uint64_t)st->pages_max << st->page_shift) / HEAD_MIN / 4;
+	uint32_t buckets = power_of_two_at_least((1ull << st->options.index_power) / 8);
+	int error;
+
+	if (stripes > 1u << 14)
+		stripes = 1u << 14;
+	if (buckets < stripes)
+		buckets = stripes;
+	if (most > 1u << 31)
+		most = 1u << 31;
+	if (buckets > most)
+		most = buckets;
+	error = reserve_init(&st->table, most * sizeof(struct bucket), -1);
+	if (error == 0)
+		error = reserve_init(&st->overflow, (most / 2 + 1) * sizeof(struct bucket), -1);
+	if (error != 0)
+		return error;
+	if (!reserve_grow(&st->table, buckets * sizeof(struct bucket)))
+		return -ENOMEM;
+	st->buckets = (struct bucket *)(void *)st->table.base;
+	st->nbuckets = buckets;
+	st->overflow_made = 1;
+	st->stripes = aligned_alloc(CACHE_LINE, stripes * sizeof(struct stripe));
+	if (st->stripes == NULL)
+		return -ENOMEM;
+	st->stripe_mask = stripes - 1;
+	for (uint32_t i = 0; i < stripes; i++) {
+		lock_init(&st->stripes[i].lock, LOCK_STRIPE);
+		st->stripes[i].sequence = 0;
+	}
+	lock_init(&st->grow_lock, LOCK_GROW);
+	lock_init(&st->overflow_lock, LOCK_OVERFLOW);
+	return 0;
+}
+
+void
+index_fini(struct store *st)
+{
+	reserve_fini(&st->table);
+	reserve_fini(&st->overflow);
+	free(st->stripes);
+}

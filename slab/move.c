@@ -1,0 +1,297 @@
+/* slab/move.c: pages that change their class while serving.
+ *
+ * One page at a time (MOVE). It stops giving chunks; what lives in it goes or is copied to another chunk of the
+ * class: each item is taken off its queue first, which makes it the mover's to free, then its reference in the index
+ * is replaced under its stripe's lock. Items in the making and pinned ones cannot be moved: the mover comes back to
+ * them a few times and then gives the page up. An empty page waits until every reader has passed a quiescent
+ * point, since a reader may still write hit counters to where an item was, and is then cut anew.
+ */
+#include "slab/impl.h"
+
+#include <urcu-qsbr.h>
+
+#define PASSES_MAX 3
+#define DRAWS      4  /* pages looked at to find a cheap one */
+#define LOOKS      16 /* chunks looked at in each */
+
+/* ---------------------------------------------------------------- choosing */
+
+/* How much would be lost with a page: 0 = it is empty. Looks at a few of its chunks. */
+static uint64_t
+page_worth(struct store *st, struct slab_class *c, uint32_t page) REQUIRES(c->lock)
+{
+	const struct page *p = &st->pages[page];
+	uint64_t warm = 0;
+
+	if (p->used == 0)
+		return 0;
+	for (unsigned i = 0; i < LOOKS; i++) {
+		const struct item *it =
+		    item_at(st, page_chunk(st, page, c, (uint32_t)(class_random(c) % p->carved)));
+
+		warm += load_relaxed(&it->nkey) != 0 && (load_relaxed(&it->heat) & HEAT_COUNT) > 0;
+	}
+	return 1 + warm * p->used;
+}
+
+/* The page of C that is cheapest to give away; NONE = it has none. */
+static uint32_t
+page_choose(struct store *st, struct slab_class *c) REQUIRES(c->lock)
+{
+	uint32_t best = NONE;
+	uint64_t least = UINT64_MAX;
+
+	for (uint32_t page = c->roomy; page != NONE; page = st->pages[page].next)
+		if (st->pages[page].used == 0)
+			return page;
+	for (unsigned i = 0; i < DRAWS && c->npages > 0; i++) {
+		uint32_t page = c->pages[class_random(c) % c->npages];
+		uint64_t worth = page_worth(st, c, page);
+
+		if (st->pages[page].state == PAGE_ACTIVE && worth < least) {
+			least = worth;
+			best = page;
+		}
+	}
+	return best;
+}
+
+bool
+move_start(struct store *st, uint32_t from, uint32_t to, bool copy)
+{
+	struct slab_class *c = &st->classes[from];
+	uint32_t page;
+
+	ASSERT(st->mover.page == NONE);
+	lock_take(&c->lock);
+	page = page_choose(st, c);
+	if (page != NONE) {
+		st->pages[page].state = PAGE_DRAINING;
+		if (st->pages[page].roomy)
+			class_room_remove(st, c, page);
+		st->mover.page = page;
+		st->mover.from = from;
+		st->mover.to = to;
+		st->mover.cursor = 0;
+		st->mover.passes = 0;
+		st->mover.copy = copy;
+	}
+	lock_drop(&c->lock);
+	return page != NONE;
+}
+
+/* ---------------------------------------------------------------- moving one chunk */
+
+/* Room for a copy in the same class; 0 = there is none. */
+static uint32_t
+copy_room(struct store *st, struct slab_class *c)
+{
+	uint32_t ref = class_take(st, c);
+
+	if (ref == 0 && evict_one(st, c))
+		ref = class_take(st, c);
+	return ref;
+}
+
+/* Copies a detached item to NEW and lets the slot and the pieces refer to that. */
+static void
+item_transfer(struct store *st, struct slab_class *c, uint32_t ref, uint32_t copy, struct slot slot)
+{
+	struct item *it = item_at(st, ref), *new = item_at(st, copy);
+
+	chunk_write(new, it, item_head_size(it));
+	store_relaxed(&new->next, copy);
+	store_relaxed(&new->prev, copy);
+	for (uint32_t p = item_is_large(it) ? item_aux(it)->piece : 0; p != 0;
+	     p = load_relaxed(&piece_at(st, p)->next))
+		store_relaxed(&piece_at(st, p)->owner, copy);
+	store_relaxed(&slot.bucket->refs[slot.n], copy);
+	if (item_expiry(new) != 0)
+		page_note_expiry(st, copy, item_expiry(new));
+	item_set_version(it, 0);
+	queue_attach(st, c, copy);
+}
+
+/* Puts a copy in the place of the detached item. Where the item was unlinked meanwhile it is dropped; where somebody
+ * has pinned it it goes back to its queue, and the answer is false. */
+static bool
+item_relocate(struct store *st, uint32_t ref, uint32_t copy)
+{
+	struct item *it = item_at(st, ref);
+	struct store_key key = item_key(st, it);
+	struct stripe *s = stripe_of(st, key.hash);
+	struct slab_class *c = queue_class(st, ref, it);
+	bool linked, pinned = false;
+	struct slot slot;
+
+	stripe_lock(s);
+	linked = index_find_ref(st, key.hash, ref, &slot);
+	if (linked)
+		pinned = vlen_pinnable(it->vlen) && load_relaxed(&item_aux(it)->references) != 1;
+	if (linked && pinned) {
+		queue_attach(st, c, ref);
+	} else if (linked) {
+		stripe_change(s);
+		item_transfer(st, c, ref, copy, slot);
+	}
+	stripe_unlock(s);
+	class_give(st, linked && !pinned ? ref : copy);
+	if (!linked)
+		item_drop(st, ref);
+	return !pinned;
+}
+
+/* Moves the piece of a large value to another chunk; false = it cannot be moved now. */
+static bool
+piece_relocate(struct store *st, struct slab_class *c, uint32_t ref)
+{
+	uint32_t copy, owner = load_relaxed(&piece_at(st, ref)->owner), *link;
+	struct stripe *s;
+	struct store_key key;
+	struct item *it = item_at(st, owner);
+	bool done = false;
+	struct slot slot;
+
+	copy = class_take(st, c);
+	if (copy == 0)
+		return false;
+	key = item_key(st, it);
+	s = stripe_of(st, key.hash);
+	stripe_lock(s);
+	if (index_find_ref(st, key.hash, owner, &slot) && item_is_large(it) &&
+	    load_relaxed(&item_aux(it)->references) == 1) {
+		link = &item_aux(it)->piece;
+		while (*link != 0 && *link != ref)
+			link = &piece_at(st, *link)->next;
+		if (*link == ref) {
+			chunk_write(piece_at(st, copy), piece_at(st, ref), ITEM_HEADER + piece_at(st, ref)->used);
+			store_relaxed(&piece_at(st, ref)->owner, 0u);
+			store_relaxed(link, copy);
+			done = true;
+		}
+	}
+	stripe_unlock(s);
+	class_give(st, done ? ref : copy);
+	return done;
+}
+
+/* What to do with chunk REF of the page being drained. */
+enum fate { FATE_NOTHING, FATE_BUSY, FATE_LOSE, FATE_COPY, FATE_PIECE };
+
+/* Decides, and detaches the item that is to be lost or copied: *REF becomes the item's. */
+static enum fate
+chunk_fate(struct store *st, struct slab_class *c, uint32_t *ref, bool copy)
+{
+	struct item *it = item_at(st, *ref);
+	struct slab_class *q = c;
+	enum fate fate = FATE_BUSY;
+	bool piece;
+
+	lock_take(&c->lock);
+	piece = load_relaxed(&it->nkey) == 0;
+	if (piece && load_relaxed(&((struct piece *)(void *)it)->kind) == CHUNK_FREE)
+		fate = FATE_NOTHING;
+	else if (piece)
+		*ref = load_relaxed(&((struct piece *)(void *)it)->owner);
+	lock_drop(&c->lock);
+	if (fate == FATE_NOTHING)
+		return fate;
+
+	it = item_at(st, *ref);
+	q = piece || item_is_large(it) ? &st->classes[st->piece_class] : c;
+	lock_take(&q->lock);
+	if (load_relaxed(&it->nkey) != 0 && queue_holds(st, *ref) && queue_class(st, *ref, it) == q) {
+		bool warm = (load_relaxed(&it->heat) & HEAT_COUNT) > 0 && !item_dead(st, it);
+
+		fate = copy && warm ? (piece ? FATE_PIECE : FATE_COPY) : FATE_LOSE;
+		if (fate != FATE_PIECE)
+			queue_detach(st, q, *ref);
+		q->n.moved_out_items += fate == FATE_LOSE;
+	}
+	lock_drop(&q->lock);
+	return fate;
+}
+
+/* Empties one chunk; false = it is busy. */
+static bool
+chunk_drain(struct store *st, struct slab_class *c, uint32_t ref)
+{
+	uint32_t owner = ref, copy;
+
+	switch (chunk_fate(st, c, &owner, st->mover.copy)) {
+	case FATE_NOTHING:
+		return true;
+	case FATE_BUSY:
+		return false;
+	case FATE_PIECE:
+		return piece_relocate(st, c, ref);
+	case FATE_COPY:
+		copy = copy_room(st, c);
+		if (copy != 0)
+			return item_relocate(st, owner, copy);
+		/* fall through */
+	case FATE_LOSE:
+		item_lose(st, owner, item_dead(st, item_at(st, owner)) ? LOSS_EXPIRED : LOSS_EVICTED);
+		break;
+	}
+	return true;
+}
+
+/* ---------------------------------------------------------------- a page */
+
+static void
+move_finish(struct store *st, struct slab_class *c)
+{
+	uint32_t page = st->mover.page;
+
+	lock_take(&c->lock);
+	class_lose_page(st, c, page);
+	lock_drop(&c->lock);
+	urcu_qsbr_synchronize_rcu();
+	if (st->mover.to == 0) {
+		reserve_release(&st->arena, (size_t)page << st->page_shift, st->page_size);
+		pool_give(st, page);
+	} else {
+		struct slab_class *to = &st->classes[st->mover.to];
+
+		lock_take(&to->lock);
+		class_gain_page(st, to, page);
+		lock_drop(&to->lock);
+	}
+	(void)add_relaxed(&st->pages_moved, 1);
+	st->mover.page = NONE;
+}
+
+static void
+move_give_up(struct store *st, struct slab_class *c)
+{
+	struct page *p = &st->pages[st->mover.page];
+
+	lock_take(&c->lock);
+	p->state = PAGE_ACTIVE;
+	if (p->used < c->per_page)
+		class_room_add(st, c, st->mover.page);
+	lock_drop(&c->lock);
+	st->mover.page = NONE;
+}
+
+bool
+move_step(struct store *st, unsigned budget)
+{
+	struct slab_class *c = &st->classes[st->mover.from];
+	struct page *p = &st->pages[st->mover.page];
+
+	for (; budget > 0 && st->mover.cursor < p->carved && load_relaxed(&p->used) > 0; budget--)
+		(void)chunk_drain(st, c, page_chunk(st, st->mover.page, c, st->mover.cursor++));
+	if (load_relaxed(&p->used) == 0) {
+		move_finish(st, c);
+		return true;
+	}
+	if (st->mover.cursor < p->carved)
+		return false;
+	st->mover.cursor = 0;
+	if (++st->mover.passes < PASSES_MAX)
+		return false;
+	move_give_up(st, c);
+	return true;
+}

@@ -1,0 +1,279 @@
+/* slab/read.c: reading without a lock, and pins.
+ *
+ * The proof that a read is sound stands in index.c. A reader that failed several times in a row, and any reader
+ * of a value above PIN_MIN, takes the stripe's lock for the look-up: the first reads under it, the second takes a
+ * reference and goes.
+ */
+#include "slab/impl.h"
+
+#include <xxhash.h>
+
+#define TRIES_MAX 4
+#define HOW_SOUND 0x80u /* the view needs no check at the end */
+
+/* ---------------------------------------------------------------- keys */
+
+struct store_key
+store_key(const struct store *st, const char *data, size_t len)
+{
+	return (struct store_key){data, (uint32_t)len, XXH3_64bits_withSeed(data, len, st->hash_seed)};
+}
+
+#if defined(TSAN_BUILD)
+void
+chunk_write(void *to, const void *from, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		store_relaxed((char *)to + i, ((const char *)from)[i]);
+}
+
+void
+chunk_read(void *to, const void *from, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		((char *)to)[i] = load_relaxed((const char *)from + i);
+}
+#endif
+
+#if defined(__SANITIZE_THREAD__)
+void
+store_copy(void *to, const void *from, size_t n)
+{
+	chunk_read(to, from, n);
+}
+#endif
+
+struct store_key
+item_key(const struct store *st, const struct item *it)
+{
+#if defined(TSAN_BUILD)
+	static _Thread_local char copy[STORE_KEY_MAX];
+
+	chunk_read(copy, it->data, it->nkey);
+	return store_key(st, copy, it->nkey);
+#else
+	return store_key(st, it->data, it->nkey);
+#endif
+}
+
+/* ---------------------------------------------------------------- hit counting */
+
+/* An LFU counter grows with a chance that falls as it grows, and fades with each minute without a read
+ * (as Redis does). */
+static uint8_t
+lfu_count(const struct store *st, const struct item *it, unsigned count, unsigned idle)
+{
+	uint64_t chance = (uint64_t)(uintptr_t)it ^ load_relaxed(&st->sequence) ^ load_relaxed(&it->version);
+
+	count -= count < idle / 60 ? count : idle / 60;
+	chance = chance * 0x9e3779b97f4a7c15ull >> 40;
+	if (count < HEAT_COUNT && (count < 5 || chance % ((count - 5) * 10 + 1) == 0))
+		count++;
+	return (uint8_t)count;
+}
+
+/* Writes only what changes: a hot item's line stays shared between the cores. */
+static inline void
+item_count(const struct store *st, struct item *it)
+{
+	unsigned heat = load_relaxed(&it->heat);
+	uint16_t now = (uint16_t)load_relaxed(&st->now);
+	uint16_t atime = load_relaxed(&it->atime);
+
+	if (st->eviction == STORE_EVICT_LFU || st->eviction == STORE_EVICT_VOLATILE_LFU)
+		store_relaxed(&it->heat,
+		    (uint8_t)(HEAT_FETCHED |
+			lfu_count(st, it, heat & HEAT_COUNT, (uint16_t)(now - atime))));
+	else if (heat < (HEAT_FETCHED | HITS_MAX))
+		store_relaxed(&it->heat, (uint8_t)((heat + 1) | HEAT_FETCHED));
+	if (atime != now)
+		store_relaxed(&it->atime, now);
+}
+
+/* ---------------------------------------------------------------- views */
+
+/* Fills VIEW. A reader without a lock may see nonsense here, but SIZE stays within what a chunk can hold. */
+static inline void
+view_fill(const struct store *st, uint32_t ref, const struct item *it, struct store_view *view)
+{
+	uint64_t version = load_relaxed(&it->version);
+	uint32_t life = load_relaxed(&it->life);
+	uint32_t nkey = load_relaxed(&it->nkey), vlen = load_relaxed(&it->vlen);
+	const char *ext = it->data + nkey;
+	uint32_t ext_size = 0;
+
+	view->flags = 0;
+	if (version & VERSION_EXT) {
+		ext_size = item_ext_size(load_relaxed((const unsigned char *)ext) & (EXT_FLAGS | EXT_BIRTH));
+		view->flags = ext_flags(ext);
+	}
+	view->version = version & ~VERSION_EXT;
+	view->exptime = life & LIFE_EXPIRY;
+	view->marks = (uint8_t)(((life & LIFE_STALE) ? STORE_STALE : 0) | ((life & LIFE_WON) ? STORE_WON : 0));
+	view->fetched = load_relaxed(&it->heat) & HEAT_FETCHED;
+	view->age = (uint16_t)(load_relaxed(&st->now) - load_relaxed(&it->atime));
+	view->size = vlen;
+	view->value = (const char *)it + value_offset(nkey, ext_size, vlen);
+	view->pin = NULL;
+	view->ref = ref;
+}
+
+void
+item_view(const struct store *st, uint32_t ref, struct store_view *view)
+{
+	struct item *it = item_at(st, ref);
+
+	view_fill(st, ref, it, view);
+	if (item_is_large(it)) {
+		view->size = item_aux(it)->size;
+		view->value = NULL;
+	}
+	view->locked = true;
+}
+
+/* ---------------------------------------------------------------- pins */
+
+static struct store_pin *
+item_pin(struct item *it)
+{
+	(void)add_relaxed(&item_aux(it)->references, 1);
+	return (struct store_pin *)it;
+}
+
+struct store_pin *
+store_entry_pin(struct store_entry *entry)
+{
+	struct item *it = item_at(entry->store, entry->view.ref);
+
+	ASSERT(entry->found && vlen_pinnable(it->vlen));
+	return item_pin(it);
+}
+
+bool
+store_pin_next(struct store *st, struct store_pin *pin, uint32_t *cursor, const char **data, size_t *len)
+{
+	struct item *it = (struct item *)pin;
+	struct piece *piece;
+
+	if (!item_is_large(it)) {
+		*data = item_value(it);
+		*len = it->vlen;
+		return (*cursor)++ == 0;
+	}
+	*cursor = *cursor == 0 ? item_aux(it)->piece : load_relaxed(&piece_at(st, *cursor)->next);
+	if (*cursor == 0)
+		return false;
+	piece = piece_at(st, *cursor);
+	*data = piece->data;
+	*len = piece->used;
+	return true;
+}
+
+void
+store_unpin(struct store *st, struct store_pin *pin)
+{
+	item_drop(st, (uint32_t)((uintptr_t)((char *)pin - st->chunk_base) >> st->ref_shift));
+}
+
+/* ---------------------------------------------------------------- reading */
+
+static void
+class_count_hit(struct store *st, uint32_t ref)
+{
+	uint64_t *hits = &thread_counters(st)->hits[ref_class(st, ref)];
+
+	bump_relaxed(hits, 1);
+}
+
+/* The look-up under the lock: keeps it where the value must be copied, pins where it need not. */
+static bool
+read_locked(struct store *st, const struct store_key *key, unsigned how, struct store_view *view)
+    NO_LOCK_ANALYSIS
+{
+	struct store_entry entry;
+	struct item *it;
+
+	thread_counters(st)->failed = 0;
+	store_enter(st, key, &entry);
+	*view = entry.view;
+	if (!entry.found) {
+		store_leave(&entry);
+		return false;
+	}
+	it = item_at(st, view->ref);
+	view->how = (uint8_t)how;
+	view->stripe = stripe_of(st, key->hash);
+	if (!vlen_pinnable(it->vlen))
+		return true;
+	if (how & STORE_READ_VALUE)
+		view->pin = item_pin(it);
+	view->value = NULL;
+	if (how & STORE_READ_COUNT) {
+		item_count(st, it);
+		class_count_hit(st, view->ref);
+	}
+	view->locked = false;
+	view->how = HOW_SOUND;
+	store_leave(&entry);
+	return true;
+}
+
+bool
+store_read_begin(struct store *st, const struct store_key *key, unsigned how, struct store_view *view)
+{
+	struct stripe *s = stripe_of(st, key->hash);
+
+	for (;;) {
+		uint32_t sequence = load_acquire(&s->sequence);
+		const struct item *it;
+		struct slot slot;
+		uint32_t ref;
+		bool dead;
+
+		if (unlikely((sequence & 1) || thread_counters(st)->failed >= TRIES_MAX))
+			return read_locked(st, key, how, view);
+		ref = index_find(st, key, &slot);
+		if (ref == 0) {
+			if (likely(load_after_loads(&s->sequence) == sequence))
+				return false;
+			continue;
+		}
+		it = item_at(st, ref);
+		view_fill(st, ref, it, view);
+		dead = item_dead(st, it);
+		if (unlikely(dead || vlen_pinnable(view->size)))
+			return read_locked(st, key, how, view);
+		view->how = (uint8_t)how;
+		view->locked = false;
+		view->sequence = sequence;
+		view->stripe = s;
+		return true;
+	}
+}
+
+bool
+store_read_end(struct store *st, struct store_view *view)
+{
+	struct stripe *s = view->stripe;
+	struct thread_counters *mine = thread_counters(st);
+	struct item *it = item_at(st, view->ref);
+
+	if (unlikely(view->how == HOW_SOUND))
+		return true;
+	if (likely(!view->locked)) {
+		/* Pairs with the fence in stripe_change. */
+		if (unlikely(load_after_loads(&s->sequence) != view->sequence)) {
+			mine->failed++;
+			bump_relaxed(&mine->read_retries, 1);
+			return false;
+		}
+	}
+	if (view->how & STORE_READ_COUNT) {
+		item_count(st, it);
+		bump_relaxed(&mine->hits[ref_class(st, view->ref)], 1);
+	}
+	mine->failed = 0;
+	if (unlikely(view->locked))
+		stripe_unlock(s);
+	return true;
+}

@@ -1,0 +1,263 @@
+/* slab/store.c: making and ending a store; its clock, its limit, flushes and upkeep. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "slab/impl.h"
+
+#define PAGE_SIZE_MIN    (16u << 10)
+#define PAGE_SIZE_MAX    (1u << 20)
+#define PAGES_WANTED     256u
+#define LIMIT_MIN        (1u << 20)
+#define TOUCH_AHEAD      2u         /* pages faulted in before they are needed */
+
+/* ---------------------------------------------------------------- making */
+
+static void
+options_default(struct store_options *o)
+{
+	if (o->memory_max < o->memory_limit)
+		o->memory_max = o->memory_max == 0 && o->memory_limit <= SIZE_MAX / 4 ? o->memory_limit * 4
+										       : o->memory_limit;
+	if (o->item_size_max == 0)
+		o->item_size_max = 1u << 20;
+	if (o->index_power == 0)
+		o->index_power = 16;
+	if (o->threads == 0)
+		o->threads = 4;
+	if (o->chunk_min < HEAD_MIN)
+		o->chunk_min = HEAD_MIN;
+	if (o->eviction_samples == 0)
+		o->eviction_samples = 5;
+	if (o->promote_hits == 0 || o->promote_hits > HITS_MAX)
+		o->promote_hits = 2;
+}
+
+static const char *
+options_error(const struct store_options *o)
+{
+	if (o->memory_limit < LIMIT_MIN)
+		return "the memory limit is below 1 megabyte";
+	if (o->item_size_max < 1024 || o->item_size_max > STORE_VALUE_MAX)
+		return "the item size limit is not between 1 KB and 1 GB";
+	if (o->index_power > 32)
+		return "the index cannot start with more than 2^32 items";
+	if (o->growth_factor != 0 && o->growth_factor <= 1.0)
+		return "the growth factor is not above 1";
+	return NULL;
+}
+
+/* References are 32 bits; in large stores they count larger units. */
+static void
+choose_units(struct store *st)
+{
+	size_t limit = st->options.memory_limit;
+
+	st->page_shift = 14;
+	while ((1u << st->page_shift) < PAGE_SIZE_MAX && (limit >> st->page_shift) > PAGES_WANTED)
+		st->page_shift++;
+	st->page_size = 1u << st->page_shift;
+	st->ref_shift = 3;
+	while (limit >> st->ref_shift > (size_t)UINT32_MAX - (PAGE_SIZE_MAX >> 3))
+		st->ref_shift++;
+	if (st->options.memory_max > ((size_t)UINT32_MAX << st->ref_shift))
+		st->options.memory_max = (size_t)UINT32_MAX << st->ref_shift;
+	st->page_ref_shift = st->page_shift - st->ref_shift;
+	st->pages_limit = (uint32_t)(limit >> st->page_shift);
+	st->pages_max = (uint32_t)(st->options.memory_max >> st->page_shift);
+	st->chunk_max = st->page_size / 2 < CHUNK_TOP ? st->page_size / 2 : CHUNK_TOP;
+}
+
+static int
+pages_init(struct store *st)
+{
+	int error = reserve_init(&st->arena, ((size_t)st->pages_max << st->page_shift) + READ_MARGIN, -1);
+
+	if (error != 0)
+		return error;
+	st->chunk_base = st->arena.base - (1u << st->ref_shift);
+	st->pages = calloc(st->pages_max, sizeof(*st->pages));
+	st->page_class = calloc(st->pages_max, 1);
+	st->threads = aligned_alloc(CACHE_LINE, sizeof(*st->threads) * THREADS_MAX);
+	if (st->pages == NULL || st->page_class == NULL || st->threads == NULL)
+		return -ENOMEM;
+	memset(st->threads, 0, sizeof(*st->threads) * THREADS_MAX);
+	lock_init(&st->pages_lock, LOCK_PAGES);
+	lock_init(&st->mover.lock, LOCK_MOVE);
+	st->free_page = NONE;
+	st->mover.page = NONE;
+	return 0;
+}
+
+/* What -L and -k's like ask for. */
+static const char *
+memory_prepare(struct store *st)
+{
+	size_t all = (size_t)st->pages_limit << st->page_shift;
+
+	if (st->options.huge_pages && !reserve_huge(&st->arena))
+		return "no huge pages are to be had";
+	if (st->options.preallocate) {
+		if (!reserve_grow(&st->arena, all + READ_MARGIN))
+			return "the memory cannot be had at once";
+		reserve_touch(&st->arena, 0, all);
+		st->pages_touched = st->pages_limit;
+	}
+	return NULL;
+}
+
+int
+store_new(struct store **out, const struct store_options *options, const char **error)
+{
+	struct store *st = aligned_alloc(CACHE_LINE, sizeof(*st));
+	int result = -ENOMEM;
+
+	*error = "no memory";
+	*out = NULL;
+	if (st == NULL)
+		return result;
+	memset(st, 0, sizeof(*st));
+	st->options = *options;
+	options_default(&st->options);
+	*error = options_error(&st->options);
+	if (*error != NULL) {
+		free(st);
+		return -EINVAL;
+	}
+	st->hash_seed = st->options.hash_seed;
+	st->eviction = st->options.eviction;
+	st->now = 1;
+	st->automove = 1;
+	choose_units(st);
+	*error = "no addresses or memory for the store";
+	if ((result = pages_init(st)) == 0 && (result = classes_init(st)) == 0 &&
+	    (result = index_init(st)) == 0 && (result = ghost_init(st)) == 0) {
+		*error = memory_prepare(st);
+		result = *error == NULL ? 0 : -ENOMEM;
+	}
+	*out = st;
+	if (result != 0)
+		store_free(out);
+	return result;
+}
+
+void
+store_free(struct store **stp)
+{
+	struct store *st = *stp;
+
+	if (st == NULL)
+		return;
+	ghost_fini(st);
+	index_fini(st);
+	classes_fini(st);
+	reserve_fini(&st->arena);
+	free(st->threads);
+	free(st->page_class);
+	free(st->pages);
+	free(st);
+	*stp = NULL;
+}
+
+size_t
+store_item_max(const struct store *st)
+{
+	return st->options.item_size_max;
+}
+
+/* ---------------------------------------------------------------- clock and flush */
+
+/* All that was born until now is gone; its memory is found by the walk over the pages. */
+static void
+flush_now(struct store *st)
+{
+	uint32_t made = load_relaxed(&st->pages_made);
+
+	store_relaxed(&st->flush_at, 0u);
+	store_relaxed(&st->flush_version, load_relaxed(&st->sequence));
+	for (uint32_t page = 0; page < made; page++)
+		store_relaxed(&st->pages[page].earliest, 1u);
+	for (uint32_t id = 1; id <= st->nclasses; id++)
+		store_relaxed(&st->classes[id].earliest, 1u);
+}
+
+void
+store_clock_set(struct store *st, uint32_t now)
+{
+	uint32_t at = load_relaxed(&st->flush_at);
+
+	if (now > load_relaxed(&st->now))
+		store_relaxed(&st->now, now);
+	if (unlikely(at != 0 && at <= load_relaxed(&st->now)))
+		flush_now(st);
+}
+
+uint32_t
+store_clock(const struct store *st)
+{
+	return load_relaxed(&st->now);
+}
+
+void
+store_flush(struct store *st, uint32_t at)
+{
+	if (at <= load_relaxed(&st->now))
+		flush_now(st);
+	else
+		store_relaxed(&st->flush_at, at);
+}
+
+/* ---------------------------------------------------------------- the limit */
+
+bool
+store_limit_set(struct store *st, size_t bytes)
+{
+	uint32_t pages = (uint32_t)(bytes >> st->page_shift);
+
+	if (bytes < LIMIT_MIN || bytes >> st->page_shift > st->pages_max)
+		return false;
+	lock_take(&st->pages_lock);
+	store_relaxed(&st->pages_limit, pages);
+	store_relaxed(&st->limit_kept, st->pages_held >= pages);
+	lock_drop(&st->pages_lock);
+	return true;
+}
+
+/* ---------------------------------------------------------------- upkeep */
+
+/* Faults the next pages in, so that no request has to. */
+static void
+touch_ahead(struct store *st)
+{
+	uint32_t from, to;
+	bool committed;
+
+	lock_take(&st->pages_lock);
+	from = st->pages_touched > st->pages_made ? st->pages_touched : st->pages_made;
+	to = st->pages_made + TOUCH_AHEAD;
+	if (to > st->pages_limit)
+		to = st->pages_limit;
+	committed = to > from && reserve_grow(&st->arena, ((size_t)to << st->page_shift) + READ_MARGIN);
+	if (committed)
+		st->pages_touched = to;
+	lock_drop(&st->pages_lock);
+	if (committed)
+		reserve_touch(&st->arena, (size_t)from << st->page_shift, (size_t)(to - from) << st->page_shift);
+}
+
+unsigned
+store_maintain(struct store *st)
+{
+	unsigned delay = expire_maintain(st);
+	bool full = load_relaxed(&st->limit_kept);
+
+	touch_ahead(st);
+	if (lock_try(&st->grow_lock)) {
+		ghost_grow(st);
+		lock_drop(&st->grow_lock);
+	}
+	if (balance_maintain(st))
+		return 0;
+	if (full && delay > 10)
+		delay = 10;
+	return !full && delay > 20 ? 20 : delay;
+}

@@ -1,0 +1,89 @@
+/* slab/thread.c: threads that call stores: their registration with userspace RCU, and a number each, by which
+ * they find counters of their own. */
+#include "slab/impl.h"
+
+#include <urcu-qsbr.h>
+
+static pthread_mutex_t numbers_mutex = PTHREAD_MUTEX_INITIALIZER;
+static bool numbers_taken[THREADS_MAX];
+static unsigned numbers_used; /* all numbers ever taken are below */
+static _Thread_local unsigned thread_number;
+static _Thread_local bool thread_joined;
+
+void
+store_thread_join(void)
+{
+	unsigned n = 0;
+
+	ASSERT(!thread_joined);
+	(void)pthread_mutex_lock(&numbers_mutex);
+	while (n < THREADS_MAX && numbers_taken[n])
+		n++;
+	if (n == THREADS_MAX)
+		panic("more than %d threads call the store", THREADS_MAX);
+	numbers_taken[n] = true;
+	if (n >= numbers_used)
+		store_relaxed(&numbers_used, n + 1);
+	(void)pthread_mutex_unlock(&numbers_mutex);
+	thread_number = n;
+	thread_joined = true;
+	urcu_qsbr_register_thread();
+}
+
+void
+store_thread_leave(void)
+{
+	ASSERT(thread_joined);
+	urcu_qsbr_unregister_thread();
+	thread_joined = false;
+	(void)pthread_mutex_lock(&numbers_mutex);
+	numbers_taken[thread_number] = false;
+	(void)pthread_mutex_unlock(&numbers_mutex);
+}
+
+void
+store_thread_quiescent(void)
+{
+	urcu_qsbr_quiescent_state();
+}
+
+void
+store_thread_pause(void)
+{
+	urcu_qsbr_thread_offline();
+}
+
+void
+store_thread_resume(void)
+{
+	urcu_qsbr_thread_online();
+}
+
+struct thread_counters *
+thread_counters(const struct store *st)
+{
+	ASSERT(thread_joined);
+	return &st->threads[thread_number];
+}
+
+uint64_t
+thread_hits(const struct store *st, uint32_t slab_class)
+{
+	unsigned used = load_relaxed(&numbers_used);
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < used; i++)
+		sum += load_relaxed(&st->threads[i].hits[slab_class]);
+	return sum;
+}
+
+uint64_t
+thread_retries(const struct store *st)
+{
+	unsigned used = load_relaxed(&numbers_used);
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < used; i++)
+		sum += load_relaxed(&st->threads[i].read_retries);
+	return sum;
+}

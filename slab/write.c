@@ -1,0 +1,494 @@
+/* slab/write.c: items in the making, and all changes of linked ones.
+ *
+ * The life of an item: allocated (version 0, seen by its maker only) - linked (version above 0, in the index and in a
+ * queue) - unlinked (version 0 again) - freed. Linking and unlinking happen under the stripe's lock and, inside
+ * it, the class's. Who unlinks an item frees it, unless somebody has detached it from its queue: then he does,
+ * after he took the stripe's lock himself and found it gone (item_lose). Pinned items wait for the last pin.
+ */
+#include "slab/impl.h"
+
+/* ---------------------------------------------------------------- versions and observers */
+
+uint64_t
+version_next(struct store *st, uint64_t above)
+{
+	uint64_t version = add_relaxed(&st->sequence, 1) + 1;
+
+	if (unlikely(version <= above))
+		version = above + 1;
+	return version > STORE_VERSION_MAX ? STORE_VERSION_MAX : version;
+}
+
+void
+observers_tell(const struct store *st, enum store_event event, const struct store_key *key,
+    const struct store_view *view, uint64_t version, uint32_t slab_class)
+{
+	struct store_mutation m = {
+	    .event = event, .key = key, .view = view, .version = version, .slab_class = (int)slab_class};
+
+	for (unsigned i = 0; i < st->nobservers; i++)
+		st->observers[i].call(st->observers[i].context, &m);
+}
+
+void
+store_observe(struct store *st, store_observer *observer, void *context)
+{
+	ASSERT(st->nobservers < STORE_OBSERVERS_MAX);
+	st->observers[st->nobservers++] = (struct observer){observer, context};
+}
+
+static void
+tell_entry(const struct store_entry *entry, enum store_event event, uint64_t version)
+{
+	const struct store *st = entry->store;
+
+	if (st->nobservers > 0)
+		observers_tell(st, event, entry->key, &entry->view, version,
+		    queue_class(st, entry->view.ref, item_at(st, entry->view.ref))->id);
+}
+
+/* ---------------------------------------------------------------- making */
+
+static void
+item_init(const struct store *st, uint32_t ref, const struct store_key *key,
+    const struct store_head *head, unsigned ext, uint32_t vlen)
+{
+	struct item *it = item_at(st, ref);
+	uint32_t expiry = head->exptime < LIFE_EXPIRY ? head->exptime : LIFE_EXPIRY;
+	char *p = it->data + key->len;
+
+	store_relaxed(&it->version, ext != 0 ? VERSION_EXT : 0);
+	store_relaxed(&it->next, ref);
+	store_relaxed(&it->prev, ref);
+	store_relaxed(&it->life, expiry);
+	store_relaxed(&it->nkey, (uint8_t)key->len);
+	store_relaxed(&it->heat, (uint8_t)0);
+	store_relaxed(&it->vlen, (uint16_t)vlen);
+	store_relaxed(&it->atime, (uint16_t)load_relaxed(&st->now));
+	chunk_write(it->data, key->data, key->len);
+	if (ext != 0) {
+		store_relaxed((unsigned char *)p, (unsigned char)ext);
+		if (ext & EXT_FLAGS)
+			chunk_write(p + 1, &head->flags, sizeof(head->flags));
+	}
+	if (vlen_pinnable(vlen))
+		aux_init(it, (uint32_t)head->size);
+}
+
+enum store_result
+store_alloc(struct store *st, struct store_pending *pending, const struct store_key *key,
+    const struct store_head *head)
+{
+	unsigned ext = (head->flags != 0 ? EXT_FLAGS : 0) | (head->versioned ? EXT_BIRTH : 0);
+	uint32_t ext_size = item_ext_size(ext);
+	uint32_t vlen = VLEN_LARGE, need;
+
+	ASSERT(key->len > 0 && key->len <= STORE_KEY_MAX);
+	*pending = (struct store_pending){.size = (uint32_t)head->size};
+	if (key->len + head->size > st->options.item_size_max)
+		return STORE_TOO_LARGE;
+	if (head->size < VLEN_LARGE &&
+	    value_offset(key->len, ext_size, (uint32_t)head->size) + head->size <= st->chunk_max)
+		vlen = (uint32_t)head->size;
+	need = value_offset(key->len, ext_size, vlen) + (vlen == VLEN_LARGE ? 0 : vlen);
+	pending->ref = chunk_alloc(st, class_for(st, need));
+	if (pending->ref == 0)
+		return STORE_NO_MEMORY;
+	item_init(st, pending->ref, key, head, ext, vlen);
+	return STORE_OK;
+}
+
+enum store_result
+store_pending_write(struct store *st, struct store_pending *pending, const char *data, size_t n)
+{
+	struct item *it = item_at(st, pending->ref);
+
+	ASSERT(pending->ref != 0 && n <= pending->size - pending->written);
+	if (item_is_large(it))
+		return pieces_write(st, pending, data, n);
+	chunk_write(item_value(it) + pending->written, data, n);
+	pending->written += (uint32_t)n;
+	return STORE_OK;
+}
+
+void
+store_abort(struct store *st, struct store_pending *pending)
+{
+	if (pending->ref != 0)
+		item_drop(st, pending->ref);
+	pending->ref = 0;
+}
+
+void
+item_drop(struct store *st, uint32_t ref)
+{
+	struct item *it = item_at(st, ref);
+
+	/* Release: what this holder read or wrote is done; acquire: the last one frees after all. */
+	if (vlen_pinnable(it->vlen) &&
+	    __atomic_fetch_sub(&item_aux(it)->references, 1, __ATOMIC_ACQ_REL) != 1)
+		return;
+	if (item_is_large(it))
+		pieces_free(st, item_aux(it)->piece);
+	class_give(st, ref);
+}
+
+/* ---------------------------------------------------------------- unlinking */
+
+static void
+count_loss(const struct store *st, struct slab_class *c, const struct item *it, enum loss loss)
+    REQUIRES(c->lock)
+{
+	bool fetched = load_relaxed(&it->heat) & HEAT_FETCHED;
+	uint16_t idle = (uint16_t)(load_relaxed(&st->now) - load_relaxed(&it->atime));
+
+	if (loss == LOSS_EVICTED) {
+		c->n.evicted++;
+		c->n.evicted_nonzero += item_expiry(it) != 0;
+		c->n.evicted_unfetched += !fetched;
+		c->n.evicted_active += (load_relaxed(&it->heat) & HEAT_COUNT) > 1;
+		c->n.evicted_time = idle;
+	} else {
+		c->n.reclaimed++;
+		c->n.expired_unfetched += !fetched;
+	}
+}
+
+/* Takes a linked item, whose slot is cleared already, off its queue: true when the caller is to drop it. */
+static bool
+item_unqueue(struct store *st, struct slab_class *c, uint32_t ref) REQUIRES(c->lock)
+{
+	struct item *it = item_at(st, ref);
+
+	item_set_version(it, 0);
+	if (item_detached(ref, it))
+		return false;
+	queue_remove(st, c, ref);
+	c->bytes -= item_asks(it);
+	return true;
+}
+
+/* Unlinks what stands in the entry's slot, which is cleared or holds something else by now. */
+static void
+item_unlink(struct store *st, uint32_t ref, bool deleted)
+{
+	struct item *it = item_at(st, ref);
+	struct slab_class *c = queue_class(st, ref, it);
+	bool mine;
+
+	lock_take(&c->lock);
+	c->n.deletes += deleted;
+	mine = item_unqueue(st, c, ref);
+	if (mine && !vlen_pinnable(it->vlen) && !item_is_large(it)) {
+		class_give_locked(st, c, ref);
+		mine = false;
+	}
+	lock_drop(&c->lock);
+	if (mine)
+		item_drop(st, ref);
+}
+
+void
+item_lose(struct store *st, uint32_t ref, enum loss loss)
+{
+	struct item *it = item_at(st, ref);
+	struct store_key key = item_key(st, it);
+	struct stripe *s = stripe_of(st, key.hash);
+	struct slab_class *c = queue_class(st, ref, it);
+	struct slot slot;
+
+	stripe_lock(s);
+	if (index_find_ref(st, key.hash, ref, &slot)) {
+		struct store_view view;
+
+		stripe_change(s);
+		if (st->nobservers > 0) {
+			item_view(st, ref, &view);
+			observers_tell(st, loss == LOSS_EVICTED ? STORE_EVENT_EVICT : STORE_EVENT_EXPIRE, &key, &view,
+			    view.version, c->id);
+		}
+		index_remove(st, key.hash, slot);
+		lock_take(&c->lock);
+		count_loss(st, c, it, loss);
+		if (loss == LOSS_EVICTED && st->eviction == STORE_EVICT_S3FIFO)
+			ghost_add(st, c, key.hash);
+		lock_drop(&c->lock);
+		item_set_version(it, 0);
+	}
+	stripe_unlock(s);
+	item_drop(st, ref);
+}
+
+/* ---------------------------------------------------------------- entries */
+
+static struct slot
+entry_slot(const struct store_entry *entry)
+{
+	return (struct slot){entry->slot, entry->slot_number};
+}
+
+/* Removes a dead item from under the entry. */
+static void
+entry_bury(struct store_entry *entry)
+{
+	struct store *st = entry->store;
+	struct item *it = item_at(st, entry->view.ref);
+	struct slab_class *c = queue_class(st, entry->view.ref, it);
+
+	stripe_change(entry->view.stripe);
+	item_view(st, entry->view.ref, &entry->view);
+	tell_entry(entry, STORE_EVENT_EXPIRE, entry->view.version);
+	index_remove(st, entry->key->hash, entry_slot(entry));
+	lock_take(&c->lock);
+	count_loss(st, c, it, LOSS_EXPIRED);
+	lock_drop(&c->lock);
+	item_unlink(st, entry->view.ref, false);
+}
+
+void
+store_enter(struct store *st, const struct store_key *key, struct store_entry *entry) NO_LOCK_ANALYSIS
+{
+	struct stripe *s = stripe_of(st, key->hash);
+	struct slot slot;
+	uint32_t ref;
+
+	entry->store = st;
+	entry->key = key;
+	stripe_lock(s);
+	ref = index_find(st, key, &slot);
+	entry->found = ref != 0;
+	entry->slot = slot.bucket;
+	entry->slot_number = slot.n;
+	entry->view.stripe = s;
+	entry->view.ref = ref;
+	if (ref == 0)
+		return;
+	if (unlikely(item_dead(st, item_at(st, ref)))) {
+		entry_bury(entry);
+		entry->found = false;
+		return;
+	}
+	item_view(st, ref, &entry->view);
+}
+
+void
+store_leave(struct store_entry *entry) NO_LOCK_ANALYSIS
+{
+	stripe_unlock(entry->view.stripe);
+	index_grow(entry->store);
+}
+
+void
+store_entry_touch(struct store_entry *entry, uint32_t exptime)
+{
+	struct store *st = entry->store;
+	struct item *it = item_at(st, entry->view.ref);
+
+	ASSERT(entry->found);
+	if (exptime > LIFE_EXPIRY)
+		exptime = LIFE_EXPIRY;
+	stripe_change(entry->view.stripe);
+	item_life_change(it, LIFE_EXPIRY, exptime);
+	if (exptime != 0)
+		page_note_expiry(st, entry->view.ref, exptime);
+	entry->view.exptime = exptime;
+	(void)add_relaxed(&queue_class(st, entry->view.ref, it)->n.touches, 1);
+	tell_entry(entry, STORE_EVENT_TOUCH, entry->view.version);
+}
+
+/* A version of the caller's choice on an item that has no room to remember its birth: it must not look older than
+ * a flush that the item survived. */
+static uint64_t
+version_given(struct store *st, struct item *it, uint64_t version)
+{
+	if (version == 0)
+		return version_next(st, item_version(it));
+	if (version > STORE_VERSION_MAX)
+		version = STORE_VERSION_MAX;
+	if (!(item_ext_kind(it) & EXT_BIRTH) && version <= load_relaxed(&st->flush_version))
+		return version_next(st, item_version(it));
+	return version;
+}
+
+void
+store_entry_mark(struct store_entry *entry, uint8_t set, uint8_t clear, uint64_t version)
+{
+	struct item *it = item_at(entry->store, entry->view.ref);
+	uint32_t life_set = ((set & STORE_STALE) ? LIFE_STALE : 0) | ((set & STORE_WON) ? LIFE_WON : 0);
+	uint32_t life_clear = ((clear & STORE_STALE) ? LIFE_STALE : 0) | ((clear & STORE_WON) ? LIFE_WON : 0);
+
+	ASSERT(entry->found);
+	stripe_change(entry->view.stripe);
+	item_life_change(it, life_clear, life_set);
+	if (version != 0)
+		item_set_version(it, version == STORE_VERSION_NEXT ? version_given(entry->store, it, 0) :
+								     version_given(entry->store, it, version));
+	entry->view.version = item_version(it);
+	entry->view.marks = (uint8_t)((entry->view.marks & ~clear) | set);
+	tell_entry(entry, STORE_EVENT_MARK, entry->view.version);
+}
+
+void
+store_entry_delete(struct store_entry *entry)
+{
+	struct store *st = entry->store;
+
+	ASSERT(entry->found);
+	stripe_change(entry->view.stripe);
+	if (st->nobservers > 0)
+		tell_entry(entry, STORE_EVENT_DELETE, version_next(st, entry->view.version));
+	index_remove(st, entry->key->hash, entry_slot(entry));
+	item_unlink(st, entry->view.ref, true);
+	entry->found = false;
+}
+
+bool
+store_entry_overwrite(struct store_entry *entry, const char *value, size_t size, uint64_t version)
+{
+	struct store *st = entry->store;
+	struct item *it = item_at(st, entry->view.ref);
+
+	ASSERT(entry->found);
+	if (size != it->vlen || vlen_pinnable(it->vlen))
+		return false;
+	if (version != 0 && !(item_ext_kind(it) & EXT_BIRTH))
+		return false;
+	stripe_change(entry->view.stripe);
+	chunk_write(item_value(it), value, size);
+	item_set_version(it, version_given(st, it, version));
+	entry->view.version = item_version(it);
+	tell_entry(entry, STORE_EVENT_SET, entry->view.version);
+	return true;
+}
+
+/* Puts a new item into its queue. What replaces an item keeps that one's hits and queue. */
+static void
+item_enqueue(struct store *st, struct slab_class *c, uint32_t ref, const struct item *old, uint64_t hash)
+    REQUIRES(c->lock)
+{
+	struct item *it = item_at(st, ref);
+	bool main = st->eviction != STORE_EVICT_S3FIFO;
+
+	if (old != NULL) {
+		main |= !!(load_relaxed(&old->life) & LIFE_MAIN);
+		store_relaxed(&it->heat, (uint8_t)(load_relaxed(&old->heat) & HEAT_COUNT));
+	} else if (!main && ghost_take(st, c, hash)) {
+		main = true;
+		c->n.ghost_hits++;
+	}
+	queue_push(st, c, ref, main);
+	c->bytes += item_asks(it);
+	c->n.sets++;
+	c->n.total_items++;
+}
+
+/* Links REF in place of OLD (0 = nothing): queues, counts, and frees OLD. */
+static void
+item_replace(struct store *st, uint32_t ref, uint32_t old, uint64_t hash)
+{
+	struct item *it = item_at(st, ref), *gone = old != 0 ? item_at(st, old) : NULL;
+	struct slab_class *c = queue_class(st, ref, it);
+	bool rest = old != 0;
+
+	lock_take(&c->lock);
+	item_enqueue(st, c, ref, gone, hash);
+	if (rest && queue_class(st, old, gone) == c && !vlen_pinnable(gone->vlen)) {
+		if (item_unqueue(st, c, old))
+			class_give_locked(st, c, old);
+		rest = false;
+	}
+	lock_drop(&c->lock);
+	if (rest)
+		item_unlink(st, old, false);
+}
+
+bool
+store_entry_put(struct store_entry *entry, struct store_pending *pending, uint64_t version, uint8_t marks)
+{
+	struct store *st = entry->store;
+	uint32_t ref = pending->ref, old = entry->found ? entry->view.ref : 0;
+	struct item *it = item_at(st, ref);
+	uint64_t born = version_next(st, old != 0 ? item_version(item_at(st, old)) : 0);
+	uint32_t expiry = item_expiry(it);
+
+	ASSERT(ref != 0 && pending->written == pending->size);
+	ASSERT(version == 0 || (item_ext_kind(it) & EXT_BIRTH));
+	stripe_change(entry->view.stripe);
+	if (old != 0) {
+		struct slot slot = entry_slot(entry);
+
+		store_relaxed(&slot.bucket->refs[slot.n], ref);
+	} else if (!index_insert(st, entry->key->hash, ref)) {
+		store_abort(st, pending);
+		return false;
+	}
+	item_note_birth(it, born);
+	item_set_version(it, version == 0 ? born : version_given(st, it, version));
+	if (marks != 0)
+		item_life_change(it, 0, ((marks & STORE_STALE) ? LIFE_STALE : 0) |
+			((marks & STORE_WON) ? LIFE_WON : 0));
+	if (expiry != 0)
+		page_note_expiry(st, ref, expiry);
+	item_replace(st, ref, old, entry->key->hash);
+	pending->ref = 0;
+	entry->found = true;
+	item_view(st, ref, &entry->view);
+	tell_entry(entry, STORE_EVENT_SET, entry->view.version);
+	return true;
+}
+
+/* ---------------------------------------------------------------- verbs */
+
+static enum store_result
+put_condition(const struct store_entry *entry, const struct store_put *put)
+{
+	if (put->compare) {
+		if (!entry->found)
+			return STORE_NOT_FOUND;
+		if (entry->view.version != put->compare_to)
+			return STORE_EXISTS;
+	}
+	if (put->mode == STORE_ADD && entry->found)
+		return STORE_NOT_STORED;
+	if (put->mode != STORE_SET && put->mode != STORE_ADD && !entry->found)
+		return STORE_NOT_STORED;
+	return STORE_OK;
+}
+
+enum store_result
+store_put(struct store *st, const struct store_key *key, struct store_pending *pending,
+    const struct store_put *put, uint64_t *version)
+{
+	struct store_entry entry;
+	enum store_result result;
+
+	if (put->mode == STORE_APPEND || put->mode == STORE_PREPEND)
+		return concat_put(st, key, pending, put, version);
+	store_enter(st, key, &entry);
+	result = put_condition(&entry, put);
+	if (result == STORE_OK) {
+		if (!store_entry_put(&entry, pending, put->version, put->marks))
+			result = STORE_NO_MEMORY;
+		*version = entry.view.version;
+	} else if (entry.found) {
+		store_entry_count(&entry);
+	}
+	store_leave(&entry);
+	store_abort(st, pending);
+	return result;
+}
+
+enum store_result
+store_delete(struct store *st, const struct store_key *key)
+{
+	struct store_entry entry;
+	enum store_result result = STORE_NOT_FOUND;
+
+	store_enter(st, key, &entry);
+	if (entry.found) {
+		store_entry_delete(&entry);
+		result = STORE_OK;
+	}
+	store_leave(&entry);
+	return result;
+}
