@@ -14,11 +14,11 @@
 
 #include "slab/impl.h"
 
-#define WORTH_RATIO  1.3
-#define MOVE_SHARE   50 /* one in so many pages may move in a window */
-#define STEP_CLAIM   64 /* chunks that an allocation works on */
+#define WORTH_RATIO   1.3
+#define MOVE_SHARE    50 /* one in so many pages may move in a window */
+#define STEP_CLAIM    64 /* chunks that an allocation works on */
 #define STEP_MAINTAIN 512
-#define AGE_RATIO    2
+#define AGE_RATIO     2
 
 static const double exponents[] = {
     [STORE_BALANCE_HITS] = 0.5,
@@ -41,7 +41,8 @@ window_class(struct store *st, struct slab_class *c)
 	__atomic_load(&c->worth, &old, __ATOMIC_RELAXED);
 	worth = (worth + old) / 2;
 	__atomic_store(&c->worth, &worth, __ATOMIC_RELAXED);
-	store_relaxed(&c->hit_rate, c->npages == 0 ? 0 : (hits - c->window_hits + c->npages - 1) / c->npages);
+	store_relaxed(
+	    &c->hit_rate, c->npages == 0 ? 0 : (hits - c->window_hits + c->npages - 1) / c->npages);
 	store_relaxed(&c->ghost_rate, ghosts);
 	c->window_ghost_hits = c->n.ghost_hits;
 	c->window_hits = hits;
@@ -61,7 +62,8 @@ window_turn(struct store *st)
 		bytes += sets * st->classes[id].chunk_size;
 	}
 	if ((requests - st->window_requests) * 2 < load_relaxed(&st->items) &&
-	    (bytes - st->window_bytes) * 2 < ((uint64_t)load_relaxed(&st->pages_limit) << st->page_shift))
+	    (bytes - st->window_bytes) * 2 <
+		((uint64_t)load_relaxed(&st->pages_limit) << st->page_shift))
 		return;
 	if (requests == st->window_requests)
 		return;
@@ -199,7 +201,8 @@ balance_claim(struct store *st, struct slab_class *c, bool force)
 	}
 	if (st->mover.page == NONE) {
 		from = donor_choose(st, c, force);
-		store_relaxed(&c->since_grant, c->per_page / 2); /* not at once again, if this comes to nothing */
+		store_relaxed(&c->since_grant,
+		    c->per_page / 2); /* not at once again, if this comes to nothing */
 		if (from == 0 || !move_start(st, from, c->id, true)) {
 			lock_drop(&st->mover.lock);
 			return false;
@@ -253,8 +256,9 @@ balance_start(struct store *st) REQUIRES(st->mover.lock)
 			(void)move_start(st, from, 0, true);
 		return;
 	}
-	if (load_relaxed(&st->automove) == 0 || st->moves_left == 0 || !load_relaxed(&st->limit_kept) ||
-	    st->eviction != STORE_EVICT_S3FIFO || !balance_choose(st, &from, &to))
+	if (load_relaxed(&st->automove) == 0 || st->moves_left == 0 ||
+	    !load_relaxed(&st->limit_kept) || st->eviction != STORE_EVICT_S3FIFO ||
+	    !balance_choose(st, &from, &to))
 		return;
 	st->moves_left--;
 	(void)move_start(st, from, to, true);
@@ -294,7 +298,8 @@ store_reassign(struct store *st, int from, int to)
 	} else {
 		if (from == -1)
 			from = (int)donor_any(st, &st->classes[to]);
-		if (from > 0 && st->classes[from].npages > 1 && move_start(st, (uint32_t)from, (uint32_t)to, true))
+		if (from > 0 && st->classes[from].npages > 1 &&
+		    move_start(st, (uint32_t)from, (uint32_t)to, true))
 			result = STORE_REASSIGN_OK;
 	}
 	lock_drop(&st->mover.lock);

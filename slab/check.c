@@ -5,7 +5,8 @@
 
 /* Every queue is doubly linked, counts right, and holds linked items of its class only. */
 static uint64_t
-check_queue(struct store *st, struct slab_class *c, const struct queue *q, bool main, uint64_t *bytes)
+check_queue(
+    struct store *st, struct slab_class *c, const struct queue *q, bool main, uint64_t *bytes)
 {
 	uint64_t count = 0;
 	uint32_t prev = 0;
@@ -20,7 +21,8 @@ check_queue(struct store *st, struct slab_class *c, const struct queue *q, bool 
 		ASSERT(!!(it->life & LIFE_MAIN) == main && queue_class(st, ref, it) == c);
 		ASSERT(index_find(st, &key, &slot) == ref);
 		ASSERT(slot.bucket->tags[slot.n] == hash_tag(key.hash));
-		ASSERT(item_expiry(it) == 0 || load_relaxed(&st->pages[ref_page(st, ref)].earliest) <= item_expiry(it));
+		ASSERT(item_expiry(it) == 0 ||
+		    load_relaxed(&st->pages[ref_page(st, ref)].earliest) <= item_expiry(it));
 		*bytes += item_asks(it);
 		prev = ref;
 	}
@@ -100,14 +102,16 @@ check_index(struct store *st)
 	uint64_t items = 0, overflow = 0;
 
 	for (uint32_t n = 0; n < st->nbuckets; n++) {
-		for (struct bucket *b = &st->buckets[n]; b != NULL;
-		     b = b->next == 0 ? NULL : (struct bucket *)(void *)st->overflow.base + b->next) {
+		for (struct bucket *b = &st->buckets[n]; b != NULL; b = b->next == 0
+			 ? NULL
+			 : (struct bucket *)(void *)st->overflow.base + b->next) {
 			for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
 				ASSERT((b->refs[i] == 0) == (b->tags[i] == 0));
 				if (b->refs[i] == 0)
 					continue;
 				items++;
-				ASSERT(bucket_number(item_key(st, item_at(st, b->refs[i])).hash, st->nbuckets) == n);
+				ASSERT(bucket_number(item_key(st, item_at(st, b->refs[i])).hash,
+					   st->nbuckets) == n);
 				ASSERT(queue_holds(st, b->refs[i]));
 			}
 			overflow += b->next != 0;

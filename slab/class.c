@@ -66,7 +66,8 @@ classes_init(struct store *st)
 			break;
 		if (next < (double)size + unit)
 			next = (double)size + unit;
-		size = next > st->chunk_max ? st->chunk_max : ((uint32_t)next + unit - 1) / unit * unit;
+		size = next > st->chunk_max ? st->chunk_max
+					    : ((uint32_t)next + unit - 1) / unit * unit;
 	}
 	st->piece_class = st->nclasses;
 	return 0;
@@ -105,7 +106,8 @@ pool_take(struct store *st)
 		st->free_page = st->pages[page].next;
 		st->free_pages--;
 	} else if (st->pages_held < st->pages_limit && st->pages_made < st->pages_max &&
-	    reserve_grow(&st->arena, (((size_t)st->pages_made + 1) << st->page_shift) + READ_MARGIN)) {
+	    reserve_grow(
+		&st->arena, (((size_t)st->pages_made + 1) << st->page_shift) + READ_MARGIN)) {
 		page = st->pages_made++;
 	}
 	if (page != NONE)
@@ -176,8 +178,10 @@ class_gain_page(struct store *st, struct slab_class *c, uint32_t page)
 		c->pages = pages;
 		c->pages_room = room;
 	}
-	*p = (struct page){
-	    .state = PAGE_ACTIVE, .slot = c->npages, .earliest = NONE, .walked = load_relaxed(&st->now)};
+	*p = (struct page){.state = PAGE_ACTIVE,
+	    .slot = c->npages,
+	    .earliest = NONE,
+	    .walked = load_relaxed(&st->now)};
 	c->pages[c->npages] = page;
 	store_relaxed(&c->npages, c->npages + 1);
 	store_relaxed(&st->page_class[page], (uint8_t)c->id);
@@ -202,6 +206,19 @@ class_lose_page(struct store *st, struct slab_class *c, uint32_t page)
 
 /* ---------------------------------------------------------------- chunks */
 
+/* The next chunk that this page has never given. It may hold what an earlier class left there. */
+static uint32_t
+page_carve(struct store *st, struct slab_class *c, uint32_t page)
+{
+	uint32_t ref = page_chunk(st, page, c, st->pages[page].carved++);
+	struct item *it = item_at(st, ref);
+
+	store_relaxed(&it->version, 0ull);
+	store_relaxed(&it->nkey, (uint8_t)0);
+	store_relaxed(&it->vlen, (uint16_t)CHUNK_FREE);
+	return ref;
+}
+
 /* A chunk of a page that has room. */
 static uint32_t
 page_take_chunk(struct store *st, struct slab_class *c, uint32_t page)
@@ -212,7 +229,7 @@ page_take_chunk(struct store *st, struct slab_class *c, uint32_t page)
 	if (ref != 0)
 		p->free_head = load_relaxed(&piece_at(st, ref)->next);
 	else
-		ref = page_chunk(st, page, c, p->carved++);
+		ref = page_carve(st, c, page);
 	store_relaxed(&p->used, p->used + 1);
 	if (p->used == c->per_page)
 		class_room_remove(st, c, page);
@@ -273,7 +290,8 @@ note_earliest(uint32_t *earliest, uint32_t expiry)
 	uint32_t old = load_relaxed(earliest);
 
 	while (expiry < old &&
-	    !__atomic_compare_exchange_n(earliest, &old, expiry, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+	    !__atomic_compare_exchange_n(
+		earliest, &old, expiry, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		;
 }
 

@@ -11,7 +11,7 @@
 #define SMALL_SHARE   10  /* the small queue is one in so many */
 #define ROUNDS_MAX    256 /* items looked at before the next in line goes, whatever it is */
 #define ALLOC_TRIES   1000
-#define BORROW_FACTOR 2   /* a chunk is borrowed up to so many times as large */
+#define BORROW_FACTOR 2 /* a chunk is borrowed up to so many times as large */
 
 /* ---------------------------------------------------------------- S3-FIFO */
 
@@ -80,7 +80,8 @@ item_cost(const struct store *st, const struct item *it)
 	case STORE_EVICT_LRU:
 	case STORE_EVICT_VOLATILE_LRU:
 		/* Versions tell the older of two that were last touched in one second. */
-		return ((uint64_t)idle << 40) + (1ull << 39) - (item_birth(it) & ((1ull << 39) - 1));
+		return ((uint64_t)idle << 40) + (1ull << 39) -
+		    (item_birth(it) & ((1ull << 39) - 1));
 	case STORE_EVICT_LFU:
 	case STORE_EVICT_VOLATILE_LFU:
 		return HEAT_COUNT + 1 - (count > idle / 60u ? count - idle / 60u : 0);

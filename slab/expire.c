@@ -6,11 +6,11 @@
  */
 #include "slab/impl.h"
 
-#define BATCH      64
-#define WALK_ALL   14400u           /* seconds */
-#define AGE_MAX    STORE_AGE_EXACT  /* older access times are moved up to this */
-#define SLICE      8192u            /* chunks walked in one slice */
-#define LOOKS_MAX  4096u            /* pages looked at in one slice */
+#define BATCH       64
+#define WALK_ALL    14400u          /* seconds */
+#define AGE_MAX     STORE_AGE_EXACT /* older access times are moved up to this */
+#define SLICE       8192u           /* chunks walked in one slice */
+#define LOOKS_MAX   4096u           /* pages looked at in one slice */
 #define CLASS_PAGES 2u              /* pages walked on behalf of an allocation */
 
 static_assert(AGE_MAX + WALK_ALL * 2 <= 65536, "an access time must be seen before it wraps");
@@ -52,8 +52,8 @@ lose_if_dead(struct store *st, uint32_t ref)
 	if (q->id == 0)
 		return false;
 	lock_take(&q->lock);
-	dead = load_relaxed(&it->nkey) != 0 && queue_holds(st, ref) && queue_class(st, ref, it) == q &&
-	    item_dead(st, it);
+	dead = load_relaxed(&it->nkey) != 0 && queue_holds(st, ref) &&
+	    queue_class(st, ref, it) == q && item_dead(st, it);
 	if (dead)
 		queue_detach(st, q, ref);
 	lock_drop(&q->lock);

@@ -77,7 +77,8 @@ ghost_take(struct store *st, struct slab_class *c, uint64_t hash)
 int
 ghost_init(struct store *st)
 {
-	size_t most = (size_t)st->pages_max << st->page_shift >> 5; /* an entry for each 128 bytes of items */
+	size_t most =
+	    (size_t)st->pages_max << st->page_shift >> 5; /* an entry for each 128 bytes of items */
 	int error;
 
 	if (most < sizeof(struct ghost_bucket) << 8)
@@ -109,7 +110,8 @@ ghost_grow(struct store *st)
 		return;
 	for (uint64_t i = 0; i < n; i++)
 		for (unsigned k = 0; k < GHOST_WAYS; k++)
-			store_relaxed(&buckets[n + i].entries[k], load_relaxed(&buckets[i].entries[k]));
+			store_relaxed(
+			    &buckets[n + i].entries[k], load_relaxed(&buckets[i].entries[k]));
 	/* Pairs with the acquire in ghost_bucket: who sees the mask sees the copies. */
 	store_release(&st->ghost_mask, n * 2 - 1);
 }

@@ -12,14 +12,15 @@
 #include "slab/reserve.h"
 #include "slab/store.h"
 
-#define CACHE_LINE   64
-#define CLASSES_MAX  192
-#define THREADS_MAX  256
-#define HEAD_MIN     48u    /* the smallest chunk */
-#define READ_MARGIN  65536u /* readable bytes behind the last page, for a reader with a stale length */
-#define CHUNK_TOP    65536u /* the largest chunk */
-#define NONE         UINT32_MAX
-#define HITS_MAX     3u     /* S3-FIFO counts to here */
+#define CACHE_LINE  64
+#define CLASSES_MAX 192
+#define THREADS_MAX 256
+#define HEAD_MIN    48u /* the smallest chunk */
+#define READ_MARGIN                                                                                \
+	65536u           /* readable bytes behind the last page, for a reader with a stale length */
+#define CHUNK_TOP 65536u /* the largest chunk */
+#define NONE      UINT32_MAX
+#define HITS_MAX  3u /* S3-FIFO counts to here */
 
 /* ---------------------------------------------------------------- pages and classes */
 
@@ -27,15 +28,15 @@ enum page_state { PAGE_FREE, PAGE_ACTIVE, PAGE_DRAINING };
 
 /* Guarded by the lock of its class, in the free pool by PAGES; EARLIEST is lowered by anybody. */
 struct page {
-	uint32_t carved;    /* chunks that were handed out at least once */
-	uint32_t used;      /* chunks in use */
-	uint32_t free_head; /* first free chunk among the carved ones */
+	uint32_t carved;     /* chunks that were handed out at least once */
+	uint32_t used;       /* chunks in use */
+	uint32_t free_head;  /* first free chunk among the carved ones */
 	uint32_t next, prev; /* pages with room of the class, or the free pool */
-	uint32_t slot;      /* where it stands in its class's PAGES */
-	uint32_t earliest;  /* no item of this page expires before; NONE = no item expires */
-	uint32_t walked;    /* clock at the last walk over it */
+	uint32_t slot;       /* where it stands in its class's PAGES */
+	uint32_t earliest;   /* no item of this page expires before; NONE = no item expires */
+	uint32_t walked;     /* clock at the last walk over it */
 	enum page_state state;
-	bool roomy;         /* is in the list of pages with room */
+	bool roomy; /* is in the list of pages with room */
 };
 
 /* Newest at HEAD, oldest at TAIL. */
@@ -46,7 +47,8 @@ struct queue {
 
 /* Counters of a class; guarded by its lock. */
 struct class_counters {
-	uint64_t evicted, evicted_nonzero, evicted_unfetched, evicted_active, evicted_time, moved_out_items;
+	uint64_t evicted, evicted_nonzero, evicted_unfetched, evicted_active, evicted_time,
+	    moved_out_items;
 	uint64_t no_memory, reclaimed, expired_unfetched, ghost_hits, promotions, direct_reclaims;
 	uint64_t pages_in, pages_out, sets, deletes, touches, total_items;
 };
@@ -56,25 +58,25 @@ struct slab_class {
 	uint32_t id;
 	uint32_t chunk_size, per_page;
 
-	uint32_t roomy;    /* pages with free chunks */
-	uint32_t *pages;   /* all its pages, in no order */
+	uint32_t roomy;  /* pages with free chunks */
+	uint32_t *pages; /* all its pages, in no order */
 	uint32_t npages, pages_room;
-	uint64_t used;     /* chunks */
+	uint64_t used; /* chunks */
 
 	struct queue small, main;
-	uint64_t bytes;    /* that the queued items ask for */
+	uint64_t bytes; /* that the queued items ask for */
 	uint64_t random;
 	uint64_t evict_clock; /* evictions so far: the time of this class's ghosts */
 	uint32_t since_grant; /* evictions since the last page came */
-	uint32_t earliest; /* no item of this class expires before */
+	uint32_t earliest;    /* no item of this class expires before */
 	struct class_counters n;
 	struct class_counters at_reset; /* what they stood at when the statistics were reset */
 	uint64_t hits_at_reset;
 
 	/* The balancer's: see balance.c. Read by anybody. */
 	uint64_t window_ghost_hits, window_hits; /* the counters at the window's start */
-	double worth;      /* smoothed marginal hits of one more page, weighted */
-	uint64_t hit_rate; /* hits per page in the last window */
+	double worth;        /* smoothed marginal hits of one more page, weighted */
+	uint64_t hit_rate;   /* hits per page in the last window */
 	uint64_t ghost_rate; /* ghost hits in the last window */
 } __attribute__((aligned(CACHE_LINE)));
 
@@ -129,11 +131,11 @@ struct thread_counters {
 /* Guarded by MOVE. */
 struct mover {
 	struct lock lock;
-	uint32_t page; /* NONE = no move under way */
+	uint32_t page;     /* NONE = no move under way */
 	uint32_t from, to; /* classes; TO 0 = back to the system */
 	uint32_t cursor;
 	unsigned passes;
-	bool copy;     /* copy what was read, rather than lose it */
+	bool copy; /* copy what was read, rather than lose it */
 };
 
 struct observer {
@@ -143,18 +145,18 @@ struct observer {
 
 struct store {
 	/* Read by every request, hardly ever written. */
-	char *chunk_base;      /* a chunk's address is CHUNK_BASE + (reference << REF_SHIFT) */
+	char *chunk_base; /* a chunk's address is CHUNK_BASE + (reference << REF_SHIFT) */
 	struct stripe *stripes;
 	struct bucket *buckets;
 	uint64_t hash_seed;
-	uint8_t *page_class;   /* of each page; 0 = none */
+	uint8_t *page_class; /* of each page; 0 = none */
 	struct thread_counters *threads;
 	uint64_t flush_version; /* what was born at or before it is gone */
 	uint32_t stripe_mask;
 	uint32_t ref_shift, page_ref_shift;
 	uint32_t now;
 	uint32_t nbuckets;
-	uint32_t hits_limit;   /* hit counters stop here */
+	uint32_t hits_limit; /* hit counters stop here */
 	enum store_eviction eviction;
 
 	/* Written by every writer. */
@@ -165,8 +167,8 @@ struct store {
 	struct store_options options __attribute__((aligned(CACHE_LINE)));
 	uint32_t page_shift, page_size;
 	uint32_t nclasses, piece_class, chunk_max;
-	uint32_t pages_max;    /* as many as there are addresses for */
-	uint8_t *size_class;   /* of a size, by size / 8 rounded up */
+	uint32_t pages_max;         /* as many as there are addresses for */
+	uint8_t *size_class;        /* of a size, by size / 8 rounded up */
 	struct slab_class *classes; /* 1 to nclasses */
 	struct observer observers[STORE_OBSERVERS_MAX];
 	unsigned nobservers;
@@ -175,13 +177,13 @@ struct store {
 	/* Guarded by PAGES. */
 	struct lock pages_lock __attribute__((aligned(CACHE_LINE)));
 	struct page *pages;
-	uint32_t pages_limit;  /* as -m says */
-	uint32_t pages_made;   /* pages below this number were used at least once */
+	uint32_t pages_limit;   /* as -m says */
+	uint32_t pages_made;    /* pages below this number were used at least once */
 	uint32_t pages_touched; /* pages below this number have memory */
-	uint32_t free_page;    /* list */
+	uint32_t free_page;     /* list */
 	uint32_t free_pages;
-	uint32_t pages_held;   /* in classes */
-	bool limit_kept;       /* no longer growing: memory is full */
+	uint32_t pages_held; /* in classes */
+	bool limit_kept;     /* no longer growing: memory is full */
 
 	/* Guarded by GROW. */
 	struct lock grow_lock __attribute__((aligned(CACHE_LINE)));
@@ -191,8 +193,9 @@ struct store {
 	struct lock overflow_lock __attribute__((aligned(CACHE_LINE)));
 	uint32_t overflow_made, overflow_free, overflow_used;
 
-	uint64_t ghost_mask __attribute__((aligned(CACHE_LINE))); /* buckets - 1; grows under GROW */
-	uint32_t flush_at;     /* a flush that is not due yet; 0 = none */
+	uint64_t ghost_mask
+	    __attribute__((aligned(CACHE_LINE))); /* buckets - 1; grows under GROW */
+	uint32_t flush_at;                        /* a flush that is not due yet; 0 = none */
 	unsigned automove;
 	struct mover mover;
 	uint64_t pages_moved, pages_moved_at_reset;
@@ -415,12 +418,13 @@ void item_drop(struct store *st, uint32_t ref);
 void item_lose(struct store *st, uint32_t ref, enum loss loss);
 
 /* The value of a large item: pieces_write as store_pending_write; pieces_free from the first on. */
-enum store_result pieces_write(struct store *st, struct store_pending *pending, const char *data, size_t n);
+enum store_result pieces_write(
+    struct store *st, struct store_pending *pending, const char *data, size_t n);
 void pieces_free(struct store *st, uint32_t first);
 
 /* Puts PENDING's value behind or before the one that is there. */
-enum store_result concat_put(struct store *st, const struct store_key *key, struct store_pending *pending,
-    const struct store_put *put, uint64_t *version);
+enum store_result concat_put(struct store *st, const struct store_key *key,
+    struct store_pending *pending, const struct store_put *put, uint64_t *version);
 
 /* Fills VIEW from a linked item under its stripe's lock. */
 void item_view(const struct store *st, uint32_t ref, struct store_view *view);

@@ -137,7 +137,8 @@ index_find(const struct store *st, const struct store_key *key, struct slot *slo
 			if (unlikely(ref == 0))
 				continue;
 			it = item_at(st, ref);
-			if (load_relaxed(&it->nkey) == key->len && bytes_equal(it->data, key->data, key->len)) {
+			if (load_relaxed(&it->nkey) == key->len &&
+			    bytes_equal(it->data, key->data, key->len)) {
 				*slot = (struct slot){b, n};
 				return ref;
 			}
@@ -293,7 +294,8 @@ chain_move(struct store *st, struct bucket *from, struct bucket *to, uint32_t nu
 		for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
 			uint32_t ref = from->refs[i];
 
-			if (ref == 0 || bucket_number(item_key(st, item_at(st, ref)).hash, n) != number)
+			if (ref == 0 ||
+			    bucket_number(item_key(st, item_at(st, ref)).hash, n) != number)
 				continue;
 			if (!chain_insert(st, to, from->tags[i], ref))
 				return false;
@@ -358,7 +360,8 @@ power_of_two_at_least(uint64_t n)
 int
 index_init(struct store *st)
 {
-	uint32_t stripes = power_of_two_at_least(STRIPES_PER_THREAD * (uint64_t)st->options.threads);
+	uint32_t stripes =
+	    power_of_two_at_least(STRIPES_PER_THREAD * (uint64_t)st->options.threads);
 	uint64_t most = ((uint64_t)st->pages_max << st->page_shift) / HEAD_MIN / 4;
 	uint32_t buckets = power_of_two_at_least((1ull << st->options.index_power) / 8);
 	int error;

@@ -72,7 +72,7 @@ struct piece {
 	uint32_t used;  /* bytes of data */
 	uint8_t nkey;   /* 0 */
 	uint8_t unused_heat;
-	uint16_t kind;  /* CHUNK_FREE, CHUNK_PIECE */
+	uint16_t kind; /* CHUNK_FREE, CHUNK_PIECE */
 	uint16_t unused_atime;
 	char data[];
 };
@@ -91,18 +91,19 @@ struct aux {
 	uint32_t piece;
 };
 
-#define ITEM_HEADER    ((uint32_t)offsetof(struct item, data))
-#define VERSION_EXT    (1ull << 63)
-#define LIFE_EXPIRY    ((1u << 29) - 1)
-#define LIFE_MAIN      (1u << 29)
-#define LIFE_STALE     (1u << 30)
-#define LIFE_WON       (1u << 31)
-#define HEAT_FETCHED   0x80u
-#define HEAT_COUNT     0x7fu
-#define VLEN_LARGE     0xffffu
-#define PIN_MIN        8192u
-#define EXT_FLAGS      1u
-#define EXT_BIRTH      2u
+#define ITEM_HEADER     ((uint32_t)offsetof(struct item, data))
+#define VERSION_EXT     (1ull << 63)
+#define LIFE_EXPIRY     ((1u << 29) - 1)
+#define LIFE_MAIN       (1u << 29)
+#define LIFE_STALE      (1u << 30)
+#define LIFE_WON        (1u << 31)
+#define HEAT_FETCHED    0x80u
+#define HEAT_COUNT      0x7fu
+#define VLEN_LARGE      0xffffu
+#define VERSION_FOREIGN (1ull << 62) /* explicit versions from here on do not move our own */
+#define PIN_MIN         8192u
+#define EXT_FLAGS       1u
+#define EXT_BIRTH       2u
 
 static_assert(LIFE_EXPIRY == STORE_EXPTIME_MAX, "expiry field");
 
@@ -128,13 +129,15 @@ item_set_version(struct item *it, uint64_t version)
 static inline uint32_t
 item_ext_size(unsigned kind)
 {
-	return kind == 0 ? 0 : 1 + ((kind & EXT_FLAGS) ? 4 : 0) + ((kind & EXT_BIRTH) ? 8 : 0);
+	return kind == 0 ? 0 : 1u + ((kind & EXT_FLAGS) ? 4u : 0u) + ((kind & EXT_BIRTH) ? 8u : 0u);
 }
 
 static inline unsigned
 item_ext_kind(const struct item *it)
 {
-	return item_has_ext(it) ? load_relaxed((const unsigned char *)it->data + load_relaxed(&it->nkey)) : 0;
+	return item_has_ext(it)
+	    ? load_relaxed((const unsigned char *)it->data + load_relaxed(&it->nkey))
+	    : 0;
 }
 
 /* Copies between chunks and private memory: memcpy, or in thread sanitizer builds relaxed atomics, because a reader
@@ -176,7 +179,8 @@ item_birth(const struct item *it)
 
 	if (!(kind & EXT_BIRTH))
 		return item_version(it);
-	chunk_read(&birth, it->data + load_relaxed(&it->nkey) + 1 + ((kind & EXT_FLAGS) ? 4 : 0), sizeof(birth));
+	chunk_read(&birth, it->data + load_relaxed(&it->nkey) + 1 + ((kind & EXT_FLAGS) ? 4 : 0),
+	    sizeof(birth));
 	return birth;
 }
 
@@ -204,9 +208,15 @@ value_offset(uint32_t nkey, uint32_t ext, uint32_t vlen)
 }
 
 static inline struct aux *
+aux_at(struct item *it, uint32_t nkey, uint32_t ext)
+{
+	return (struct aux *)(void *)((char *)it + aux_offset(nkey, ext));
+}
+
+static inline struct aux *
 item_aux(struct item *it)
 {
-	return (struct aux *)(void *)((char *)it + aux_offset(it->nkey, item_ext_size(item_ext_kind(it))));
+	return aux_at(it, load_relaxed(&it->nkey), item_ext_size(item_ext_kind(it)));
 }
 
 static inline bool
@@ -239,14 +249,6 @@ item_asks(struct item *it)
 	return item_head_size(it) + (item_is_large(it) ? item_aux(it)->size : 0ull);
 }
 
-static inline void
-aux_init(struct item *it, uint32_t size)
-{
-	struct aux aux = {.references = 1, .size = size};
-
-	chunk_write(item_aux(it), &aux, sizeof(aux));
-}
-
 /* Keeps BORN where there is room for it. */
 static inline void
 item_note_birth(struct item *it, uint64_t born)
@@ -254,14 +256,16 @@ item_note_birth(struct item *it, uint64_t born)
 	unsigned kind = item_ext_kind(it);
 
 	if (kind & EXT_BIRTH)
-		chunk_write(it->data + it->nkey + 1 + ((kind & EXT_FLAGS) ? 4 : 0), &born, sizeof(born));
+		chunk_write(
+		    it->data + it->nkey + 1 + ((kind & EXT_FLAGS) ? 4 : 0), &born, sizeof(born));
 }
 
 static inline char *
 item_value(struct item *it)
 {
-	return (char *)it + value_offset(load_relaxed(&it->nkey), item_ext_size(item_ext_kind(it)),
-	    load_relaxed(&it->vlen));
+	return (char *)it +
+	    value_offset(
+		load_relaxed(&it->nkey), item_ext_size(item_ext_kind(it)), load_relaxed(&it->vlen));
 }
 
 static inline uint32_t
@@ -276,8 +280,8 @@ item_life_change(struct item *it, uint32_t clear, uint32_t set)
 {
 	uint32_t old = load_relaxed(&it->life);
 
-	while (!__atomic_compare_exchange_n(&it->life, &old, (old & ~clear) | set, true, __ATOMIC_RELAXED,
-	    __ATOMIC_RELAXED))
+	while (!__atomic_compare_exchange_n(
+	    &it->life, &old, (old & ~clear) | set, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		;
 }
 

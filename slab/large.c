@@ -22,7 +22,7 @@ piece_new(struct store *st, struct store_pending *pending)
 	store_relaxed(&piece->next, 0u);
 	store_relaxed(&piece->used, 0u);
 	store_relaxed(&piece->owner, pending->ref);
-	store_relaxed(&piece->kind, (uint16_t)CHUNK_PIECE);
+	store_release(&piece->kind, (uint16_t)CHUNK_PIECE);
 	if (pending->tail == 0)
 		item_aux(item_at(st, pending->ref))->piece = ref;
 	else
@@ -154,7 +154,8 @@ write_joined(struct store *st, struct store_pending *to, const struct old_value 
 /* Links the joined value if the item is still the one that was extended; false = another try. */
 static bool
 concat_link(struct store *st, const struct store_key *key, struct store_pending *joined,
-    const struct old_value *old, const struct store_put *put, uint64_t *version, enum store_result *result)
+    const struct old_value *old, const struct store_put *put, uint64_t *version,
+    enum store_result *result)
 {
 	struct store_entry entry;
 	bool same;
@@ -163,7 +164,9 @@ concat_link(struct store *st, const struct store_key *key, struct store_pending 
 	same = entry.found && entry.view.version == old->view.version;
 	if (same) {
 		item_life_change(item_at(st, joined->ref), LIFE_EXPIRY, entry.view.exptime);
-		*result = store_entry_put(&entry, joined, put->version, put->marks) ? STORE_OK : STORE_NO_MEMORY;
+		*result = store_entry_put(&entry, joined, put->version, put->marks)
+		    ? STORE_OK
+		    : STORE_NO_MEMORY;
 		*version = entry.view.version;
 	}
 	store_leave(&entry);
@@ -183,8 +186,10 @@ concat_try(struct store *st, const struct store_key *key, struct store_pending *
 	*result = old_value_take(st, key, put, &old);
 	if (*result != STORE_OK)
 		return true;
-	head = (struct store_head){.flags = old.view.flags, .exptime = old.view.exptime,
-	    .size = (size_t)old.view.size + added->size, .versioned = put->version != 0};
+	head = (struct store_head){.flags = old.view.flags,
+	    .exptime = old.view.exptime,
+	    .size = (size_t)old.view.size + added->size,
+	    .versioned = put->version != 0};
 	*result = store_alloc(st, &joined, key, &head);
 	if (*result == STORE_OK)
 		*result = write_joined(st, &joined, &old, added, put->mode);

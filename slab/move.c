@@ -164,7 +164,8 @@ piece_relocate(struct store *st, struct slab_class *c, uint32_t ref)
 		while (*link != 0 && *link != ref)
 			link = &piece_at(st, *link)->next;
 		if (*link == ref) {
-			chunk_write(piece_at(st, copy), piece_at(st, ref), ITEM_HEADER + piece_at(st, ref)->used);
+			chunk_write(piece_at(st, copy), piece_at(st, ref),
+			    ITEM_HEADER + piece_at(st, ref)->used);
 			store_relaxed(&piece_at(st, ref)->owner, 0u);
 			store_relaxed(link, copy);
 			done = true;
@@ -200,7 +201,8 @@ chunk_fate(struct store *st, struct slab_class *c, uint32_t *ref, bool copy)
 	it = item_at(st, *ref);
 	q = piece || item_is_large(it) ? &st->classes[st->piece_class] : c;
 	lock_take(&q->lock);
-	if (load_relaxed(&it->nkey) != 0 && queue_holds(st, *ref) && queue_class(st, *ref, it) == q) {
+	if (load_relaxed(&it->nkey) != 0 && queue_holds(st, *ref) &&
+	    queue_class(st, *ref, it) == q) {
 		bool warm = (load_relaxed(&it->heat) & HEAT_COUNT) > 0 && !item_dead(st, it);
 
 		fate = copy && warm ? (piece ? FATE_PIECE : FATE_COPY) : FATE_LOSE;
@@ -231,7 +233,8 @@ chunk_drain(struct store *st, struct slab_class *c, uint32_t ref)
 			return item_relocate(st, owner, copy);
 		/* fall through */
 	case FATE_LOSE:
-		item_lose(st, owner, item_dead(st, item_at(st, owner)) ? LOSS_EXPIRED : LOSS_EVICTED);
+		item_lose(
+		    st, owner, item_dead(st, item_at(st, owner)) ? LOSS_EXPIRED : LOSS_EVICTED);
 		break;
 	}
 	return true;

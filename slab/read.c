@@ -16,7 +16,8 @@
 struct store_key
 store_key(const struct store *st, const char *data, size_t len)
 {
-	return (struct store_key){data, (uint32_t)len, XXH3_64bits_withSeed(data, len, st->hash_seed)};
+	return (struct store_key){
+	    data, (uint32_t)len, XXH3_64bits_withSeed(data, len, st->hash_seed)};
 }
 
 #if defined(TSAN_BUILD)
@@ -63,7 +64,8 @@ item_key(const struct store *st, const struct item *it)
 static uint8_t
 lfu_count(const struct store *st, const struct item *it, unsigned count, unsigned idle)
 {
-	uint64_t chance = (uint64_t)(uintptr_t)it ^ load_relaxed(&st->sequence) ^ load_relaxed(&it->version);
+	uint64_t chance =
+	    (uint64_t)(uintptr_t)it ^ load_relaxed(&st->sequence) ^ load_relaxed(&it->version);
 
 	count -= count < idle / 60 ? count : idle / 60;
 	chance = chance * 0x9e3779b97f4a7c15ull >> 40;
@@ -104,12 +106,14 @@ view_fill(const struct store *st, uint32_t ref, const struct item *it, struct st
 
 	view->flags = 0;
 	if (version & VERSION_EXT) {
-		ext_size = item_ext_size(load_relaxed((const unsigned char *)ext) & (EXT_FLAGS | EXT_BIRTH));
+		ext_size = item_ext_size(
+		    load_relaxed((const unsigned char *)ext) & (EXT_FLAGS | EXT_BIRTH));
 		view->flags = ext_flags(ext);
 	}
 	view->version = version & ~VERSION_EXT;
 	view->exptime = life & LIFE_EXPIRY;
-	view->marks = (uint8_t)(((life & LIFE_STALE) ? STORE_STALE : 0) | ((life & LIFE_WON) ? STORE_WON : 0));
+	view->marks = (uint8_t)(((life & LIFE_STALE) ? STORE_STALE : 0) |
+	    ((life & LIFE_WON) ? STORE_WON : 0));
 	view->fetched = load_relaxed(&it->heat) & HEAT_FETCHED;
 	view->age = (uint16_t)(load_relaxed(&st->now) - load_relaxed(&it->atime));
 	view->size = vlen;
@@ -150,7 +154,8 @@ store_entry_pin(struct store_entry *entry)
 }
 
 bool
-store_pin_next(struct store *st, struct store_pin *pin, uint32_t *cursor, const char **data, size_t *len)
+store_pin_next(
+    struct store *st, struct store_pin *pin, uint32_t *cursor, const char **data, size_t *len)
 {
 	struct item *it = (struct item *)pin;
 	struct piece *piece;
@@ -185,10 +190,20 @@ class_count_hit(struct store *st, uint32_t ref)
 	bump_relaxed(hits, 1);
 }
 
+void
+store_entry_count(struct store_entry *entry)
+{
+	ASSERT(entry->found);
+	item_count(entry->store, item_at(entry->store, entry->view.ref));
+	entry->view.fetched = true;
+	entry->view.age = 0;
+	class_count_hit(entry->store, entry->view.ref);
+}
+
 /* The look-up under the lock: keeps it where the value must be copied, pins where it need not. */
 static bool
-read_locked(struct store *st, const struct store_key *key, unsigned how, struct store_view *view)
-    NO_LOCK_ANALYSIS
+read_locked(struct store *st, const struct store_key *key, unsigned how,
+    struct store_view *view) NO_LOCK_ANALYSIS
 {
 	struct store_entry entry;
 	struct item *it;
@@ -219,7 +234,8 @@ read_locked(struct store *st, const struct store_key *key, unsigned how, struct 
 }
 
 bool
-store_read_begin(struct store *st, const struct store_key *key, unsigned how, struct store_view *view)
+store_read_begin(
+    struct store *st, const struct store_key *key, unsigned how, struct store_view *view)
 {
 	struct stripe *s = stripe_of(st, key->hash);
 

@@ -21,12 +21,13 @@ reserve_init(struct reserve *r, size_t size, int fd)
 {
 	*r = (struct reserve){.size = round_huge(size)};
 	r->mapping_size = r->size + HUGE_PAGE;
-	r->mapping =
-	    mmap(NULL, r->mapping_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	r->mapping = mmap(
+	    NULL, r->mapping_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (r->mapping == MAP_FAILED)
 		return -errno;
 	r->base = (char *)round_huge((uintptr_t)r->mapping);
-	if (fd >= 0 && mmap(r->base, r->size, PROT_NONE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
+	if (fd >= 0 &&
+	    mmap(r->base, r->size, PROT_NONE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
 		int error = -errno;
 
 		(void)munmap(r->mapping, r->mapping_size);
@@ -63,11 +64,13 @@ reserve_grow(struct reserve *r, size_t bytes)
 bool
 reserve_huge(struct reserve *r)
 {
-	void *p = mmap(r->base, r->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_HUGETLB, -1, 0);
+	void *p = mmap(r->base, r->size, PROT_NONE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_HUGETLB, -1, 0);
 
 	if (p != MAP_FAILED)
 		return true;
-	p = mmap(r->base, r->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+	p = mmap(r->base, r->size, PROT_NONE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED)
 		panic("cannot map the reserved range again");
 	(void)madvise(r->base, r->size, MADV_HUGEPAGE);

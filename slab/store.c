@@ -4,11 +4,11 @@
 
 #include "slab/impl.h"
 
-#define PAGE_SIZE_MIN    (16u << 10)
-#define PAGE_SIZE_MAX    (1u << 20)
-#define PAGES_WANTED     256u
-#define LIMIT_MIN        (1u << 20)
-#define TOUCH_AHEAD      2u         /* pages faulted in before they are needed */
+#define PAGE_SIZE_MIN (16u << 10)
+#define PAGE_SIZE_MAX (1u << 20)
+#define PAGES_WANTED  256u
+#define LIMIT_MIN     (1u << 20)
+#define TOUCH_AHEAD   2u /* pages faulted in before they are needed */
 
 /* ---------------------------------------------------------------- making */
 
@@ -16,8 +16,9 @@ static void
 options_default(struct store_options *o)
 {
 	if (o->memory_max < o->memory_limit)
-		o->memory_max = o->memory_max == 0 && o->memory_limit <= SIZE_MAX / 4 ? o->memory_limit * 4
-										       : o->memory_limit;
+		o->memory_max = o->memory_max == 0 && o->memory_limit <= SIZE_MAX / 4
+		    ? o->memory_limit * 4
+		    : o->memory_limit;
 	if (o->item_size_max == 0)
 		o->item_size_max = 1u << 20;
 	if (o->index_power == 0)
@@ -70,7 +71,8 @@ choose_units(struct store *st)
 static int
 pages_init(struct store *st)
 {
-	int error = reserve_init(&st->arena, ((size_t)st->pages_max << st->page_shift) + READ_MARGIN, -1);
+	int error =
+	    reserve_init(&st->arena, ((size_t)st->pages_max << st->page_shift) + READ_MARGIN, -1);
 
 	if (error != 0)
 		return error;
@@ -236,12 +238,14 @@ touch_ahead(struct store *st)
 	to = st->pages_made + TOUCH_AHEAD;
 	if (to > st->pages_limit)
 		to = st->pages_limit;
-	committed = to > from && reserve_grow(&st->arena, ((size_t)to << st->page_shift) + READ_MARGIN);
+	committed =
+	    to > from && reserve_grow(&st->arena, ((size_t)to << st->page_shift) + READ_MARGIN);
 	if (committed)
 		st->pages_touched = to;
 	lock_drop(&st->pages_lock);
 	if (committed)
-		reserve_touch(&st->arena, (size_t)from << st->page_shift, (size_t)(to - from) << st->page_shift);
+		reserve_touch(&st->arena, (size_t)from << st->page_shift,
+		    (size_t)(to - from) << st->page_shift);
 }
 
 unsigned

@@ -59,9 +59,9 @@ struct store_options {
 	unsigned eviction_samples; /* for the sampling policies; 0 = 5 */
 	unsigned promote_hits; /* hits in the small queue that make an item stay; 1 to 3; 0 = 2 */
 	enum store_balance balance;
-	bool huge_pages;       /* explicit huge pages; transparent ones are always asked for */
-	bool preallocate;      /* touch all memory at once */
-	uint64_t hash_seed;    /* random in production, so that nobody can aim at one bucket */
+	bool huge_pages;    /* explicit huge pages; transparent ones are always asked for */
+	bool preallocate;   /* touch all memory at once */
+	uint64_t hash_seed; /* random in production, so that nobody can aim at one bucket */
 };
 
 /* Zero, or a negative errno with a sentence for the operator in *ERROR (static storage). The caller
@@ -203,8 +203,8 @@ struct store_head {
 };
 
 /* STORE_OK, STORE_TOO_LARGE or STORE_NO_MEMORY; in the latter cases PENDING is empty. */
-enum store_result store_alloc(struct store *st, struct store_pending *pending, const struct store_key *key,
-    const struct store_head *head);
+enum store_result store_alloc(struct store *st, struct store_pending *pending,
+    const struct store_key *key, const struct store_head *head);
 
 /* Appends N bytes of the value: STORE_OK, or STORE_NO_MEMORY after which PENDING is empty. */
 enum store_result store_pending_write(
@@ -262,18 +262,20 @@ void store_leave(struct store_entry *entry);
 /* These four need FOUND. Mark's VERSION is the new one; 0 = it stays, STORE_VERSION_NEXT = the next. */
 #define STORE_VERSION_NEXT UINT64_MAX
 
-void store_entry_count(struct store_entry *entry); /* as an access */
+void store_entry_count(struct store_entry *entry);                   /* as an access */
 void store_entry_touch(struct store_entry *entry, uint32_t exptime); /* the version stays */
 void store_entry_mark(struct store_entry *entry, uint8_t set, uint8_t clear, uint64_t version);
 void store_entry_delete(struct store_entry *entry);
 
 /* The value in place: SIZE must equal the present size, and the value must not be a large one. The new
  * version is VERSION, or the next where that is 0. False where it cannot be done in place: put a new item then. */
-bool store_entry_overwrite(struct store_entry *entry, const char *value, size_t size, uint64_t version);
+bool store_entry_overwrite(
+    struct store_entry *entry, const char *value, size_t size, uint64_t version);
 
 /* Links a complete PENDING in place of what is there; empties it. VERSION as above; another than 0 needs a PENDING
  * that was allocated as versioned. False where the index had no memory: nothing is changed. */
-bool store_entry_put(struct store_entry *entry, struct store_pending *pending, uint64_t version, uint8_t marks);
+bool store_entry_put(
+    struct store_entry *entry, struct store_pending *pending, uint64_t version, uint8_t marks);
 
 /* Holds the value beyond store_leave; only where SIZE > 0 and VALUE is NULL. */
 struct store_pin *store_entry_pin(struct store_entry *entry);
@@ -350,7 +352,8 @@ struct store_stats {
 	uint64_t no_memory;                    /* refused for want of memory */
 	uint64_t pages_moved;
 	uint64_t ghost_hits, promotions, direct_reclaims;
-	uint64_t memory_limit, memory_used, memory_free; /* pages in bytes: all, in classes, in the free pool */
+	uint64_t memory_limit, memory_used,
+	    memory_free; /* pages in bytes: all, in classes, in the free pool */
 	uint64_t index_bytes, index_buckets, index_splits, overflow_buckets;
 	uint64_t read_retries; /* lock-free reads that had to start again */
 	size_t page_size;

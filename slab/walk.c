@@ -50,7 +50,8 @@ struct sizes {
 };
 
 static void
-sizes_visit(void *context, const struct store_key *key, const struct store_view *view, int slab_class)
+sizes_visit(
+    void *context, const struct store_key *key, const struct store_view *view, int slab_class)
 {
 	struct sizes *s = context;
 	uint64_t n = item_asks(item_at(s->store, view->ref)) / s->bucket;
@@ -61,8 +62,8 @@ sizes_visit(void *context, const struct store_key *key, const struct store_view 
 }
 
 void
-store_sizes(struct store *st, uint32_t bucket, void (*visit)(void *context, uint32_t size, uint64_t count),
-    void *context)
+store_sizes(struct store *st, uint32_t bucket,
+    void (*visit)(void *context, uint32_t size, uint64_t count), void *context)
 {
 	struct sizes s = {.store = st, .bucket = bucket};
 	uint64_t cursor = 0;
@@ -147,7 +148,9 @@ tail_age(const struct store *st, const struct slab_class *c)
 {
 	uint32_t ref = c->small.tail != 0 ? c->small.tail : c->main.tail;
 
-	return ref == 0 ? 0 : (uint16_t)(load_relaxed(&st->now) - load_relaxed(&item_at(st, ref)->atime));
+	return ref == 0
+	    ? 0
+	    : (uint16_t)(load_relaxed(&st->now) - load_relaxed(&item_at(st, ref)->atime));
 }
 
 bool

@@ -9,22 +9,39 @@
 
 /* ---------------------------------------------------------------- versions and observers */
 
+/* Lets all later versions be above VERSION. */
+static void
+version_raise(struct store *st, uint64_t version)
+{
+	uint64_t old = load_relaxed(&st->sequence);
+
+	while (old < version &&
+	    !__atomic_compare_exchange_n(
+		&st->sequence, &old, version, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
+}
+
 uint64_t
 version_next(struct store *st, uint64_t above)
 {
 	uint64_t version = add_relaxed(&st->sequence, 1) + 1;
 
-	if (unlikely(version <= above))
-		version = above + 1;
-	return version > STORE_VERSION_MAX ? STORE_VERSION_MAX : version;
+	while (unlikely(version <= above) && above < VERSION_FOREIGN) {
+		version_raise(st, above);
+		version = add_relaxed(&st->sequence, 1) + 1;
+	}
+	return version;
 }
 
 void
 observers_tell(const struct store *st, enum store_event event, const struct store_key *key,
     const struct store_view *view, uint64_t version, uint32_t slab_class)
 {
-	struct store_mutation m = {
-	    .event = event, .key = key, .view = view, .version = version, .slab_class = (int)slab_class};
+	struct store_mutation m = {.event = event,
+	    .key = key,
+	    .view = view,
+	    .version = version,
+	    .slab_class = (int)slab_class};
 
 	for (unsigned i = 0; i < st->nobservers; i++)
 		st->observers[i].call(st->observers[i].context, &m);
@@ -61,7 +78,6 @@ item_init(const struct store *st, uint32_t ref, const struct store_key *key,
 	store_relaxed(&it->next, ref);
 	store_relaxed(&it->prev, ref);
 	store_relaxed(&it->life, expiry);
-	store_relaxed(&it->nkey, (uint8_t)key->len);
 	store_relaxed(&it->heat, (uint8_t)0);
 	store_relaxed(&it->vlen, (uint16_t)vlen);
 	store_relaxed(&it->atime, (uint16_t)load_relaxed(&st->now));
@@ -72,7 +88,10 @@ item_init(const struct store *st, uint32_t ref, const struct store_key *key,
 			chunk_write(p + 1, &head->flags, sizeof(head->flags));
 	}
 	if (vlen_pinnable(vlen))
-		aux_init(it, (uint32_t)head->size);
+		*aux_at(it, key->len, item_ext_size(ext)) =
+		    (struct aux){.references = 1, .size = (uint32_t)head->size};
+	/* Now it is an item: who walks over the page sees it whole. */
+	store_release(&it->nkey, (uint8_t)key->len);
 }
 
 enum store_result
@@ -204,8 +223,9 @@ item_lose(struct store *st, uint32_t ref, enum loss loss)
 		stripe_change(s);
 		if (st->nobservers > 0) {
 			item_view(st, ref, &view);
-			observers_tell(st, loss == LOSS_EVICTED ? STORE_EVENT_EVICT : STORE_EVENT_EXPIRE, &key, &view,
-			    view.version, c->id);
+			observers_tell(st,
+			    loss == LOSS_EVICTED ? STORE_EVENT_EVICT : STORE_EVENT_EXPIRE, &key,
+			    &view, view.version, c->id);
 		}
 		index_remove(st, key.hash, slot);
 		lock_take(&c->lock);
@@ -246,7 +266,8 @@ entry_bury(struct store_entry *entry)
 }
 
 void
-store_enter(struct store *st, const struct store_key *key, struct store_entry *entry) NO_LOCK_ANALYSIS
+store_enter(
+    struct store *st, const struct store_key *key, struct store_entry *entry) NO_LOCK_ANALYSIS
 {
 	struct stripe *s = stripe_of(st, key->hash);
 	struct slot slot;
@@ -296,17 +317,20 @@ store_entry_touch(struct store_entry *entry, uint32_t exptime)
 	tell_entry(entry, STORE_EVENT_TOUCH, entry->view.version);
 }
 
-/* A version of the caller's choice on an item that has no room to remember its birth: it must not look older than
- * a flush that the item survived. */
+/* The version that an item gets: the next, or VERSION where that is not 0. An item that has no room to remember its
+ * birth must not look older than a flush that it survived, nor younger than the next. */
 static uint64_t
-version_given(struct store *st, struct item *it, uint64_t version)
+version_choose(struct store *st, struct item *it, uint64_t version)
 {
-	if (version == 0)
-		return version_next(st, item_version(it));
+	bool born = item_ext_kind(it) & EXT_BIRTH;
+
 	if (version > STORE_VERSION_MAX)
 		version = STORE_VERSION_MAX;
-	if (!(item_ext_kind(it) & EXT_BIRTH) && version <= load_relaxed(&st->flush_version))
+	if (version == 0 || (!born && version <= load_relaxed(&st->flush_version)) ||
+	    (!born && version >= VERSION_FOREIGN))
 		return version_next(st, item_version(it));
+	if (version < VERSION_FOREIGN)
+		version_raise(st, version);
 	return version;
 }
 
@@ -314,15 +338,17 @@ void
 store_entry_mark(struct store_entry *entry, uint8_t set, uint8_t clear, uint64_t version)
 {
 	struct item *it = item_at(entry->store, entry->view.ref);
-	uint32_t life_set = ((set & STORE_STALE) ? LIFE_STALE : 0) | ((set & STORE_WON) ? LIFE_WON : 0);
-	uint32_t life_clear = ((clear & STORE_STALE) ? LIFE_STALE : 0) | ((clear & STORE_WON) ? LIFE_WON : 0);
+	uint32_t life_set =
+	    ((set & STORE_STALE) ? LIFE_STALE : 0) | ((set & STORE_WON) ? LIFE_WON : 0);
+	uint32_t life_clear =
+	    ((clear & STORE_STALE) ? LIFE_STALE : 0) | ((clear & STORE_WON) ? LIFE_WON : 0);
 
 	ASSERT(entry->found);
 	stripe_change(entry->view.stripe);
 	item_life_change(it, life_clear, life_set);
 	if (version != 0)
-		item_set_version(it, version == STORE_VERSION_NEXT ? version_given(entry->store, it, 0) :
-								     version_given(entry->store, it, version));
+		item_set_version(it,
+		    version_choose(entry->store, it, version == STORE_VERSION_NEXT ? 0 : version));
 	entry->view.version = item_version(it);
 	entry->view.marks = (uint8_t)((entry->view.marks & ~clear) | set);
 	tell_entry(entry, STORE_EVENT_MARK, entry->view.version);
@@ -355,7 +381,7 @@ store_entry_overwrite(struct store_entry *entry, const char *value, size_t size,
 		return false;
 	stripe_change(entry->view.stripe);
 	chunk_write(item_value(it), value, size);
-	item_set_version(it, version_given(st, it, version));
+	item_set_version(it, version_choose(st, it, version));
 	entry->view.version = item_version(it);
 	tell_entry(entry, STORE_EVENT_SET, entry->view.version);
 	return true;
@@ -363,8 +389,8 @@ store_entry_overwrite(struct store_entry *entry, const char *value, size_t size,
 
 /* Puts a new item into its queue. What replaces an item keeps that one's hits and queue. */
 static void
-item_enqueue(struct store *st, struct slab_class *c, uint32_t ref, const struct item *old, uint64_t hash)
-    REQUIRES(c->lock)
+item_enqueue(struct store *st, struct slab_class *c, uint32_t ref, const struct item *old,
+    uint64_t hash) REQUIRES(c->lock)
 {
 	struct item *it = item_at(st, ref);
 	bool main = st->eviction != STORE_EVICT_S3FIFO;
@@ -403,7 +429,8 @@ item_replace(struct store *st, uint32_t ref, uint32_t old, uint64_t hash)
 }
 
 bool
-store_entry_put(struct store_entry *entry, struct store_pending *pending, uint64_t version, uint8_t marks)
+store_entry_put(
+    struct store_entry *entry, struct store_pending *pending, uint64_t version, uint8_t marks)
 {
 	struct store *st = entry->store;
 	uint32_t ref = pending->ref, old = entry->found ? entry->view.ref : 0;
@@ -423,9 +450,10 @@ store_entry_put(struct store_entry *entry, struct store_pending *pending, uint64
 		return false;
 	}
 	item_note_birth(it, born);
-	item_set_version(it, version == 0 ? born : version_given(st, it, version));
+	item_set_version(it, version == 0 ? born : version_choose(st, it, version));
 	if (marks != 0)
-		item_life_change(it, 0, ((marks & STORE_STALE) ? LIFE_STALE : 0) |
+		item_life_change(it, 0,
+		    ((marks & STORE_STALE) ? LIFE_STALE : 0) |
 			((marks & STORE_WON) ? LIFE_WON : 0));
 	if (expiry != 0)
 		page_note_expiry(st, ref, expiry);
