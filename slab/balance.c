@@ -185,7 +185,7 @@ donor_choose(struct store *st, struct slab_class *to, bool force)
 bool
 balance_claim(struct store *st, struct slab_class *c, bool force)
 {
-	bool arrived = false;
+	enum move_state state;
 	uint32_t from;
 
 	if (load_relaxed(&st->automove) == 0 && !force)
@@ -203,16 +203,16 @@ balance_claim(struct store *st, struct slab_class *c, bool force)
 		from = donor_choose(st, c, force);
 		store_relaxed(&c->since_grant,
 		    c->per_page / 2); /* not at once again, if this comes to nothing */
-		if (from == 0 || !move_start(st, from, c->id, true)) {
+		if (from == 0 || !move_start(st, from, c->id)) {
 			lock_drop(&st->mover.lock);
 			return false;
 		}
 	}
 	do {
-		arrived = move_step(st, STEP_CLAIM);
-	} while (force && !arrived);
+		state = move_step(st, STEP_CLAIM);
+	} while (force && state == MOVE_UNDER_WAY);
 	lock_drop(&st->mover.lock);
-	return arrived;
+	return state == MOVE_ARRIVED;
 }
 
 /* ---------------------------------------------------------------- upkeep */
@@ -253,7 +253,7 @@ balance_start(struct store *st) REQUIRES(st->mover.lock)
 		if (from == 0)
 			from = donor_any(st, &nobody);
 		if (from != 0)
-			(void)move_start(st, from, 0, true);
+			(void)move_start(st, from, 0);
 		return;
 	}
 	if (load_relaxed(&st->automove) == 0 || st->moves_left == 0 ||
@@ -261,7 +261,7 @@ balance_start(struct store *st) REQUIRES(st->mover.lock)
 	    !balance_choose(st, &from, &to))
 		return;
 	st->moves_left--;
-	(void)move_start(st, from, to, true);
+	(void)move_start(st, from, to);
 }
 
 bool
@@ -299,7 +299,7 @@ store_reassign(struct store *st, int from, int to)
 		if (from == -1)
 			from = (int)donor_any(st, &st->classes[to]);
 		if (from > 0 && st->classes[from].npages > 1 &&
-		    move_start(st, (uint32_t)from, (uint32_t)to, true))
+		    move_start(st, (uint32_t)from, (uint32_t)to))
 			result = STORE_REASSIGN_OK;
 	}
 	lock_drop(&st->mover.lock);

@@ -92,6 +92,12 @@ item_cost(const struct store *st, const struct item *it)
 	}
 }
 
+bool
+evictable(const struct store *st, const struct item *it)
+{
+	return item_dead(st, it) || (st->eviction != STORE_EVICT_NONE && item_cost(st, it) != 0);
+}
+
 /* A random item of the class, or 0 where the random chunk has none. Pieces stand for their item. */
 static uint32_t
 sample_one(struct store *st, struct slab_class *c) REQUIRES(c->lock)

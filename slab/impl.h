@@ -135,7 +135,6 @@ struct mover {
 	uint32_t from, to; /* classes; TO 0 = back to the system */
 	uint32_t cursor;
 	unsigned passes;
-	bool copy; /* copy what was read, rather than lose it */
 };
 
 struct observer {
@@ -440,11 +439,15 @@ uint32_t chunk_alloc(struct store *st, uint32_t slab_class);
 /* Loses the item that the policy likes least; false = there is none. */
 bool evict_one(struct store *st, struct slab_class *c);
 
-/* Whether a move from C can find something to move. */
-bool move_start(struct store *st, uint32_t from, uint32_t to, bool copy) REQUIRES(st->mover.lock);
+/* Whether the policy lets the item go at all. */
+bool evictable(const struct store *st, const struct item *it);
 
-/* Works on up to BUDGET chunks; true when the page has arrived (or the move was given up). */
-bool move_step(struct store *st, unsigned budget) REQUIRES(st->mover.lock);
+/* Begins to move a page of class FROM to class TO (0 = back to the system); false = FROM has none to give. */
+bool move_start(struct store *st, uint32_t from, uint32_t to) REQUIRES(st->mover.lock);
+
+/* Works on up to BUDGET chunks of it. */
+enum move_state { MOVE_UNDER_WAY, MOVE_ARRIVED, MOVE_GIVEN_UP };
+enum move_state move_step(struct store *st, unsigned budget) REQUIRES(st->mover.lock);
 
 /* Tries to get a page for C from a class to which it is of no use. FORCE: from any class. True = there is
  * progress and a chunk may be had. */

@@ -57,7 +57,7 @@ page_choose(struct store *st, struct slab_class *c) REQUIRES(c->lock)
 }
 
 bool
-move_start(struct store *st, uint32_t from, uint32_t to, bool copy)
+move_start(struct store *st, uint32_t from, uint32_t to)
 {
 	struct slab_class *c = &st->classes[from];
 	uint32_t page;
@@ -74,7 +74,6 @@ move_start(struct store *st, uint32_t from, uint32_t to, bool copy)
 		st->mover.to = to;
 		st->mover.cursor = 0;
 		st->mover.passes = 0;
-		st->mover.copy = copy;
 	}
 	lock_drop(&c->lock);
 	return page != NONE;
@@ -82,13 +81,13 @@ move_start(struct store *st, uint32_t from, uint32_t to, bool copy)
 
 /* ---------------------------------------------------------------- moving one chunk */
 
-/* Room for a copy in the same class; 0 = there is none. */
+/* Room for a copy of what lies in REF, in the same class; 0 = there is none. Others go for what was read. */
 static uint32_t
-copy_room(struct store *st, struct slab_class *c)
+copy_room(struct store *st, struct slab_class *c, bool warm)
 {
 	uint32_t ref = class_take(st, c);
 
-	if (ref == 0 && evict_one(st, c))
+	if (ref == 0 && warm && st->eviction != STORE_EVICT_NONE && evict_one(st, c))
 		ref = class_take(st, c);
 	return ref;
 }
@@ -143,7 +142,7 @@ item_relocate(struct store *st, uint32_t ref, uint32_t copy)
 
 /* Moves the piece of a large value to another chunk; false = it cannot be moved now. */
 static bool
-piece_relocate(struct store *st, struct slab_class *c, uint32_t ref)
+piece_relocate(struct store *st, struct slab_class *c, uint32_t ref, bool warm)
 {
 	uint32_t copy, owner = load_relaxed(&piece_at(st, ref)->owner), *link;
 	struct stripe *s;
@@ -152,7 +151,7 @@ piece_relocate(struct store *st, struct slab_class *c, uint32_t ref)
 	bool done = false;
 	struct slot slot;
 
-	copy = class_take(st, c);
+	copy = copy_room(st, c, warm);
 	if (copy == 0)
 		return false;
 	key = item_key(st, it);
@@ -176,67 +175,85 @@ piece_relocate(struct store *st, struct slab_class *c, uint32_t ref)
 	return done;
 }
 
-/* What to do with chunk REF of the page being drained. */
-enum fate { FATE_NOTHING, FATE_BUSY, FATE_LOSE, FATE_COPY, FATE_PIECE };
+/* What stands in a chunk of the page being drained. */
+struct occupant {
+	enum { CHUNK_EMPTY, CHUNK_BUSY, CHUNK_ITEM, CHUNK_OWNED } kind;
+	uint32_t item; /* the item, or the owner of the piece */
+	bool warm;     /* it was read lately */
+	bool evictable;
+};
 
-/* Decides, and detaches the item that is to be lost or copied: *REF becomes the item's. */
-static enum fate
-chunk_fate(struct store *st, struct slab_class *c, uint32_t *ref, bool copy)
+/* Looks at a chunk. An item is detached: it is the caller's to move, to lose or to put back. */
+static struct occupant
+chunk_occupant(struct store *st, struct slab_class *c, uint32_t ref)
 {
-	struct item *it = item_at(st, *ref);
-	struct slab_class *q = c;
-	enum fate fate = FATE_BUSY;
-	bool piece;
+	struct occupant o = {.kind = CHUNK_BUSY, .item = ref};
+	struct piece *piece = piece_at(st, ref);
+	struct slab_class *q;
+	struct item *it;
+	bool owned;
 
 	lock_take(&c->lock);
-	piece = load_relaxed(&it->nkey) == 0;
-	if (piece && load_relaxed(&((struct piece *)(void *)it)->kind) == CHUNK_FREE)
-		fate = FATE_NOTHING;
-	else if (piece)
-		*ref = load_relaxed(&((struct piece *)(void *)it)->owner);
+	owned = load_relaxed(&piece->nkey) == 0;
+	if (owned && load_relaxed(&piece->kind) == CHUNK_FREE)
+		o.kind = CHUNK_EMPTY;
+	else if (owned)
+		o.item = load_relaxed(&piece->owner);
 	lock_drop(&c->lock);
-	if (fate == FATE_NOTHING)
-		return fate;
+	if (o.kind == CHUNK_EMPTY || o.item == 0)
+		return o;
 
-	it = item_at(st, *ref);
-	q = piece || item_is_large(it) ? &st->classes[st->piece_class] : c;
+	it = item_at(st, o.item);
+	q = owned || item_is_large(it) ? &st->classes[st->piece_class] : c;
 	lock_take(&q->lock);
-	if (load_relaxed(&it->nkey) != 0 && queue_holds(st, *ref) &&
-	    queue_class(st, *ref, it) == q) {
-		bool warm = (load_relaxed(&it->heat) & HEAT_COUNT) > 0 && !item_dead(st, it);
-
-		fate = copy && warm ? (piece ? FATE_PIECE : FATE_COPY) : FATE_LOSE;
-		if (fate != FATE_PIECE)
-			queue_detach(st, q, *ref);
-		q->n.moved_out_items += fate == FATE_LOSE;
+	if (load_relaxed(&it->nkey) != 0 && queue_holds(st, o.item) && queue_class(st, o.item, it) == q) {
+		o.kind = owned ? CHUNK_OWNED : CHUNK_ITEM;
+		o.warm = (load_relaxed(&it->heat) & HEAT_COUNT) > 0 && !item_dead(st, it);
+		o.evictable = evictable(st, it);
+		if (!owned)
+			queue_detach(st, q, o.item);
 	}
 	lock_drop(&q->lock);
-	return fate;
+	return o;
+}
+
+/* Takes the owner of a piece off its queue and loses it; false = it is not to be had. */
+static bool
+owner_lose(struct store *st, uint32_t owner)
+{
+	struct slab_class *q = &st->classes[st->piece_class];
+	struct item *it = item_at(st, owner);
+	bool held;
+
+	lock_take(&q->lock);
+	held = load_relaxed(&it->nkey) != 0 && queue_holds(st, owner) && queue_class(st, owner, it) == q;
+	if (held)
+		queue_detach(st, q, owner);
+	lock_drop(&q->lock);
+	if (held)
+		item_lose(st, owner, item_dead(st, it) ? LOSS_EXPIRED : LOSS_EVICTED);
+	return held;
 }
 
 /* Empties one chunk; false = it is busy. */
 static bool
 chunk_drain(struct store *st, struct slab_class *c, uint32_t ref)
 {
-	uint32_t owner = ref, copy;
+	struct occupant o = chunk_occupant(st, c, ref);
+	uint32_t copy;
 
-	switch (chunk_fate(st, c, &owner, st->mover.copy)) {
-	case FATE_NOTHING:
-		return true;
-	case FATE_BUSY:
+	if (o.kind == CHUNK_EMPTY || o.kind == CHUNK_BUSY)
+		return o.kind == CHUNK_EMPTY;
+	if (o.kind == CHUNK_OWNED)
+		return piece_relocate(st, c, ref, o.warm) || (o.evictable && owner_lose(st, o.item));
+	copy = copy_room(st, c, o.warm);
+	if (copy != 0)
+		return item_relocate(st, o.item, copy);
+	if (!o.evictable) {
+		queue_attach(st, queue_class(st, o.item, item_at(st, o.item)), o.item);
 		return false;
-	case FATE_PIECE:
-		return piece_relocate(st, c, ref);
-	case FATE_COPY:
-		copy = copy_room(st, c);
-		if (copy != 0)
-			return item_relocate(st, owner, copy);
-		/* fall through */
-	case FATE_LOSE:
-		item_lose(
-		    st, owner, item_dead(st, item_at(st, owner)) ? LOSS_EXPIRED : LOSS_EVICTED);
-		break;
 	}
+	item_lose(st, o.item, item_dead(st, item_at(st, o.item)) ? LOSS_EXPIRED : LOSS_EVICTED);
 	return true;
 }
 
@@ -278,7 +295,7 @@ move_give_up(struct store *st, struct slab_class *c)
 	st->mover.page = NONE;
 }
 
-bool
+enum move_state
 move_step(struct store *st, unsigned budget)
 {
 	struct slab_class *c = &st->classes[st->mover.from];
@@ -288,13 +305,13 @@ move_step(struct store *st, unsigned budget)
 		(void)chunk_drain(st, c, page_chunk(st, st->mover.page, c, st->mover.cursor++));
 	if (load_relaxed(&p->used) == 0) {
 		move_finish(st, c);
-		return true;
+		return MOVE_ARRIVED;
 	}
 	if (st->mover.cursor < p->carved)
-		return false;
+		return MOVE_UNDER_WAY;
 	st->mover.cursor = 0;
 	if (++st->mover.passes < PASSES_MAX)
-		return false;
+		return MOVE_UNDER_WAY;
 	move_give_up(st, c);
-	return true;
+	return MOVE_GIVEN_UP;
 }
