@@ -237,11 +237,13 @@ void
 exec_store(struct conn *c, const struct command *cmd, const struct store_key *key)
 {
 	struct store *st = c->worker->store;
+	struct store_head head = {.flags = cmd->client_flags,
+	    .exptime = exec_exptime(c->worker, cmd->exptime),
+	    .size = cmd->size};
 	struct store_pending pending;
 	enum store_result result;
 
-	result = store_alloc(
-	    st, &pending, key, cmd->client_flags, exec_exptime(c->worker, cmd->exptime), cmd->size);
+	result = store_alloc(st, &pending, key, &head);
 	if (result == STORE_OK)
 		result = store_pending_write(st, &pending, cmd->value.ptr, cmd->value.len);
 	if (unlikely(result != STORE_OK))
@@ -254,8 +256,10 @@ bool
 exec_stream_begin(struct conn *c, const struct command *cmd, const struct store_key *key,
     struct store_pending *pending)
 {
-	enum store_result result = store_alloc(c->worker->store, pending, key, cmd->client_flags,
-	    exec_exptime(c->worker, cmd->exptime), cmd->size);
+	struct store_head head = {.flags = cmd->client_flags,
+	    .exptime = exec_exptime(c->worker, cmd->exptime),
+	    .size = cmd->size};
+	enum store_result result = store_alloc(c->worker->store, pending, key, &head);
 
 	if (result == STORE_OK)
 		return true;

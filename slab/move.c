@@ -206,7 +206,8 @@ chunk_occupant(struct store *st, struct slab_class *c, uint32_t ref)
 	it = item_at(st, o.item);
 	q = owned || item_is_large(it) ? &st->classes[st->piece_class] : c;
 	lock_take(&q->lock);
-	if (load_relaxed(&it->nkey) != 0 && queue_holds(st, o.item) && queue_class(st, o.item, it) == q) {
+	if (load_relaxed(&it->nkey) != 0 && queue_holds(st, o.item) &&
+	    queue_class(st, o.item, it) == q) {
 		o.kind = owned ? CHUNK_OWNED : CHUNK_ITEM;
 		o.warm = (load_relaxed(&it->heat) & HEAT_COUNT) > 0 && !item_dead(st, it);
 		o.evictable = evictable(st, it);
@@ -226,7 +227,8 @@ owner_lose(struct store *st, uint32_t owner)
 	bool held;
 
 	lock_take(&q->lock);
-	held = load_relaxed(&it->nkey) != 0 && queue_holds(st, owner) && queue_class(st, owner, it) == q;
+	held = load_relaxed(&it->nkey) != 0 && queue_holds(st, owner) &&
+	    queue_class(st, owner, it) == q;
 	if (held)
 		queue_detach(st, q, owner);
 	lock_drop(&q->lock);
@@ -245,7 +247,8 @@ chunk_drain(struct store *st, struct slab_class *c, uint32_t ref)
 	if (o.kind == CHUNK_EMPTY || o.kind == CHUNK_BUSY)
 		return o.kind == CHUNK_EMPTY;
 	if (o.kind == CHUNK_OWNED)
-		return piece_relocate(st, c, ref, o.warm) || (o.evictable && owner_lose(st, o.item));
+		return piece_relocate(st, c, ref, o.warm) ||
+		    (o.evictable && owner_lose(st, o.item));
 	copy = copy_room(st, c, o.warm);
 	if (copy != 0)
 		return item_relocate(st, o.item, copy);
