@@ -97,10 +97,12 @@ delta_look(const struct store_entry *entry, struct delta *delta, struct number_t
 /* An item for TEXT with the flags and expiry of VIEW. */
 static bool
 delta_alloc(struct store *st, const struct store_key *key, const struct store_view *view,
-    const struct number_text *text, struct store_pending *pending)
+    const struct number_text *text, bool versioned, struct store_pending *pending)
 {
+	struct store_head head = {view->flags, view->exptime, text->len, versioned};
+
 	store_abort(st, pending);
-	return store_alloc(st, pending, key, view->flags, view->exptime, text->len) == STORE_OK &&
+	return store_alloc(st, pending, key, &head) == STORE_OK &&
 	    store_pending_write(st, pending, text->bytes, text->len) == STORE_OK;
 }
 
@@ -129,7 +131,7 @@ exec_delta(struct conn *c, const struct store_key *key, struct delta *delta)
 		}
 		made_for = entry.view;
 		store_leave(&entry);
-		if (!delta_alloc(st, key, &made_for, &text, &pending))
+		if (!delta_alloc(st, key, &made_for, &text, delta->version != 0, &pending))
 			return DELTA_NO_MEMORY;
 	}
 	delta->cas = result == DELTA_OK ? entry.view.version : 0;

@@ -62,6 +62,7 @@ struct store_options {
 	bool huge_pages;    /* explicit huge pages; transparent ones are always asked for */
 	bool preallocate;   /* touch all memory at once */
 	uint64_t hash_seed; /* random in production, so that nobody can aim at one bucket */
+	const char *memory_file; /* holds the pages, for a warm restart; NULL = anonymous memory */
 };
 
 /* Zero, or a negative errno with a sentence for the operator in *ERROR (static storage). The caller
