@@ -28,11 +28,10 @@ exec_flush_all(struct conn *c, const struct command *cmd)
 static void
 exec_verbosity(struct conn *c, const struct command *cmd)
 {
-	static const enum log_level levels[] = {LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG};
 	int64_t level = cmd->admin.numbers[0] > 2 ? 2 : cmd->admin.numbers[0];
 
 	store_relaxed(&c->worker->server->settings->verbosity, (uint32_t)level);
-	log_set_level(levels[level]);
+	log_set_level(settings_log_level((uint32_t)level));
 	reply_unless_quiet(c, cmd, REPLY_OK);
 }
 

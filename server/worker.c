@@ -290,7 +290,10 @@ static void *
 worker_main(void *arg)
 {
 	struct worker *w = arg;
+	char name[16];
 
+	(void)snprintf(name, sizeof(name), "worker %u", w->id);
+	(void)pthread_setname_np(pthread_self(), name);
 	if (w->server->settings->pin)
 		pin_to_core(w);
 	store_thread_join();

@@ -1,0 +1,246 @@
+"""t/cli/test_lifecycle.py: start, signals, stop, the background, the pid file, users and limits."""
+
+import functools
+import os
+import pwd
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+from server import IS_ROOT, PATIENCE, PROGRAM, Server, ask, read_until, run, wait_for  # noqa: E402
+
+USER = ["-u", "nobody"] if IS_ROOT else []
+
+
+def is_alive(pid):
+    """Whether the process runs (one that waits for its parent does not)."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def status_of(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as f:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
+
+
+class Stop(unittest.TestCase):
+    def check(self, sig, *said):
+        with Server("-t", "2") as server:
+            silent = server.connect()
+            half = server.connect()
+            half.sendall(b"set a 0 0 100\r\nhalf of it")
+            busy = server.connect()
+            self.assertEqual(ask(busy, b"version\r\n"), b"VERSION 1.6.45\r\n")
+            status, seconds = server.stop(sig)
+            self.assertEqual(status, 0)
+            self.assertLess(seconds, 1.0)
+            self.assertEqual(silent.recv(1), b"")
+            for line in said:
+                self.assertIn(line, server.log())
+
+    def test_sigterm(self):
+        self.check(signal.SIGTERM, "Signal handled: Terminated.")
+
+    def test_sigint(self):
+        self.check(signal.SIGINT, "Signal handled: Interrupt.")
+
+    def test_sigusr1(self):
+        self.check(signal.SIGUSR1, "Signal handled: User defined signal 1.", "Gracefully stopping")
+
+    def test_graceful_stop_answers_what_arrived(self):
+        with Server("-t", "1") as server:
+            client = server.connect()
+            client.sendall(b"version\r\n" * 2000)
+            self.assertEqual(read_until(client, b"\r\n")[:7], b"VERSION")
+            server.stop(signal.SIGUSR1)
+            rest = b""
+            while more := client.recv(65536):
+                rest += more
+            self.assertTrue(rest.endswith(b"\r\n") or not rest)
+
+    def test_sighup_and_sigpipe_do_nothing(self):
+        with Server() as server:
+            server.wait_ready()
+            for sig in (signal.SIGHUP, signal.SIGPIPE, signal.SIGHUP):
+                server.process.send_signal(sig)
+            wait_for(lambda: server.log().count("Signal handled: Hangup.") >= 1, "line about SIGHUP")
+            self.assertEqual(ask(server.connect(), b"version\r\n"), b"VERSION 1.6.45\r\n")
+
+    def test_shutdown_command(self):
+        for command, said in ((b"shutdown\r\n", "Interrupt"), (b"shutdown graceful\r\n", "Gracefully stopping")):
+            with self.subTest(command=command), Server("-A") as server:
+                server.connect().sendall(command)
+                self.assertEqual(server.process.wait(timeout=PATIENCE), 0)
+                self.assertIn(said, server.log())
+
+    def test_shutdown_command_needs_the_option(self):
+        with Server() as server:
+            reply = ask(server.connect(), b"shutdown\r\n")
+            self.assertEqual(reply, b"SERVER_ERROR: shutdown not enabled\r\n")
+            self.assertIsNone(server.process.poll())
+
+    def test_signals_that_come_at_once(self):
+        with Server() as server:
+            server.wait_ready()
+            for _ in range(20):
+                server.process.send_signal(signal.SIGHUP)
+            server.process.send_signal(signal.SIGTERM)
+            server.process.send_signal(signal.SIGINT)
+            self.assertEqual(server.process.wait(timeout=PATIENCE), 0)
+
+
+class Background(unittest.TestCase):
+    def setUp(self):
+        self.directory = tempfile.mkdtemp(prefix="ringcache-")
+        os.chmod(self.directory, 0o777)
+        self.pid_file = os.path.join(self.directory, "pid")
+        self.ports = os.path.join(self.directory, "ports")
+        self.environment = dict(os.environ, MEMCACHED_PORT_FILENAME=self.ports)
+
+    def tearDown(self):
+        for name in os.listdir(self.directory):
+            os.unlink(os.path.join(self.directory, name))
+        os.rmdir(self.directory)
+
+    def read_pid(self):
+        with open(self.pid_file, encoding="ascii") as f:
+            return int(f.read())
+
+    def test_daemon(self):
+        status, text = run(
+            "-d", "-P", self.pid_file, "-l", "127.0.0.1", "-p", "-1", *USER, env=self.environment
+        )
+        self.assertEqual((status, text), (0, ""))
+        pid = self.read_pid()
+        try:
+            self.assertTrue(is_alive(pid))
+            self.assertEqual(os.getsid(pid), pid)
+            for fd in (0, 1, 2):
+                self.assertEqual(os.readlink(f"/proc/{pid}/fd/{fd}"), "/dev/null")
+            self.assertEqual(os.readlink(f"/proc/{pid}/cwd"), "/")
+            with open(self.ports, encoding="ascii") as f:
+                port = int(f.read().split(": ")[1])
+            with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
+                self.assertEqual(ask(client, b"version\r\n"), b"VERSION 1.6.45\r\n")
+        finally:
+            os.kill(pid, signal.SIGTERM)
+        wait_for(lambda: not is_alive(pid), "end of the daemon")
+        self.assertFalse(os.path.exists(self.pid_file))
+
+    def test_daemon_that_cannot_start_says_so(self):
+        with Server() as other:
+            status, text = run(
+                "-d", "-P", self.pid_file, "-l", "127.0.0.1", "-p", str(other.port), *USER, env=self.environment
+            )
+        self.assertEqual(status, 71)
+        self.assertIn("Address already in use", text)
+        self.assertFalse(os.path.exists(self.pid_file))
+
+    def test_pid_file_in_the_foreground(self):
+        with Server("-P", self.pid_file) as server:
+            server.wait_ready()
+            self.assertEqual(self.read_pid(), server.pid)
+            server.stop()
+            self.assertEqual(os.listdir(self.directory), [])
+
+    def test_pid_file_of_a_process_that_runs(self):
+        for text, warned in ((str(os.getppid()), True), ("2147483646", False), ("x", False), ("", False)):
+            with open(self.pid_file, "w", encoding="ascii") as f:
+                f.write(text)
+            os.chmod(self.pid_file, 0o666)
+            with self.subTest(text=text), Server("-P", self.pid_file, user="root") as server:
+                server.wait_ready()
+                self.assertEqual("The pid file contained the following (running) pid" in server.log(), warned)
+                self.assertEqual(self.read_pid(), server.pid)
+                server.stop()
+
+    def test_pid_file_that_cannot_be_written(self):
+        with Server("-P", "/nonexistent/pid") as server:
+            server.wait_ready()
+            self.assertIn("Could not open the pid file /nonexistent/pid.tmp for writing", server.log())
+            self.assertEqual(server.stop()[0], 0)
+
+
+class Process(unittest.TestCase):
+    @unittest.skipUnless(IS_ROOT, "not root")
+    def test_privileges_are_dropped(self):
+        nobody = pwd.getpwnam("nobody")
+        with Server() as server:
+            server.wait_ready()
+            status = status_of(server.pid)
+            self.assertEqual(status["Uid"].split(), [str(nobody.pw_uid)] * 4)
+            self.assertEqual(status["Gid"].split(), [str(nobody.pw_gid)] * 4)
+            self.assertEqual(status["Groups"].split(), [])
+            self.assertEqual(int(status["CapEff"], 16), 0)
+
+    @unittest.skipUnless(IS_ROOT, "not root")
+    def test_root_by_name(self):
+        with Server(user="root") as server:
+            server.wait_ready()
+            self.assertEqual(status_of(server.pid)["Uid"].split()[0], "0")
+
+    def test_threads_have_names(self):
+        with Server("-t", "3") as server:
+            server.wait_ready()
+            names = []
+            for task in os.listdir(f"/proc/{server.pid}/task"):
+                with open(f"/proc/{server.pid}/task/{task}/comm", encoding="ascii") as f:
+                    names.append(f.read().strip())
+            self.assertEqual(len([n for n in names if n.startswith("worker")]), 3)
+            self.assertIn("maintain", names)
+
+    def test_descriptor_limit(self):
+        """Raised where that is allowed; else a warning, and the server serves."""
+        low = functools.partial(resource.setrlimit, resource.RLIMIT_NOFILE, (256, 1024))
+        with Server("-c", "3000", user="root", preexec_fn=low) as server:
+            server.wait_ready()
+            soft, _ = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+            if IS_ROOT and soft >= 3000:
+                self.assertNotIn("rlimit", server.log())
+            else:
+                self.assertEqual(soft, 1024)
+                self.assertIn("failed to set rlimit for open files", server.log())
+            self.assertEqual(ask(server.connect(), b"version\r\n"), b"VERSION 1.6.45\r\n")
+
+    def test_core_limit(self):
+        none = functools.partial(resource.setrlimit, resource.RLIMIT_CORE, (0, 1 << 30))
+        with Server("-r", user="root", preexec_fn=none) as server:
+            server.wait_ready()
+            soft, hard = resource.prlimit(server.pid, resource.RLIMIT_CORE)
+            self.assertEqual(soft, hard)
+            self.assertNotEqual(soft, 0)
+
+    @unittest.skipIf(IS_ROOT, "root may raise any limit")
+    def test_core_limit_that_cannot_be_raised(self):
+        done = subprocess.run(
+            [PROGRAM, "-r", "-p", "0"],
+            capture_output=True,
+            check=False,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)),
+        )
+        self.assertEqual(done.returncode, 71)
+        self.assertIn(b"failed to ensure corefile creation", done.stderr)
+
+    def test_lock_memory(self):
+        with Server("-k", "-m", "8") as server:
+            server.wait_ready()
+            locked = int(status_of(server.pid)["VmLck"].split()[0])
+            self.assertTrue(locked > 0 or "-k invalid, mlockall() failed" in server.log())
+            self.assertEqual(ask(server.connect(), b"version\r\n"), b"VERSION 1.6.45\r\n")
+
+    def test_stray_arguments_are_ignored_aloud(self):
+        with Server("stray") as server:
+            server.wait_ready()
+            self.assertIn('WARNING: ignoring the argument "stray"', server.log())
+
+
+if __name__ == "__main__":
+    unittest.main()
