@@ -96,7 +96,7 @@ class_random(struct slab_class *c)
 /* ---------------------------------------------------------------- the pool */
 
 uint32_t
-pool_take(struct store *st)
+page_pool_take(struct store *st)
 {
 	uint32_t page = NONE;
 
@@ -119,7 +119,7 @@ pool_take(struct store *st)
 }
 
 void
-pool_give(struct store *st, uint32_t page)
+page_pool_give(struct store *st, uint32_t page)
 {
 	struct page *p = &st->pages[page];
 
@@ -244,7 +244,7 @@ class_take(struct store *st, struct slab_class *c)
 
 	lock_take(&c->lock);
 	if (c->roomy == NONE) {
-		uint32_t page = load_relaxed(&st->limit_kept) ? NONE : pool_take(st);
+		uint32_t page = load_relaxed(&st->limit_kept) ? NONE : page_pool_take(st);
 
 		if (page != NONE)
 			class_gain_page(st, c, page);

@@ -304,9 +304,9 @@ void class_gain_page(struct store *st, struct slab_class *c, uint32_t page) REQU
 void class_room_add(struct store *st, struct slab_class *c, uint32_t page) REQUIRES(c->lock);
 void class_room_remove(struct store *st, struct slab_class *c, uint32_t page) REQUIRES(c->lock);
 
-/* The free pool. pool_take says NONE when it is empty and the limit reached. */
-uint32_t pool_take(struct store *st);
-void pool_give(struct store *st, uint32_t page);
+/* The free pool. page_pool_take says NONE when it is empty and the limit reached. */
+uint32_t page_pool_take(struct store *st);
+void page_pool_give(struct store *st, uint32_t page);
 
 /* Lowers the time before which no item of REF's page expires. */
 void page_note_expiry(struct store *st, uint32_t ref, uint32_t expiry);

@@ -273,7 +273,7 @@ move_finish(struct store *st, struct slab_class *c)
 	urcu_qsbr_synchronize_rcu();
 	if (st->mover.to == 0) {
 		reserve_release(&st->arena, (size_t)page << st->page_shift, st->page_size);
-		pool_give(st, page);
+		page_pool_give(st, page);
 	} else {
 		struct slab_class *to = &st->classes[st->mover.to];
 
