@@ -291,6 +291,7 @@ scan_window(struct loop *l, struct conn *c, struct slice window, uint64_t now)
 			continue;
 		}
 		c->values += item.first;
+		bump_relaxed(&l->tally->value_bytes, item.piece.len);
 		if (l->options->verify)
 			check_value(l, c, &item);
 	}

@@ -366,6 +366,9 @@ run(struct bench *b)
 		report_json(r);
 	else if (ok)
 		report_text(r);
+	(void)fflush(stdout);
+	if (ok && b->options.linger > 0)
+		sleep_until(clock_ns() + (uint64_t)(b->options.linger * 1e9));
 	ok = ok && r->tally.mismatches == 0;
 	bench_fini(b);
 	free(r);

@@ -5,6 +5,7 @@
 COUNTER(get_requests, "get requests answered")
 COUNTER(keys_asked, "keys asked for by them")
 COUNTER(hits, "keys found")
+COUNTER(value_bytes, "bytes of their values")
 COUNTER(misses, "keys not found")
 COUNTER(asked_bytes, "key and value bytes of the objects asked for (of a trace)")
 COUNTER(missed_bytes, "those of the objects not found (of a trace)")

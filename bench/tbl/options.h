@@ -27,6 +27,7 @@ OPTION(refill, 0, "refill", FLAG, "no", NULL, "set a key after a get that missed
 OPTION(verify, 0, "verify", FLAG, "no", NULL, "check length and content of every value that comes back")
 OPTION(seed, 0, "seed", COUNT, "1", "N", "seed of all random choices")
 OPTION(idle, 0, "idle", COUNT, "0", "N", "further connections that are opened and never used")
+OPTION(linger, 0, "linger", REAL, "0", "SECONDS", "keep the connections open for so long after the result")
 OPTION(replay, 0, "replay", TEXT, NULL, "FILE", "replay a trace (time op key key_size value_size ttl a line, plain or zstd), with a set after each miss")
 OPTION(relabel, 0, "relabel", COUNT, "1", "N", "replay N copies of the trace with keys of their own, interleaved")
 OPTION(speed, 0, "speed", REAL, "0", "N", "replay N seconds of the trace a second, TTLs divided alike; 0 = as fast as it goes, without TTLs")
