@@ -261,8 +261,11 @@ binary_parse(struct slice window, const struct parse_limits *limits, struct comm
 	const struct opcode_info *info;
 	struct header header;
 
-	if (window.len > 0 && (unsigned char)window.ptr[0] != PROTO_BINARY_MAGIC)
-		return refuse_and_close(command, error, 0);
+	if (window.len > 0 && (unsigned char)window.ptr[0] != PROTO_BINARY_MAGIC) {
+		refuse_and_close(command, error, 0);
+		command->used = window.len;
+		return PARSE_ERROR;
+	}
 	if (window.len < BINARY_HEADER_SIZE)
 		return more(command, BINARY_HEADER_SIZE);
 	command->noreply = false;

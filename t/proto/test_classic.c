@@ -5,32 +5,11 @@
 #include "proto/classic.h"
 #include "t/lib/random.h"
 #include "t/lib/unit.h"
-#include "t/proto/wire.h"
+#include "t/proto/rows.h"
 
 #define K50  "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
 #define K250 K50 K50 K50 K50 K50
 #define BAD  "!CLIENT_ERROR bad command line format"
-
-struct row {
-	struct slice stream;
-	const char *transcript;
-};
-
-#define ROW(bytes, text)                                                                           \
-	{                                                                                          \
-		{bytes, sizeof(bytes) - 1}, text                                                   \
-	}
-
-static void
-check_rows(const struct row *rows, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		wire_check(WIRE_TEXT, rows[i].stream, rows[i].transcript);
-		wire_check_prefixes(WIRE_TEXT, rows[i].stream);
-	}
-}
-
-#define CHECK_ROWS(rows) check_rows(rows, sizeof(rows) / sizeof((rows)[0]))
 
 static void
 lines_that_are_no_command(void **state)
@@ -61,7 +40,7 @@ lines_that_are_no_command(void **state)
 	};
 
 	(void)state;
-	CHECK_ROWS(rows);
+	CHECK_ROWS(WIRE_TEXT, rows);
 }
 
 static void
@@ -103,7 +82,7 @@ retrieval(void **state)
 	};
 
 	(void)state;
-	CHECK_ROWS(rows);
+	CHECK_ROWS(WIRE_TEXT, rows);
 }
 
 static void
@@ -141,7 +120,7 @@ storage(void **state)
 	};
 
 	(void)state;
-	CHECK_ROWS(rows);
+	CHECK_ROWS(WIRE_TEXT, rows);
 }
 
 /* What is refused with the length of its data block known: the block is dropped, noreply obeyed. */
@@ -167,7 +146,7 @@ refused_with_its_block(void **state)
 	};
 
 	(void)state;
-	CHECK_ROWS(rows);
+	CHECK_ROWS(WIRE_TEXT, rows);
 }
 
 /* What is refused without knowing it: the block is taken for commands, noreply is not seen. */
@@ -176,6 +155,8 @@ refused_without_its_block(void **state)
 {
 	static const struct row rows[] = {
 	    ROW("set a 0 0\r\n", BAD),
+	    ROW("set a 0 0 1 y\r\nx\r\nset b 0 0\r\nversion\r\n",
+		"SET a f=0 t=0 v=x | " BAD " | VERSION"),
 	    ROW("set a\r\n", BAD),
 	    ROW("set\r\n", BAD),
 	    ROW("set a 0 0 noreply\r\nversion\r\n", BAD " | VERSION"),
@@ -190,7 +171,7 @@ refused_without_its_block(void **state)
 	};
 
 	(void)state;
-	CHECK_ROWS(rows);
+	CHECK_ROWS(WIRE_TEXT, rows);
 }
 
 static void
@@ -227,7 +208,7 @@ bad_data_chunks(void **state)
 	};
 
 	(void)state;
-	CHECK_ROWS(rows);
+	CHECK_ROWS(WIRE_TEXT, rows);
 }
 
 static void
@@ -267,7 +248,7 @@ arithmetic_touch_delete(void **state)
 	};
 
 	(void)state;
-	CHECK_ROWS(rows);
+	CHECK_ROWS(WIRE_TEXT, rows);
 }
 
 /* memcached's item header, the key with its NUL, 4 bytes for flags that are not 0, and the line end count. */
@@ -409,7 +390,7 @@ administration(void **state)
 	};
 
 	(void)state;
-	CHECK_ROWS(rows);
+	CHECK_ROWS(WIRE_TEXT, rows);
 }
 
 /* Words beyond the 23rd are not seen. */
@@ -426,7 +407,7 @@ twenty_three_words(void **state)
 	};
 
 	(void)state;
-	CHECK_ROWS(rows);
+	CHECK_ROWS(WIRE_TEXT, rows);
 }
 
 /* A line of more than 2,048 bytes without its end is no command, unless a get. */
@@ -510,10 +491,7 @@ authentication(void **state)
 	static char line[2049];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		wire_check(WIRE_AUTH, rows[i].stream, rows[i].transcript);
-		wire_check_prefixes(WIRE_AUTH, rows[i].stream);
-	}
+	CHECK_ROWS(WIRE_AUTH, rows);
 	memset(line, 'a', sizeof(line));
 	assert_string_equal(wire_transcript(WIRE_AUTH, slice_of(line, 2048), NULL, 0), "...");
 	assert_string_equal(wire_transcript(WIRE_AUTH, slice_of(line, 2049), NULL, 0), "#");
