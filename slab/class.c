@@ -108,10 +108,11 @@ page_pool_take(struct store *st)
 	} else if (st->pages_held < st->pages_limit && st->pages_made < st->pages_max &&
 	    reserve_grow(
 		&st->arena, (((size_t)st->pages_made + 1) << st->page_shift) + READ_MARGIN)) {
-		page = st->pages_made++;
+		page = st->pages_made;
+		store_relaxed(&st->pages_made, page + 1);
 	}
 	if (page != NONE)
-		st->pages_held++;
+		store_relaxed(&st->pages_held, st->pages_held + 1);
 	else
 		store_relaxed(&st->limit_kept, true);
 	lock_drop(&st->pages_lock);
@@ -128,7 +129,7 @@ page_pool_give(struct store *st, uint32_t page)
 	p->next = st->free_page;
 	st->free_page = page;
 	st->free_pages++;
-	st->pages_held--;
+	store_relaxed(&st->pages_held, st->pages_held - 1);
 	store_relaxed(&st->limit_kept, st->pages_held >= st->pages_limit);
 	lock_drop(&st->pages_lock);
 }
@@ -178,10 +179,14 @@ class_gain_page(struct store *st, struct slab_class *c, uint32_t page)
 		c->pages = pages;
 		c->pages_room = room;
 	}
-	*p = (struct page){.state = PAGE_ACTIVE,
-	    .slot = c->npages,
-	    .earliest = NONE,
-	    .walked = load_relaxed(&st->now)};
+	p->carved = 0;
+	store_relaxed(&p->used, 0u);
+	p->free_head = 0;
+	p->slot = c->npages;
+	store_relaxed(&p->earliest, NONE);
+	store_relaxed(&p->walked, load_relaxed(&st->now));
+	p->state = PAGE_ACTIVE;
+	p->roomy = false;
 	c->pages[c->npages] = page;
 	store_relaxed(&c->npages, c->npages + 1);
 	store_relaxed(&st->page_class[page], (uint8_t)c->id);
@@ -233,7 +238,7 @@ page_take_chunk(struct store *st, struct slab_class *c, uint32_t page)
 	store_relaxed(&p->used, p->used + 1);
 	if (p->used == c->per_page)
 		class_room_remove(st, c, page);
-	c->used++;
+	store_relaxed(&c->used, c->used + 1);
 	return ref;
 }
 
@@ -270,7 +275,7 @@ class_give_locked(struct store *st, struct slab_class *c, uint32_t ref)
 	if (p->used == c->per_page && p->state == PAGE_ACTIVE)
 		class_room_add(st, c, page);
 	store_relaxed(&p->used, p->used - 1);
-	c->used--;
+	store_relaxed(&c->used, c->used - 1);
 }
 
 void

@@ -158,7 +158,7 @@ evict_one(struct store *st, struct slab_class *c)
 		if (item_dead(st, item_at(st, ref)))
 			loss = LOSS_EXPIRED;
 		queue_detach(st, c, ref);
-		store_relaxed(&c->since_grant, c->since_grant + 1);
+		(void)add_relaxed(&c->since_grant, 1);
 		c->n.direct_reclaims++;
 	}
 	lock_drop(&c->lock);
@@ -223,8 +223,11 @@ chunk_alloc(struct store *st, uint32_t slab_class)
 	ref = chunk_try(st, from);
 	if (ref == 0 && from != c)
 		ref = chunk_try(st, c);
-	if (ref == 0)
-		(void)add_relaxed(&c->n.no_memory, 1);
+	if (ref == 0) {
+		lock_take(&c->lock);
+		c->n.no_memory++;
+		lock_drop(&c->lock);
+	}
 	return ref;
 }
 

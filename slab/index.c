@@ -36,17 +36,21 @@ stripe_lock(struct stripe *s)
 void
 stripe_change(struct stripe *s)
 {
-	if (s->sequence & 1)
+	uint32_t sequence = load_relaxed(&s->sequence);
+
+	if (sequence & 1)
 		return;
-	store_relaxed(&s->sequence, s->sequence + 1);
+	store_relaxed(&s->sequence, sequence + 1);
 	fence_stores_after(&s->sequence);
 }
 
 void
 stripe_unlock(struct stripe *s)
 {
-	if (s->sequence & 1)
-		store_release(&s->sequence, s->sequence + 1);
+	uint32_t sequence = load_relaxed(&s->sequence);
+
+	if (sequence & 1)
+		store_release(&s->sequence, sequence + 1);
 	lock_drop(&s->lock);
 }
 
@@ -321,7 +325,7 @@ index_split(struct store *st) REQUIRES(st->grow_lock)
 	done = chain_move(st, &st->buckets[from], &st->buckets[to], to, to + 1);
 	if (done) {
 		store_release(&st->nbuckets, to + 1);
-		st->splits++;
+		store_relaxed(&st->splits, st->splits + 1);
 	} else {
 		/* No memory for an overflow bucket: back to the slots just emptied. */
 		bool back = chain_move(st, &st->buckets[to], &st->buckets[from], from, to);

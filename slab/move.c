@@ -105,10 +105,10 @@ item_transfer(struct store *st, struct slab_class *c, uint32_t ref, uint32_t cop
 	     p = load_relaxed(&piece_at(st, p)->next))
 		store_relaxed(&piece_at(st, p)->owner, copy);
 	store_relaxed(&slot.bucket->refs[slot.n], copy);
-	if (item_expiry(new) != 0)
-		page_note_expiry(st, copy, item_expiry(new));
 	item_set_version(it, 0);
 	queue_attach(st, c, copy);
+	if (item_expiry(new) != 0)
+		page_note_expiry(st, copy, item_expiry(new));
 }
 
 /* Puts a copy in the place of the detached item. Where the item was unlinked meanwhile it is dropped; where somebody

@@ -57,7 +57,7 @@ reserve_grow(struct reserve *r, size_t bytes)
 		return false;
 	if (mprotect(r->base + r->committed, bytes - r->committed, PROT_READ | PROT_WRITE) != 0)
 		return false;
-	r->committed = bytes;
+	__atomic_store_n(&r->committed, bytes, __ATOMIC_RELAXED);
 	return true;
 }
 
@@ -80,7 +80,7 @@ reserve_huge(struct reserve *r)
 void
 reserve_touch(const struct reserve *r, size_t offset, size_t n)
 {
-	ASSERT(offset + n <= r->committed);
+	ASSERT(offset + n <= __atomic_load_n(&r->committed, __ATOMIC_RELAXED));
 #ifdef MADV_POPULATE_WRITE
 	if (madvise(r->base + offset, n, MADV_POPULATE_WRITE) == 0)
 		return;
@@ -92,6 +92,6 @@ reserve_touch(const struct reserve *r, size_t offset, size_t n)
 void
 reserve_release(const struct reserve *r, size_t offset, size_t n)
 {
-	ASSERT(offset + n <= r->committed);
+	ASSERT(offset + n <= __atomic_load_n(&r->committed, __ATOMIC_RELAXED));
 	(void)madvise(r->base + offset, n, MADV_DONTNEED);
 }

@@ -59,9 +59,9 @@ struct store_options {
 	unsigned eviction_samples; /* for the sampling policies; 0 = 5 */
 	unsigned promote_hits; /* hits in the small queue that make an item stay; 1 to 3; 0 = 2 */
 	enum store_balance balance;
-	bool huge_pages;    /* explicit huge pages; transparent ones are always asked for */
-	bool preallocate;   /* touch all memory at once */
-	uint64_t hash_seed; /* random in production, so that nobody can aim at one bucket */
+	bool huge_pages;         /* explicit huge pages; transparent ones are always asked for */
+	bool preallocate;        /* touch all memory at once */
+	uint64_t hash_seed;      /* random in production, so that nobody can aim at one bucket */
 	const char *memory_file; /* holds the pages, for a warm restart; NULL = anonymous memory */
 };
 

@@ -304,6 +304,7 @@ store_entry_touch(struct store_entry *entry, uint32_t exptime)
 {
 	struct store *st = entry->store;
 	struct item *it = item_at(st, entry->view.ref);
+	struct slab_class *c = queue_class(st, entry->view.ref, it);
 
 	ASSERT(entry->found);
 	if (exptime > LIFE_EXPIRY)
@@ -313,7 +314,9 @@ store_entry_touch(struct store_entry *entry, uint32_t exptime)
 	if (exptime != 0)
 		page_note_expiry(st, entry->view.ref, exptime);
 	entry->view.exptime = exptime;
-	(void)add_relaxed(&queue_class(st, entry->view.ref, it)->n.touches, 1);
+	lock_take(&c->lock);
+	c->n.touches++;
+	lock_drop(&c->lock);
 	tell_entry(entry, STORE_EVENT_TOUCH, entry->view.version);
 }
 
@@ -404,7 +407,7 @@ item_enqueue(struct store *st, struct slab_class *c, uint32_t ref, const struct 
 	}
 	queue_push(st, c, ref, main);
 	c->bytes += item_asks(it);
-	c->n.sets++;
+	store_relaxed(&c->n.sets, c->n.sets + 1); /* the balancer looks without the lock */
 	c->n.total_items++;
 }
 
@@ -455,9 +458,10 @@ store_entry_put(
 		item_life_change(it, 0,
 		    ((marks & STORE_STALE) ? LIFE_STALE : 0) |
 			((marks & STORE_WON) ? LIFE_WON : 0));
+	item_replace(st, ref, old, entry->key->hash);
+	/* After it is queued: the walk over its page, which begins by forgetting, then sees one or the other. */
 	if (expiry != 0)
 		page_note_expiry(st, ref, expiry);
-	item_replace(st, ref, old, entry->key->hash);
 	pending->ref = 0;
 	entry->found = true;
 	item_view(st, ref, &entry->view);
