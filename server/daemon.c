@@ -229,10 +229,12 @@ daemon_next_event(int signal_fd)
 
 	if (read(signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return DAEMON_NOTHING;
-	log_info("Signal handled: %s.", strsignal((int)info.ssi_signo));
-	switch (info.ssi_signo) {
-	case SIGHUP:
+	if (info.ssi_signo == SIGHUP) {
+		log_info("Signal handled: %s.", strsignal(SIGHUP));
 		return DAEMON_RELOAD;
+	}
+	log_warn("Signal handled: %s.", strsignal((int)info.ssi_signo));
+	switch (info.ssi_signo) {
 	case SIGUSR1:
 		return DAEMON_STOP_GRACEFULLY;
 	default:

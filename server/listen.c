@@ -404,12 +404,12 @@ reject(struct listen *l, int fd)
 {
 	char ignored[4096];
 
+	bump_relaxed(&l->rejected, 1);
 	(void)send(fd, too_many, sizeof(too_many) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 	(void)shutdown(fd, SHUT_WR);
 	for (int i = 0; i < 16 && recv(fd, ignored, sizeof(ignored), MSG_DONTWAIT) > 0; i++)
 		;
 	(void)close(fd);
-	bump_relaxed(&l->rejected, 1);
 }
 
 /* Workers that are behind get some time to catch up. */

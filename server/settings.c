@@ -172,21 +172,6 @@ refuse_generic(const struct setting_row *row, const char *text, char *error)
 	    row->name, text, wanted);
 }
 
-/* The row's own message, with the text in place of its %s. */
-static bool
-refuse(const struct setting_row *row, const char *text, char *error)
-{
-	const char *hole;
-
-	if (row->refusal == NULL)
-		return refuse_generic(row, text, error);
-	hole = strstr(row->refusal, "%s");
-	if (hole == NULL)
-		return fail(error, "%s", row->refusal);
-	return fail(
-	    error, "%.*s%.100s%s", (int)(hole - row->refusal), row->refusal, text, hole + 2);
-}
-
 static bool
 parse_double(const char *text, double *out)
 {
@@ -197,6 +182,31 @@ parse_double(const char *text, double *out)
 	errno = 0;
 	*out = strtod(text, &end);
 	return end != text && *end == '\0' && errno == 0 && isfinite(*out);
+}
+
+/* Whether the row's message is about its lower end and TEXT is above its upper one. */
+static bool
+is_above(const struct setting_row *row, const char *text)
+{
+	double v;
+
+	return strstr(row->refusal, "greater than") != NULL && parse_double(text, &v) &&
+	    v > row->max;
+}
+
+/* The row's own message, with the text in place of its %s. */
+static bool
+refuse(const struct setting_row *row, const char *text, char *error)
+{
+	const char *hole;
+
+	if (row->refusal == NULL || is_above(row, text))
+		return refuse_generic(row, text, error);
+	hole = strstr(row->refusal, "%s");
+	if (hole == NULL)
+		return fail(error, "%s", row->refusal);
+	return fail(
+	    error, "%.*s%.100s%s", (int)(hole - row->refusal), row->refusal, text, hole + 2);
 }
 
 static bool
@@ -566,7 +576,16 @@ settings_stats(const struct settings *s, settings_visitor *visit, void *context)
 enum log_level
 settings_log_level(uint32_t verbosity)
 {
-	return verbosity == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG;
+	static const enum log_level levels[] = {LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG};
+
+	return levels[verbosity < 2 ? verbosity : 2];
+}
+
+/* A quarter of the smallest pages is the largest least chunk. */
+static unsigned
+chunk_min(const struct settings *s)
+{
+	return s->chunk_size < 4096 ? s->chunk_size : 4096;
 }
 
 void
@@ -577,7 +596,7 @@ settings_store_options(const struct settings *s, struct store_options *options)
 	    .item_size_max = s->item_size_max,
 	    .index_power = s->hashpower,
 	    .threads = s->threads,
-	    .chunk_min = s->given[SETTING_chunk_size] ? s->chunk_size : 0,
+	    .chunk_min = s->given[SETTING_chunk_size] ? chunk_min(s) : 0,
 	    .growth_factor = s->given[SETTING_growth_factor] ? s->growth_factor : 0,
 	    .eviction = s->eviction,
 	    .eviction_samples = s->eviction_samples,

@@ -98,7 +98,8 @@ bool settings_check(struct settings *s, char *error);
 typedef void settings_visitor(void *context, const char *name, const char *value);
 void settings_stats(const struct settings *s, settings_visitor *visit, void *context);
 
-/* What is logged at this verbosity: events of the process always, those of connections with -v. */
+/* What is logged at this verbosity: warnings always, events of the process with -v, those of connections and commands
+ * with -vv. */
 enum log_level settings_log_level(uint32_t verbosity);
 
 /* What the store is to be made with. */

@@ -22,7 +22,8 @@
  * min, max inclusive; of a DOUBLE the minimum is exclusive
  * unit     what a number counts, or what a STRING is; help shows it as the option's argument
  * stat     its name in `stats settings`, NULL where memcached does not print it
- * refusal  memcached's message for a value out of range, NULL = one made from the row
+ * refusal  memcached's message for a value out of range, NULL = one made from the row; one that says "greater than"
+ *          is not used for values above the range
  */
 #define MIB (1024.0 * 1024)
 
@@ -40,7 +41,7 @@ SETTING(listen, LIST, OPTION, ACTS, 'l', "listen", NULL, 0, 0, "address", "inter
     "addresses to listen on: host, host:port, [v6]:port, separated by commas; proto[ascii]:, proto[binary]: or "
     "proto[negotiating]: and tag[name]: in front are of that address alone (default: all interfaces)")
 SETTING(verbosity, COUNT, OPTION, ACTS, 'v', "verbose", 0, 0, 3, "level", "verbosity", NULL,
-    "log more: -v events, -vv also commands and replies, -vvv also states of connections")
+    "log more than warnings: -v events, -vv also connections, commands and replies")
 SETTING(oldest_live, U32, STATE, ACTS, 0, NULL, 0, 0, UINT32_MAX, "seconds", "oldest", NULL,
     "when the last flush_all took effect")
 SETTING(evictions, SWITCH, OPTION, ACTS, 'M', "disable-evictions", true, 0, 0, "", "evictions", NULL,
@@ -55,8 +56,8 @@ SETTING(growth_factor, DOUBLE, OPTION, ACTS, 'f', "slab-growth-factor", 1.08, 1.
     "growth_factor", "Factor must be greater than 1",
     "ratio of the chunk sizes of neighbouring classes (default: the built-in classes, about 1.08 apart)")
 SETTING(chunk_size, U32, OPTION, ACTS, 'n', "slab-min-size", 48, 1, 524288, "bytes", "chunk_size",
-    "Chunk size must be greater than 0", "the least room for key, value and flags")
-SETTING(threads, U32, OPTION, ACTS, 't', "threads", 4, 1, 1024, "threads", "num_threads",
+    "Chunk size must be greater than 0", "the least room for key, value and flags; above 4096 as 4096")
+SETTING(threads, U32, OPTION, ACTS, 't', "threads", 4, 1, 250, "threads", "num_threads",
     "Number of threads must be greater than 0", "worker threads")
 SETTING(threads_per_udp, U32, STATE, ACTS, 0, NULL, 0, 0, UINT32_MAX, "threads", "num_threads_per_udp", NULL,
     "0: there is no UDP")

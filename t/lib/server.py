@@ -48,7 +48,7 @@ class Server:
         os.chmod(self.directory, 0o777)
         self.port_file = os.path.join(self.directory, "ports")
         self.log_path = os.path.join(self.directory, "log")
-        command = [program, *args]
+        command = [program, "-v", *args]
         if listen:
             command += ["-l", "127.0.0.1", "-p", "-1"]
         if IS_ROOT and user:

@@ -471,6 +471,8 @@ test_refusals_are_memcacheds(void **state)
 		const char *text, *message;
 	} cases[] = {
 	    {SETTING_threads, "0", "Number of threads must be greater than 0"},
+	    {SETTING_threads, "251",
+		"Invalid value for --threads: \"251\" (must be a whole number from 1 to 250)"},
 	    {SETTING_conn_limit, "0", "Maximum connections must be greater than 0"},
 	    {SETTING_reqs_per_event, "0", "Number of requests per event must be greater than 0"},
 	    {SETTING_growth_factor, "1", "Factor must be greater than 1"},
