@@ -129,7 +129,7 @@ expire_class(struct store *st, struct slab_class *c)
 
 		if (earliest <= now && ndue < CLASS_PAGES)
 			due[ndue++] = c->pages[i];
-		else if (earliest < c->earliest)
+		else if (earliest < load_relaxed(&c->earliest))
 			store_relaxed(&c->earliest, earliest);
 	}
 	lock_drop(&c->lock);

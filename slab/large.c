@@ -24,7 +24,7 @@ piece_new(struct store *st, struct store_pending *pending)
 	store_relaxed(&piece->owner, pending->ref);
 	store_release(&piece->kind, (uint16_t)CHUNK_PIECE);
 	if (pending->tail == 0)
-		item_aux(item_at(st, pending->ref))->piece = ref;
+		store_relaxed(&item_aux(item_at(st, pending->ref))->piece, ref);
 	else
 		store_relaxed(&piece_at(st, pending->tail)->next, ref);
 	pending->tail = ref;

@@ -72,6 +72,7 @@ item_init(const struct store *st, uint32_t ref, const struct store_key *key,
 {
 	struct item *it = item_at(st, ref);
 	uint32_t expiry = head->exptime < LIFE_EXPIRY ? head->exptime : LIFE_EXPIRY;
+	struct aux aux = {.references = 1, .size = (uint32_t)head->size};
 	char *p = it->data + key->len;
 
 	store_relaxed(&it->version, ext != 0 ? VERSION_EXT : 0);
@@ -88,8 +89,7 @@ item_init(const struct store *st, uint32_t ref, const struct store_key *key,
 			chunk_write(p + 1, &head->flags, sizeof(head->flags));
 	}
 	if (vlen_pinnable(vlen))
-		*aux_at(it, key->len, item_ext_size(ext)) =
-		    (struct aux){.references = 1, .size = (uint32_t)head->size};
+		chunk_write(aux_at(it, key->len, item_ext_size(ext)), &aux, sizeof(aux));
 	/* Now it is an item: who walks over the page sees it whole. */
 	store_release(&it->nkey, (uint8_t)key->len);
 }
