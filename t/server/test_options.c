@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -25,11 +26,9 @@ static struct outcome outcome;
 static int
 capture(int saved[2])
 {
-	char name[] = "/tmp/ringcache-test-XXXXXX";
-	int fd = mkstemp(name);
+	int fd = memfd_create("printed", MFD_CLOEXEC);
 
 	assert_true(fd >= 0);
-	(void)unlink(name);
 	(void)fflush(stdout);
 	saved[0] = dup(STDOUT_FILENO);
 	saved[1] = dup(STDERR_FILENO);
@@ -110,9 +109,9 @@ test_every_short_option(void **state)
 
 	(void)state;
 	assert_good(
-	    "-p 1 -U 0 -s /tmp/s -a 777 -A -l h -d -r -u nobody -m 100 -M -c 7 -k -v -P /tmp/p -f 1.5 -n 64 -L");
+	    "-p 1 -U 0 -s /run/s -a 777 -A -l h -d -r -u nobody -m 100 -M -c 7 -k -v -P /run/p -f 1.5 -n 64 -L");
 	assert_int_equal(s->port, 1);
-	assert_string_equal(s->unix_socket, "/tmp/s");
+	assert_string_equal(s->unix_socket, "/run/s");
 	assert_int_equal(s->unix_mask, 0777);
 	assert_true(s->shutdown_command && s->daemonize && s->core_dumps && s->lock_memory &&
 	    s->large_pages);
@@ -122,7 +121,7 @@ test_every_short_option(void **state)
 	assert_false(s->evictions);
 	assert_int_equal(s->conn_limit, 7);
 	assert_int_equal(s->verbosity, 1);
-	assert_string_equal(s->pid_file, "/tmp/p");
+	assert_string_equal(s->pid_file, "/run/p");
 	assert_int_equal(s->chunk_size, 64);
 	finish();
 	assert_good("-D / -t 3 -R 9 -C -b 5 -B binary -I 2m -F -X -W -N 4 -vvv");
