@@ -12,6 +12,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -107,7 +108,7 @@ class Bench:
         ]  # fmt: skip
         result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         if result.returncode != 0:
-            sys.exit(f"{server.name}: failed: {shlex.join(command)}")
+            server.give_up(f"failed: {shlex.join(command)}")
         return json.loads(result.stdout)
 
     def prefill(self, server, *options):
@@ -122,8 +123,9 @@ class Server:
         self.name = name
         self.port = free_port()
         filled = [c.format(port=self.port, **values) for c in command]
+        self.log = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            ["taskset", "-c", cores, *filled], stdout=subprocess.DEVNULL
+            ["taskset", "-c", cores, *filled], stdout=self.log, stderr=self.log
         )
         self.pid = self.process.pid
         self.wait_ready()
@@ -132,14 +134,19 @@ class Server:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
-                sys.exit(f"{self.name}: ended with {self.process.returncode}")
+                self.give_up(f"ended with {self.process.returncode}")
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
                 return
             except OSError:
                 time.sleep(0.05)
         self.stop()
-        sys.exit(f"{self.name}: does not listen")
+        self.give_up("does not listen")
+
+    def give_up(self, why):
+        """Ends the comparison with what the server said."""
+        self.log.seek(0)
+        sys.exit(f"{self.name}: {why}\n{self.log.read().decode(errors='replace')}")
 
     def stats(self, name=""):
         """The reply to stats as a dictionary."""
