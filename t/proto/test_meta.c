@@ -107,6 +107,8 @@ refused(void **state)
 	    ROW("mg Zm9 b\r\n", "!CLIENT_ERROR error decoding key"),
 	    ROW("mg !!!! b\r\n", "!CLIENT_ERROR error decoding key"),
 	    ROW("mg A=== b\r\n", "!CLIENT_ERROR error decoding key"),
+	    ROW("mg AAAAA=== b\r\n", "!CLIENT_ERROR error decoding key"),
+	    ROW("mg Zm9vA b\r\n", "!CLIENT_ERROR error decoding key"),
 	    ROW("mg a O" X31 "x\r\n", "!CLIENT_ERROR opaque token too long"),
 	    ROW("mg a O" X31 "x v v\r\n", "!CLIENT_ERROR duplicate flag"),
 	    ROW("mg a b N T R l O P L k s t c f v h u q x\r\n", TOK),

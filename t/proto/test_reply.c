@@ -92,7 +92,11 @@ meta_get(void **state)
 	f.ttl = -1;
 	expect(reply_meta(room, META_HD, &command, &f), "HD t-1\r\n");
 	f.ttl = 0;
-	f.others_won = f.stale = f.won = true;
+	f.others_won = true;
+	expect(reply_meta(room, META_HD, &command, &f), "HD t0 Z\r\n");
+	f.stale = true;
+	expect(reply_meta(room, META_HD, &command, &f), "HD t0 Z X\r\n");
+	f.won = true;
 	expect(reply_meta(room, META_HD, &command, &f), "HD t0 Z X W\r\n");
 }
 
