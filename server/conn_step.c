@@ -103,7 +103,7 @@ batch_execute(struct conn *c, unsigned i, struct slice input, size_t begin)
 	struct command *cmd = &w->commands[i];
 	unsigned flags = command_infos[cmd->op].flags;
 	const char *before = c->out.at;
-	bool verbose = unlikely(load_relaxed(&w->server->settings->verbosity) > 1);
+	bool verbose = unlikely(worker_verbose(w));
 
 	if (verbose)
 		conn_log_command(c, cmd, slice_of(input.ptr + begin, w->ends[i] - begin));
@@ -143,7 +143,7 @@ static void
 take_error(
     struct conn *c, const struct command *cmd, const struct parse_error *error, struct slice *input)
 {
-	if (load_relaxed(&c->worker->server->settings->verbosity) > 1)
+	if (worker_verbose(c->worker))
 		conn_log_error(c, slice_of(input->ptr, cmd->used));
 	exec_error(c, cmd, error);
 	slice_advance(input, cmd->used);

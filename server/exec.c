@@ -18,8 +18,8 @@ reply_with(struct conn *c, struct slice line)
 	outq_append_slice(&c->out, &c->worker->source, line);
 }
 
-void
-exec_command(struct conn *c, struct command *cmd, const struct store_key *key)
+static void
+exec_classic(struct conn *c, const struct command *cmd, const struct store_key *key)
 {
 	switch ((enum opcode)cmd->op) {
 	case OP_GET:
@@ -27,14 +27,6 @@ exec_command(struct conn *c, struct command *cmd, const struct store_key *key)
 	case OP_GAT:
 	case OP_GATS:
 		exec_key(c, (enum opcode)cmd->op, key, cmd->exptime);
-		return;
-	case OP_SET:
-	case OP_ADD:
-	case OP_REPLACE:
-	case OP_APPEND:
-	case OP_PREPEND:
-	case OP_CAS:
-		exec_store(c, cmd, key);
 		return;
 	case OP_INCR:
 	case OP_DECR:
@@ -47,7 +39,26 @@ exec_command(struct conn *c, struct command *cmd, const struct store_key *key)
 		exec_delete(c, cmd, key);
 		return;
 	default:
+		exec_store(c, cmd, key);
+		return;
+	}
+}
+
+void
+exec_command(struct conn *c, struct command *cmd, const struct store_key *key)
+{
+	switch ((enum surface)command_infos[cmd->op].surface) {
+	case SURFACE_CLASSIC:
+		exec_classic(c, cmd, key);
+		return;
+	case SURFACE_META:
+		exec_meta(c, cmd, key);
+		return;
+	case SURFACE_ADMIN:
 		exec_admin(c, cmd);
+		return;
+	case SURFACE_BINARY:
+		exec_binary(c, cmd, key);
 		return;
 	}
 }
@@ -77,5 +88,8 @@ exec_error(struct conn *c, const struct command *cmd, const struct parse_error *
 		drop_old(c, cmd->key);
 	if (error->silent)
 		return;
-	reply_with(c, error->reply);
+	if (c->protocol == PROTOCOL_BINARY && error->status != 0)
+		binary_status(c, cmd, error->status, 0);
+	else if (c->protocol != PROTOCOL_BINARY)
+		reply_with(c, error->reply);
 }

@@ -8,21 +8,18 @@
 #include "server/stats.h"
 #include "server/worker.h"
 
-static void
-exec_flush_all(struct conn *c, const struct command *cmd)
+bool
+exec_flush(struct worker *w, int32_t delay)
 {
-	struct worker *w = c->worker;
 	struct settings *settings = w->server->settings;
-	uint32_t at = cmd->exptime > 0 ? exec_exptime(w, cmd->exptime) : 0;
+	uint32_t at = delay > 0 ? exec_exptime(w, delay) : 0;
 
-	if (!settings->flush_enabled) {
-		reply_unless_quiet(c, cmd, REPLY_FLUSH_OFF);
-		return;
-	}
+	if (!settings->flush_enabled)
+		return false;
 	counter_add(w, cmd_flush, 1);
 	store_flush(w->store, at);
 	store_relaxed(&settings->oldest_live, (at != 0 ? at : w->now) - 1);
-	reply_unless_quiet(c, cmd, REPLY_OK);
+	return true;
 }
 
 static void
@@ -65,7 +62,8 @@ exec_admin(struct conn *c, const struct command *cmd)
 		exec_stats(c, cmd, cmd->rest);
 		return;
 	case OP_FLUSH_ALL:
-		exec_flush_all(c, cmd);
+		reply_unless_quiet(
+		    c, cmd, exec_flush(c->worker, cmd->exptime) ? REPLY_OK : REPLY_FLUSH_OFF);
 		return;
 	case OP_VERBOSITY:
 		exec_verbosity(c, cmd);

@@ -49,7 +49,7 @@ exec_number(struct slice value, uint64_t *number)
 	return !(negative && n > INT64_MAX);
 }
 
-/* The text of the new number, as long as the value that it replaces at least. */
+/* The number to be written, as text that is at least as long as the value it replaces. */
 struct number_text {
 	uint32_t len;
 	char bytes[NUMBER_LOOKED_AT + NUMBER_U64_MAX_LEN];
@@ -68,74 +68,112 @@ number_text(struct number_text *text, uint64_t number, uint32_t old_len)
 }
 
 static uint64_t
-delta_apply(const struct delta *delta, uint64_t old)
+apply(const struct delta *delta, uint64_t old)
 {
 	if (!delta->decrement)
 		return old + delta->amount;
 	return old > delta->amount ? old - delta->amount : 0;
 }
 
-/* Looks at ENTRY and works out the new number; DELTA_OK where it can be written. */
+/* Looks at ENTRY and works out the number to be written; DELTA_OK where there is one. */
 static enum delta_result
-delta_look(const struct store_entry *entry, struct delta *delta, struct number_text *text)
+look(const struct store_entry *entry, struct delta *delta, struct number_text *text)
 {
 	const struct store_view *view = &entry->view;
 	uint64_t old;
 
-	if (!entry->found)
-		return DELTA_NOT_FOUND;
-	if (delta->compare_to != 0 && delta->compare_to != view->version)
+	delta->created = !entry->found;
+	delta->old_exptime = entry->found ? view->exptime : 0;
+	if (!entry->found) {
+		delta->number = delta->initial;
+		number_text(text, delta->initial, 0);
+		return delta->create ? DELTA_OK : DELTA_NOT_FOUND;
+	}
+	if (delta->compare && delta->compare_to != view->version)
 		return DELTA_EXISTS;
 	if (view->value == NULL || view->size > NUMBER_LOOKED_AT ||
 	    !exec_number(slice_of(view->value, view->size), &old))
 		return DELTA_NOT_NUMERIC;
-	delta->number = delta_apply(delta, old);
+	delta->number = apply(delta, old);
 	number_text(text, delta->number, view->size);
 	return DELTA_OK;
 }
 
-/* An item for TEXT with the flags and expiry of VIEW. */
-static bool
-delta_alloc(struct store *st, const struct store_key *key, const struct store_view *view,
-    const struct number_text *text, bool versioned, struct store_pending *pending)
-{
-	struct store_head head = {view->flags, view->exptime, text->len, versioned};
+/* An item made outside of the lock, and the one that it was made to replace. */
+struct spare {
+	struct store_pending pending;
+	bool found;
+	struct store_view view;
+};
 
-	store_abort(st, pending);
-	return store_alloc(st, pending, key, &head) == STORE_OK &&
-	    store_pending_write(st, pending, text->bytes, text->len) == STORE_OK;
+static bool
+spare_make(struct worker *w, const struct store_key *key, const struct delta *delta,
+    const struct number_text *text, struct spare *spare)
+{
+	struct store_head head = {
+	    .flags = spare->found ? spare->view.flags : 0,
+	    .exptime = spare->found ? spare->view.exptime : delta->create_exptime,
+	    .size = text->len,
+	    .versioned = delta->version != 0,
+	};
+
+	store_abort(w->store, &spare->pending);
+	return exec_make(w, &spare->pending, key, &head, text->bytes);
+}
+
+/* Whether SPARE is what ENTRY is to become. */
+static bool
+spare_fits(const struct spare *spare, const struct store_entry *entry)
+{
+	if (spare->pending.ref == 0 || spare->found != entry->found)
+		return false;
+	return !entry->found ||
+	    (spare->view.version == entry->view.version &&
+		spare->view.exptime == entry->view.exptime);
+}
+
+/* Writes TEXT into what ENTRY holds, or SPARE in its place; false where that needs another SPARE. */
+static bool
+write_number(struct store_entry *entry, const struct delta *delta, const struct number_text *text,
+    struct spare *spare, enum delta_result *result)
+{
+	uint8_t marks = entry->found ? entry->view.marks : 0;
+
+	if (entry->found && text->len == entry->view.size &&
+	    store_entry_overwrite(entry, text->bytes, text->len, delta->version))
+		return true;
+	if (!spare_fits(spare, entry))
+		return false;
+	if (!store_entry_put(entry, &spare->pending, delta->version, marks))
+		*result = DELTA_NO_MEMORY;
+	return true;
 }
 
 enum delta_result
-exec_delta(struct conn *c, const struct store_key *key, struct delta *delta)
+exec_delta(struct worker *w, const struct store_key *key, struct delta *delta)
 {
-	struct store *st = c->worker->store;
-	struct store_pending pending = {0};
-	struct store_view made_for = {0};
+	struct spare spare = {0};
 	struct store_entry entry;
 	struct number_text text;
 	enum delta_result result;
 
 	for (;;) {
-		store_enter(st, key, &entry);
-		result = delta_look(&entry, delta, &text);
-		if (result != DELTA_OK)
+		store_enter(w->store, key, &entry);
+		result = look(&entry, delta, &text);
+		if (result != DELTA_OK || write_number(&entry, delta, &text, &spare, &result))
 			break;
-		if (pending.ref == 0 && text.len == entry.view.size &&
-		    store_entry_overwrite(&entry, text.bytes, text.len, delta->version))
-			break;
-		if (pending.ref != 0 && made_for.version == entry.view.version &&
-		    made_for.exptime == entry.view.exptime) {
-			store_entry_put(&entry, &pending, delta->version, entry.view.marks);
-			break;
-		}
-		made_for = entry.view;
+		spare.found = entry.found;
+		spare.view = entry.view;
 		store_leave(&entry);
-		if (!delta_alloc(st, key, &made_for, &text, delta->version != 0, &pending))
+		if (!spare_make(w, key, delta, &text, &spare))
 			return DELTA_NO_MEMORY;
 	}
-	delta->cas = result == DELTA_OK ? entry.view.version : 0;
+	if (result == DELTA_OK) {
+		delta->cas = entry.view.version;
+		if (delta->touch && !delta->created)
+			store_entry_touch(&entry, delta->exptime);
+	}
 	store_leave(&entry);
-	store_abort(st, &pending);
+	store_abort(w->store, &spare.pending);
 	return result;
 }

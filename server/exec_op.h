@@ -17,17 +17,6 @@ reply_unless_quiet(struct conn *c, const struct command *cmd, struct slice line)
 		reply_with(c, line);
 }
 
-/* ---------------------------------------------------------------- exec_classic.c */
-
-void exec_store(struct conn *c, const struct command *cmd, const struct store_key *key);
-void exec_arithmetic(struct conn *c, const struct command *cmd, const struct store_key *key);
-void exec_touch(struct conn *c, const struct command *cmd, const struct store_key *key);
-void exec_delete(struct conn *c, const struct command *cmd, const struct store_key *key);
-
-/* ---------------------------------------------------------------- exec_admin.c */
-
-void exec_admin(struct conn *c, const struct command *cmd);
-
 /* ---------------------------------------------------------------- exec_number.c */
 
 /* What comes of adding to a number. */
@@ -40,19 +29,81 @@ enum delta_result {
 };
 
 struct delta {
+	/* What is asked for. */
 	bool decrement;
 	uint64_t amount;
-	uint64_t compare_to; /* the version that it must have; 0 = any */
-	uint64_t version;    /* the version to give it; 0 = the next */
-	uint64_t number;     /* what came out */
-	uint64_t cas;        /* its version */
+	bool compare; /* only where the version is COMPARE_TO */
+	uint64_t compare_to;
+	uint64_t version; /* the version to give it; 0 = the next */
+	bool touch;       /* give it EXPTIME */
+	uint32_t exptime;
+	bool
+	    create; /* where there is no item, make one that holds INITIAL and expires at CREATE_EXPTIME */
+	uint64_t initial;
+	uint32_t create_exptime;
+
+	/* What came out. */
+	bool created;
+	uint64_t number, cas;
+	uint32_t old_exptime; /* 0 where it was created */
 };
 
 /* Adds to or subtracts from the number that the item KEY holds, as memcached does: the sum wraps at 2^64, the
  * difference ends at 0, a shorter result is padded with spaces to the length of the old one. */
-enum delta_result exec_delta(struct conn *c, const struct store_key *key, struct delta *delta);
+enum delta_result exec_delta(struct worker *w, const struct store_key *key, struct delta *delta);
 
 /* A value as a number: blanks in front and a sign are fine, what follows must begin with a blank. */
 bool exec_number(struct slice value, uint64_t *number);
+
+/* ---------------------------------------------------------------- exec_store.c */
+
+/* Makes PENDING for KEY, whole, with head->size bytes of VALUE. False where there is no room; PENDING is empty then. */
+bool exec_make(struct worker *w, struct store_pending *pending, const struct store_key *key,
+    const struct store_head *head, const char *value);
+
+void exec_store(struct conn *c, const struct command *cmd, const struct store_key *key);
+
+/* ---------------------------------------------------------------- exec_count.c */
+
+/* A storage command with a CAS token. */
+void count_cas(struct worker *w, enum store_result result);
+void count_get(struct worker *w, bool hit);
+void count_touch(struct worker *w, bool hit);
+void count_delete(struct worker *w, bool hit);
+void count_delta(struct worker *w, bool decrement, enum delta_result result);
+
+/* `stats detail`, where it is on. */
+void detail_get(struct worker *w, const struct store_key *key, bool hit);
+void detail_set(struct worker *w, const struct store_key *key);
+void detail_delete(struct worker *w, const struct store_key *key);
+
+/* ---------------------------------------------------------------- exec_classic.c */
+
+void exec_arithmetic(struct conn *c, const struct command *cmd, const struct store_key *key);
+void exec_touch(struct conn *c, const struct command *cmd, const struct store_key *key);
+void exec_delete(struct conn *c, const struct command *cmd, const struct store_key *key);
+
+void classic_stored(struct conn *c, const struct command *cmd, const struct store_key *key,
+    struct store_pending *pending);
+
+/* ---------------------------------------------------------------- exec_meta.c */
+
+void exec_meta(struct conn *c, const struct command *cmd, const struct store_key *key);
+void meta_stored(struct conn *c, const struct command *cmd, const struct store_key *key,
+    struct store_pending *pending);
+
+/* ---------------------------------------------------------------- exec_binary.c */
+
+void exec_binary(struct conn *c, const struct command *cmd, const struct store_key *key);
+void binary_stored(struct conn *c, const struct command *cmd, const struct store_key *key,
+    struct store_pending *pending);
+void binary_status(struct conn *c, const struct command *cmd, uint16_t status, uint64_t cas);
+
+/* ---------------------------------------------------------------- exec_admin.c */
+
+void exec_admin(struct conn *c, const struct command *cmd);
+
+/* Forgets everything, after DELAY (as an exptime; not above 0 = now). False where -F forbids it. */
+bool exec_flush(struct worker *w, int32_t delay);
 
 #endif

@@ -39,7 +39,8 @@ event_drop(struct conn *c)
 	struct event_conn *ec = c->io;
 	int fd = c->fd;
 
-	log_debug("<%d connection closed.", fd);
+	if (worker_verbose(c->worker))
+		log_debug("<%d connection closed.", fd);
 	(void)event_del(&ec->read);
 	(void)event_del(&ec->write);
 	conn_free(&c);

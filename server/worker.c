@@ -61,6 +61,12 @@ worker_free(struct worker **worker)
 	free(w);
 }
 
+bool
+worker_verbose(const struct worker *w)
+{
+	return load_relaxed(&w->server->settings->verbosity) > 1;
+}
+
 void
 worker_list(struct worker *w, struct conn *c)
 {
@@ -205,7 +211,9 @@ adopt_one(struct worker *w, const struct handoff *handoff)
 	(void)sub_relaxed(&w->connections, 1); /* it is no longer on its way */
 	if (c != NULL && w->driver->attach(c)) {
 		counter_add(w, total_connections, 1);
-		log_debug("<%d new connection on %s", handoff->fd, handoff->from->name);
+		if (worker_verbose(w))
+			log_debug(
+			    "<%d new client connection on %s", handoff->fd, handoff->from->name);
 		return;
 	}
 	if (c != NULL)

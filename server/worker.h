@@ -123,6 +123,9 @@ void worker_drop_all(struct worker *w);
 
 /* ---------------------------------------------------------------- for connections */
 
+/* -vv: whether what happens on connections is logged. */
+bool worker_verbose(const struct worker *w);
+
 void worker_list(struct worker *w, struct conn *c);
 void worker_unlist(struct worker *w, struct conn *c);
 

@@ -1,0 +1,115 @@
+/* server/exec_store.c: storing, as far as it is the same in all three protocols: making the new item, of a value that
+ * is there or that arrives bit by bit, and what follows where there is no room for it. */
+#include "proto/binary.h"
+#include "proto/reply.h"
+#include "server/exec.h"
+#include "server/exec_op.h"
+#include "server/worker.h"
+
+static enum store_result
+make_room(struct worker *w, struct store_pending *pending, const struct store_key *key,
+    const struct command *cmd)
+{
+	bool meta = command_infos[cmd->op].surface == SURFACE_META;
+	struct store_head head = {
+	    .flags = cmd->client_flags,
+	    .exptime = exec_exptime(w, cmd->exptime),
+	    .size = cmd->size,
+	    .versioned = meta && (cmd->meta.flags & META_FLAG('E')) != 0,
+	};
+
+	return store_alloc(w->store, pending, key, &head);
+}
+
+bool
+exec_make(struct worker *w, struct store_pending *pending, const struct store_key *key,
+    const struct store_head *head, const char *value)
+{
+	return store_alloc(w->store, pending, key, head) == STORE_OK &&
+	    store_pending_write(w->store, pending, value, head->size) == STORE_OK;
+}
+
+/* memcached removes what a set without room would have replaced: nobody shall take the old value for the new. */
+static bool
+replaces_always(const struct command *cmd)
+{
+	return cmd->op == OP_SET || cmd->op == OP_MS || cmd->op == OP_BIN_SET;
+}
+
+static void
+refuse(struct conn *c, const struct command *cmd, const struct store_key *key,
+    enum store_result result)
+{
+	bool large = result == STORE_TOO_LARGE;
+
+	if (large)
+		counter_add(c->worker, store_too_large, 1);
+	else
+		counter_add(c->worker, store_no_memory, 1);
+	if (replaces_always(cmd))
+		(void)store_delete(c->worker->store, key);
+	if (c->protocol == PROTOCOL_BINARY)
+		binary_status(c, cmd, large ? BINARY_STATUS_E2BIG : BINARY_STATUS_ENOMEM, 0);
+	else if (cmd->op == OP_MS || !cmd->noreply)
+		reply_with(c, large ? REPLY_TOO_LARGE : REPLY_NO_MEMORY);
+}
+
+/* PENDING is whole: puts it where the command wants it, and answers. */
+static void
+stored(struct conn *c, const struct command *cmd, const struct store_key *key,
+    struct store_pending *pending)
+{
+	counter_add(c->worker, cmd_set, 1);
+	detail_set(c->worker, key);
+	switch ((enum surface)command_infos[cmd->op].surface) {
+	case SURFACE_META:
+		meta_stored(c, cmd, key, pending);
+		return;
+	case SURFACE_BINARY:
+		binary_stored(c, cmd, key, pending);
+		return;
+	default:
+		classic_stored(c, cmd, key, pending);
+		return;
+	}
+}
+
+void
+exec_store(struct conn *c, const struct command *cmd, const struct store_key *key)
+{
+	struct store *st = c->worker->store;
+	struct store_pending pending;
+	enum store_result result = make_room(c->worker, &pending, key, cmd);
+
+	if (likely(result == STORE_OK))
+		result = store_pending_write(st, &pending, cmd->value.ptr, cmd->value.len);
+	if (likely(result == STORE_OK))
+		stored(c, cmd, key, &pending);
+	else
+		refuse(c, cmd, key, result);
+}
+
+bool
+exec_stream_begin(struct conn *c, const struct command *cmd, const struct store_key *key,
+    struct store_pending *pending)
+{
+	enum store_result result = make_room(c->worker, pending, key, cmd);
+
+	if (result == STORE_OK)
+		return true;
+	refuse(c, cmd, key, result);
+	return false;
+}
+
+void
+exec_stream_failed(struct conn *c, const struct command *cmd, const struct store_key *key)
+{
+	refuse(c, cmd, key, STORE_NO_MEMORY);
+}
+
+void
+exec_stream_end(struct conn *c, const struct command *cmd, const struct store_key *key,
+    struct store_pending *pending)
+{
+	stored(c, cmd, key, pending);
+}
