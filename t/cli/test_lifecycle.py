@@ -12,7 +12,7 @@ import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from server import IS_ROOT, PATIENCE, PROGRAM, Server, ask, read_until, run, wait_for  # noqa: E402
+from server import IS_ROOT, PATIENCE, PROGRAM, Server, ask, read_until, is_sanitized, run, wait_for  # noqa: E402
 
 USER = ["-u", "nobody"] if IS_ROOT else []
 
@@ -193,12 +193,29 @@ class Process(unittest.TestCase):
             for task in os.listdir(f"/proc/{server.pid}/task"):
                 with open(f"/proc/{server.pid}/task/{task}/comm", encoding="ascii") as f:
                     found.append(f.read().strip())
-            return sorted(found)
+            return found
 
         with Server("-t", "3") as server:
             server.wait_ready()
-            expected = ["maintain", "ringcached", "worker 0", "worker 1", "worker 2"]
-            wait_for(lambda: names() == expected, "names of threads")
+            expected = {"maintain", "ringcached", "worker 0", "worker 1", "worker 2"}
+            wait_for(lambda: expected <= set(names()), "names of threads")
+
+    def test_pinned_workers(self):
+        """One core each where that was asked for, any core where it was not."""
+        cores = len(os.sched_getaffinity(0))
+        for args, expected in ((["--pin"], 1), (["--no-pin"], cores), (["-t", str(cores + 1)], cores)):
+            with self.subTest(args=args), Server("-t", "1", *args) as server:
+                server.wait_ready()
+
+                def widths():
+                    found = []
+                    for task in map(int, os.listdir(f"/proc/{server.pid}/task")):
+                        with open(f"/proc/{server.pid}/task/{task}/comm", encoding="ascii") as f:
+                            if f.read().startswith("worker"):
+                                found.append(len(os.sched_getaffinity(task)))
+                    return found
+
+                wait_for(lambda: widths() and set(widths()) == {expected}, "pinned workers")
 
     def test_descriptor_limit(self):
         """Raised where that is allowed; else a warning, and the server serves."""
@@ -232,6 +249,7 @@ class Process(unittest.TestCase):
         self.assertEqual(done.returncode, 71)
         self.assertIn(b"failed to ensure corefile creation", done.stderr)
 
+    @unittest.skipIf(is_sanitized(), "sanitizers ignore mlockall")
     def test_lock_memory(self):
         with Server("-k", "-m", "8") as server:
             server.wait_ready()

@@ -40,6 +40,13 @@ def skip(why):
     sys.exit(SKIPPED)
 
 
+def is_sanitized(program=PROGRAM):
+    """Whether it is a build with a sanitizer, which takes some system calls away from the program."""
+    with open(program, "rb") as f:
+        text = f.read()
+    return b"__asan_init" in text or b"__tsan_init" in text
+
+
 class Server:
     """A server that runs. With listen=False the arguments say where it listens, and connect() does not work."""
 
