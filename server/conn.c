@@ -209,7 +209,7 @@ input_enough(const struct conn *c, const char *bytes, size_t n, size_t held)
 		return true;
 	if (c->need > 0)
 		return held >= c->need;
-	return held <= PROTO_LINE_MAX || memchr(bytes, '\n', n) != NULL;
+	return held - n <= PROTO_LINE_MAX || memchr(bytes, '\n', n) != NULL;
 }
 
 /* Works through what the own buffer holds. */
