@@ -19,6 +19,20 @@
 #include "base/log.h"
 #include "base/number.h"
 
+int
+daemon_open_standard(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd < 0)
+		return EX_OSERR;
+	(void)close(fd);
+	return 0;
+}
+
 /* ---------------------------------------------------------------- limits */
 
 static int

@@ -10,6 +10,9 @@
 
 /* Functions that return an int return zero, or an exit status of sysexits.h after logging why. */
 
+/* Descriptors 0 to 2 are open afterwards, so that no socket becomes one and gets the log. */
+int daemon_open_standard(void);
+
 /* Core files with -r, and descriptors for all connections. Too few descriptors are only warned about: the server then
  * has fewer connections at a time. */
 int daemon_raise_limits(const struct settings *s);

@@ -151,6 +151,43 @@ resolve(const struct address *address, int port)
 	return NULL;
 }
 
+/* Whether a socket bound to HAVE takes what would come to WANT: the same port and the same address, or all. */
+static bool
+covers(const struct sockaddr_storage *have, const struct sockaddr *want)
+{
+	if (have->ss_family != want->sa_family)
+		return false;
+	if (want->sa_family == AF_INET6) {
+		const struct sockaddr_in6 *a = (const void *)have, *b = (const void *)want;
+
+		return a->sin6_port == b->sin6_port &&
+		    (IN6_IS_ADDR_UNSPECIFIED(&a->sin6_addr) ||
+			memcmp(&a->sin6_addr, &b->sin6_addr, sizeof(a->sin6_addr)) == 0);
+	}
+	if (want->sa_family == AF_INET) {
+		const struct sockaddr_in *a = (const void *)have, *b = (const void *)want;
+
+		return a->sin_port == b->sin_port &&
+		    (a->sin_addr.s_addr == htonl(INADDR_ANY) ||
+			a->sin_addr.s_addr == b->sin_addr.s_addr);
+	}
+	return false;
+}
+
+/* Whether we listen there already: names can stand for one address twice. */
+static bool
+is_ours(const struct listen *l, const struct sockaddr *want)
+{
+	for (size_t i = 0; i < l->count; i++) {
+		struct sockaddr_storage have = {0};
+		socklen_t len = sizeof(have);
+
+		if (getsockname(l->sockets[i].fd, (void *)&have, &len) == 0 && covers(&have, want))
+			return true;
+	}
+	return false;
+}
+
 /* Opens what ADDRESS names. False after logging why not. */
 static bool
 open_address(struct listen *l, const struct address *address, FILE *port_file)
@@ -164,9 +201,12 @@ open_address(struct listen *l, const struct address *address, FILE *port_file)
 	if (list == NULL)
 		return false;
 	for (const struct addrinfo *ai = list; ai != NULL; ai = ai->ai_next) {
-		int fd = open_tcp(ai, (int)s->backlog);
 		struct listener *added;
+		int fd;
 
+		if (is_ours(l, ai->ai_addr))
+			continue;
+		fd = open_tcp(ai, (int)s->backlog);
 		if (fd < 0) {
 			error = -fd;
 			if (!is_absent(error))

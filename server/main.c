@@ -31,6 +31,13 @@ struct process {
 };
 
 static int
+open_standard(struct process *p)
+{
+	(void)p;
+	return daemon_open_standard();
+}
+
+static int
 raise_limits(struct process *p)
 {
 	return daemon_raise_limits(&p->settings);
@@ -263,6 +270,7 @@ static const struct step {
 	int (*up)(struct process *p); /* zero or the exit status */
 	void (*down)(struct process *p);
 } steps[] = {
+    {open_standard, NULL},
     {raise_limits, NULL},
     {check_user, NULL},
     {detach, NULL},

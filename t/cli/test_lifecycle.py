@@ -152,7 +152,7 @@ class Background(unittest.TestCase):
             self.assertEqual(os.listdir(self.directory), [])
 
     def test_pid_file_of_a_process_that_runs(self):
-        for text, warned in ((str(os.getppid()), True), ("2147483646", False), ("x", False), ("", False)):
+        for text, warned in ((str(os.getpid()), True), ("2147483646", False), ("x", False), ("", False)):
             with open(self.pid_file, "w", encoding="ascii") as f:
                 f.write(text)
             os.chmod(self.pid_file, 0o666)
@@ -256,6 +256,21 @@ class Process(unittest.TestCase):
             locked = int(status_of(server.pid)["VmLck"].split()[0])
             self.assertTrue(locked > 0 or "-k invalid, mlockall() failed" in server.log())
             self.assertEqual(ask(server.connect(), b"version\r\n"), b"VERSION 1.6.45\r\n")
+
+    def test_standard_descriptors_that_are_closed(self):
+        """No socket takes their place, and the log does not go into one."""
+
+        def close_all():
+            for fd in (0, 1, 2):
+                os.close(fd)
+
+        with Server(preexec_fn=close_all) as server:
+            client = server.connect()
+            client.sendall(b"bogus\r\nversion\r\n")
+            self.assertEqual(read_until(client, b"6.45\r\n"), b"ERROR\r\nVERSION 1.6.45\r\n")
+            for fd in (0, 1, 2):
+                self.assertEqual(os.readlink(f"/proc/{server.pid}/fd/{fd}"), "/dev/null")
+            self.assertEqual(server.stop()[0], 0)
 
     def test_stray_arguments_are_ignored_aloud(self):
         with Server("stray") as server:

@@ -45,6 +45,14 @@ class Tcp(unittest.TestCase):
                 self.assertEqual(ask(server.connect(ports[0]), b"version\r\n"), VERSION)
                 self.assertEqual(ask(server.connect(ports[1], "127.0.0.2"), b"version\r\n"), VERSION)
 
+    def test_one_address_by_several_names(self):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        with Server("-p", str(port), "-l", "127.0.0.1,localhost", "-l", f"127.0.0.1:{port}", listen=False) as server:
+            server.wait_ready()
+            self.assertEqual(server.log().count("listening on tcp:127.0.0.1:"), 1)
+
     def test_all_interfaces(self):
         with Server("-p", "-1", listen=False) as server:
             server.wait_ready()
