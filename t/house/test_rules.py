@@ -20,6 +20,8 @@ GOOD = {
 LONG = "int\nlong_one(void)\n{\n" + "\tx();\n" * 78 + "}\n"
 SHORT = "int\nshort_one(void)\n{\n" + "\tx();\n" * 77 + "}\n"
 
+TABLE = "\tstatic const int rows[] = {\n" + "\t    1,\n" * 90 + "\t};\n"
+
 # rule, the file that is added, its text, a piece of the finding (None: there must be none)
 CASES = [
     ("layers", "server/ok.c", '#include "slab/store.h"\n', None),
@@ -37,6 +39,8 @@ CASES = [
     ("sizes", "slab/ok.c", SHORT, None),
     ("sizes", "slab/long.c", LONG, "long_one has 81 lines"),
     ("sizes", "t/slab/long.c", LONG, "long_one has 81 lines"),
+    ("sizes", "slab/table.c", SHORT.replace("{\n\tx();\n\tx();\n", "{\n" + TABLE, 1), None),
+    ("sizes", "slab/table.c", LONG.replace("{\n", "{\n" + TABLE, 1), "long_one has 83 lines"),
     ("sizes", "slab/huge.c", "int x;\n" * 801, "801 lines"),
     ("sizes", "slab/full.c", "int x;\n" * 800, None),
     ("words", "slab/ok.c", 'f("see strcpy(3)"); my_strcpy(a);\n', None),
