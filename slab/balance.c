@@ -10,14 +10,16 @@
  * nobody missed what it evicted, and what it would lose is older than what the claimant is losing.
  */
 #include <math.h>
-#include <sched.h>
 
 #include "slab/impl.h"
 
 #define WORTH_RATIO   1.3
-#define MOVE_SHARE    50 /* one in so many pages may move in a window */
-#define STEP_CLAIM    64 /* chunks that an allocation works on */
+#define MOVE_SHARE    50  /* one in so many pages may move in a window */
+#define STEP_CLAIM    64  /* chunks that an allocation works on */
+#define STEP_BYTES    128 /* and one more for so many bytes that it wants */
 #define STEP_MAINTAIN 512
+#define NOISE_FACTOR  2 /* times as many ghost hits as chance alone would give count for nothing */
+#define CLAIM_TRIES   16
 #define AGE_RATIO     2
 
 static const double exponents[] = {
@@ -31,11 +33,13 @@ static const double exponents[] = {
 static void
 window_class(struct store *st, struct slab_class *c)
 {
-	uint64_t hits = thread_hits(st, c->id), ghosts;
+	uint64_t hits = thread_hits(st, c->id), ghosts, noise;
 	double worth, old, pages;
 
 	lock_take(&c->lock);
 	ghosts = c->n.ghost_hits - c->window_ghost_hits;
+	noise = (c->n.sets - c->window_sets) * GHOST_WAYS * NOISE_FACTOR >> 16;
+	ghosts = ghosts > noise ? ghosts - noise : 0;
 	pages = (double)ghost_window(c) / c->per_page;
 	worth = (double)ghosts / pages * pow(c->chunk_size, exponents[st->options.balance]);
 	__atomic_load(&c->worth, &old, __ATOMIC_RELAXED);
@@ -46,6 +50,7 @@ window_class(struct store *st, struct slab_class *c)
 	store_relaxed(&c->ghost_rate, ghosts);
 	c->window_ghost_hits = c->n.ghost_hits;
 	c->window_hits = hits;
+	c->window_sets = c->n.sets;
 	lock_drop(&c->lock);
 }
 
@@ -59,7 +64,7 @@ window_turn(struct store *st)
 		uint64_t sets = load_relaxed(&st->classes[id].n.sets);
 
 		requests += sets + thread_hits(st, id);
-		bytes += sets * st->classes[id].chunk_size;
+		bytes += load_relaxed(&st->classes[id].n.set_bytes);
 	}
 	if ((requests - st->window_requests) * 2 < load_relaxed(&st->items) &&
 	    (bytes - st->window_bytes) * 2 <
@@ -85,11 +90,22 @@ class_worth(struct slab_class *c)
 
 /* ---------------------------------------------------------------- claims */
 
-/* The version of the item next in line: how old is what the class would lose. */
-static uint64_t
-class_tail_birth(struct store *st, struct slab_class *c)
+static bool
+class_holds_items(struct slab_class *c)
 {
-	uint64_t birth = 0;
+	bool holds;
+
+	lock_take(&c->lock);
+	holds = c->small.count + c->main.count > 0;
+	lock_drop(&c->lock);
+	return holds;
+}
+
+/* How many versions ago the item next in line was born: how old is what the class would lose. */
+static uint64_t
+class_tail_age(struct store *st, struct slab_class *c)
+{
+	uint64_t now = load_relaxed(&st->sequence), birth = now;
 
 	lock_take(&c->lock);
 	if (c->small.tail != 0)
@@ -97,7 +113,7 @@ class_tail_birth(struct store *st, struct slab_class *c)
 	else if (c->main.tail != 0)
 		birth = item_birth(item_at(st, c->main.tail));
 	lock_drop(&c->lock);
-	return birth;
+	return birth < now ? now - birth : 0;
 }
 
 static bool
@@ -129,18 +145,15 @@ class_idle(struct slab_class *c, const struct slab_class *to)
 static uint32_t
 donor_idle(struct store *st, struct slab_class *to)
 {
-	uint64_t now = load_relaxed(&st->sequence);
-	uint64_t oldest = now - class_tail_birth(st, to);
+	uint64_t oldest = class_tail_age(st, to) * AGE_RATIO;
 	uint32_t best = 0;
 
-	oldest *= AGE_RATIO;
 	for (uint32_t id = 1; id <= st->nclasses; id++) {
 		struct slab_class *c = &st->classes[id];
+		uint64_t age = c == to || !class_idle(c, to) ? 0 : class_tail_age(st, c);
 
-		if (c == to || !class_idle(c, to))
-			continue;
-		if (now - class_tail_birth(st, c) > oldest) {
-			oldest = now - class_tail_birth(st, c);
+		if (age > oldest) {
+			oldest = age;
 			best = id;
 		}
 	}
@@ -158,9 +171,9 @@ donor_any(struct store *st, const struct slab_class *to)
 		struct slab_class *c = &st->classes[id];
 		double loss = class_worth(c) + (double)load_relaxed(&c->hit_rate);
 
-		if (c == to || load_relaxed(&c->npages) == 0)
+		if (c == to || load_relaxed(&c->npages) == 0 || !class_holds_items(c))
 			continue;
-		loss += c->npages == 1 ? 1 : 0;
+		loss += load_relaxed(&c->npages) == 1 ? 1 : 0;
 		if (loss < least) {
 			least = loss;
 			best = id;
@@ -182,36 +195,55 @@ donor_choose(struct store *st, struct slab_class *to, bool force)
 	return from == 0 && force ? donor_any(st, to) : from;
 }
 
+/* Takes the mover, waiting for whoever has it only if WAIT: he may be waiting for this thread to let go of what it
+ * read, so it pauses meanwhile. */
+static bool
+mover_take(struct store *st, bool wait) TRY_ACQUIRES(true, st->mover.lock) NO_LOCK_ANALYSIS
+{
+	if (lock_try(&st->mover.lock))
+		return true;
+	if (!wait)
+		return false;
+	store_thread_pause();
+	lock_take(&st->mover.lock);
+	store_thread_resume();
+	return true;
+}
+
+/* One attempt, or a step of the move under way: MOVE_GIVEN_UP also where there is nothing to move. */
+static enum move_state
+claim_try(struct store *st, struct slab_class *c, bool force) REQUIRES(st->mover.lock)
+{
+	enum move_state state;
+
+	if (st->mover.page == NONE) {
+		uint32_t from = donor_choose(st, c, force);
+
+		if (from == 0 || !move_start(st, from, c->id))
+			return MOVE_GIVEN_UP;
+	}
+	do {
+		state = move_step(st, STEP_CLAIM + c->chunk_size / STEP_BYTES);
+	} while (force && state == MOVE_UNDER_WAY);
+	return state;
+}
+
 bool
 balance_claim(struct store *st, struct slab_class *c, bool force)
 {
 	enum move_state state;
-	uint32_t from;
 
 	if (load_relaxed(&st->automove) == 0 && !force)
 		return false;
-	if (!lock_try(&st->mover.lock)) {
-		/* Somebody is at it. He may be waiting for this thread to be quiescent. */
-		if (force) {
-			store_thread_pause();
-			(void)sched_yield();
-			store_thread_resume();
-		}
-		return force;
-	}
-	if (st->mover.page == NONE) {
-		from = donor_choose(st, c, force);
-		store_relaxed(&c->since_grant,
-		    c->per_page / 2); /* not at once again, if this comes to nothing */
-		if (from == 0 || !move_start(st, from, c->id)) {
-			lock_drop(&st->mover.lock);
-			return false;
-		}
-	}
-	do {
-		state = move_step(st, STEP_CLAIM);
-	} while (force && state == MOVE_UNDER_WAY);
+	if (!mover_take(st, force))
+		return false;
+	state = claim_try(st, c, force);
+	/* A page can hold something that is being made or sent just now; another one will do. */
+	for (int tries = 1; force && state == MOVE_GIVEN_UP && tries < CLAIM_TRIES; tries++)
+		state = claim_try(st, c, force);
 	lock_drop(&st->mover.lock);
+	if (state == MOVE_GIVEN_UP)
+		class_granted(c, c->per_page / 2 + 1); /* not at once again */
 	return state == MOVE_ARRIVED;
 }
 
@@ -228,7 +260,7 @@ balance_choose(struct store *st, uint32_t *from, uint32_t *to)
 		struct slab_class *c = &st->classes[id];
 		double worth = class_worth(c);
 
-		if (worth > best) {
+		if (worth > best && load_relaxed(&c->ghost_rate) > 0) {
 			best = worth;
 			*to = id;
 		}

@@ -11,6 +11,7 @@
 #include "slab/impl.h"
 
 #define SIZES_PER_DOUBLING 10.0
+#define GRANTS_OWED        8u /* pages that a class may claim in a row */
 
 /* ---------------------------------------------------------------- the sizes */
 
@@ -166,6 +167,15 @@ class_room_remove(struct store *st, struct slab_class *c, uint32_t page)
 }
 
 void
+class_granted(struct slab_class *c, uint32_t chunks)
+{
+	uint32_t since = load_relaxed(&c->since_grant), most = GRANTS_OWED * c->per_page;
+
+	since = since < most ? since : most;
+	store_relaxed(&c->since_grant, since > chunks ? since - chunks : 0);
+}
+
+void
 class_gain_page(struct store *st, struct slab_class *c, uint32_t page)
 {
 	struct page *p = &st->pages[page];
@@ -192,7 +202,7 @@ class_gain_page(struct store *st, struct slab_class *c, uint32_t page)
 	store_relaxed(&st->page_class[page], (uint8_t)c->id);
 	class_room_add(st, c, page);
 	c->n.pages_in++;
-	store_relaxed(&c->since_grant, 0u);
+	class_granted(c, c->per_page);
 }
 
 void

@@ -158,7 +158,8 @@ evict_one(struct store *st, struct slab_class *c)
 		if (item_dead(st, item_at(st, ref)))
 			loss = LOSS_EXPIRED;
 		queue_detach(st, c, ref);
-		(void)add_relaxed(&c->since_grant, 1);
+		(void)add_relaxed(
+		    &c->since_grant, 1 + (uint32_t)(item_asks(item_at(st, ref)) / c->chunk_size));
 		c->n.direct_reclaims++;
 	}
 	lock_drop(&c->lock);
@@ -170,7 +171,19 @@ evict_one(struct store *st, struct slab_class *c)
 
 /* ---------------------------------------------------------------- allocating */
 
-/* The next larger class that has memory, for one that has none; C itself where there is none. */
+/* Whether C has nothing of its own to evict: no memory, or heads and ends of large values only. */
+static bool
+class_barren(struct slab_class *c)
+{
+	bool barren;
+
+	lock_take(&c->lock);
+	barren = c->small.count + c->main.count == 0;
+	lock_drop(&c->lock);
+	return barren;
+}
+
+/* The next larger class that has something to evict, for one that has not; C itself where there is none. */
 static struct slab_class *
 lender(struct store *st, struct slab_class *c)
 {
@@ -179,7 +192,7 @@ lender(struct store *st, struct slab_class *c)
 
 		if (d->chunk_size > c->chunk_size * BORROW_FACTOR)
 			break;
-		if (load_relaxed(&d->npages) > 0)
+		if (load_relaxed(&d->npages) > 0 && !class_barren(d))
 			return d;
 	}
 	return c;
@@ -218,7 +231,7 @@ chunk_alloc(struct store *st, uint32_t slab_class)
 
 	if (likely(ref != 0))
 		return ref;
-	if (load_relaxed(&c->npages) == 0 && add_relaxed(&c->since_grant, 1) < c->per_page)
+	if (class_barren(c) && add_relaxed(&c->since_grant, 1) < c->per_page)
 		from = lender(st, c);
 	ref = chunk_try(st, from);
 	if (ref == 0 && from != c)

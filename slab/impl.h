@@ -50,7 +50,7 @@ struct class_counters {
 	uint64_t evicted, evicted_nonzero, evicted_unfetched, evicted_active, evicted_time,
 	    moved_out_items;
 	uint64_t no_memory, reclaimed, expired_unfetched, ghost_hits, promotions, direct_reclaims;
-	uint64_t pages_in, pages_out, sets, deletes, touches, total_items;
+	uint64_t pages_in, pages_out, sets, set_bytes, deletes, touches, total_items;
 };
 
 struct slab_class {
@@ -67,14 +67,15 @@ struct slab_class {
 	uint64_t bytes; /* that the queued items ask for */
 	uint64_t random;
 	uint64_t evict_clock; /* evictions so far: the time of this class's ghosts */
-	uint32_t since_grant; /* evictions since the last page came */
+	uint32_t since_grant; /* chunks evicted since the last page came */
 	uint32_t earliest;    /* no item of this class expires before */
 	struct class_counters n;
 	struct class_counters at_reset; /* what they stood at when the statistics were reset */
 	uint64_t hits_at_reset;
 
 	/* The balancer's: see balance.c. Read by anybody. */
-	uint64_t window_ghost_hits, window_hits; /* the counters at the window's start */
+	uint64_t window_ghost_hits, window_hits,
+	    window_sets;     /* the counters at the window's start */
 	double worth;        /* smoothed marginal hits of one more page, weighted */
 	uint64_t hit_rate;   /* hits per page in the last window */
 	uint64_t ghost_rate; /* ghost hits in the last window */
@@ -135,6 +136,7 @@ struct mover {
 	uint32_t from, to; /* classes; TO 0 = back to the system */
 	uint32_t cursor;
 	unsigned passes;
+	bool gave_up; /* the last move: the same page would be busy again */
 };
 
 struct observer {
@@ -299,6 +301,9 @@ void class_give_locked(struct store *st, struct slab_class *c, uint32_t ref) REQ
 /* A page leaves its class (it must be empty) or comes to one. */
 void class_lose_page(struct store *st, struct slab_class *c, uint32_t page) REQUIRES(c->lock);
 void class_gain_page(struct store *st, struct slab_class *c, uint32_t page) REQUIRES(c->lock);
+
+/* Takes CHUNKS off what the class has evicted since it last got a page. */
+void class_granted(struct slab_class *c, uint32_t chunks);
 
 /* The list of pages with room. */
 void class_room_add(struct store *st, struct slab_class *c, uint32_t page) REQUIRES(c->lock);

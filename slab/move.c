@@ -34,7 +34,19 @@ page_worth(struct store *st, struct slab_class *c, uint32_t page) REQUIRES(c->lo
 	return 1 + warm * p->used;
 }
 
-/* The page of C that is cheapest to give away; NONE = it has none. */
+/* The page of the item that is next in line; NONE = there is none. */
+static uint32_t
+tail_page(const struct store *st, const struct slab_class *c) REQUIRES(c->lock)
+{
+	uint32_t ref = c->small.tail != 0 ? c->small.tail : c->main.tail;
+
+	if (ref != 0 && item_is_large(item_at(st, ref)))
+		ref = item_aux(item_at(st, ref))->piece;
+	return ref == 0 || ref_class(st, ref) != c->id ? NONE : ref_page(st, ref);
+}
+
+/* The page of C that is cheapest to give away: an empty one, else the one of the item next in line or one drawn at
+ * random; NONE = it has none. */
 static uint32_t
 page_choose(struct store *st, struct slab_class *c) REQUIRES(c->lock)
 {
@@ -44,11 +56,13 @@ page_choose(struct store *st, struct slab_class *c) REQUIRES(c->lock)
 	for (uint32_t page = c->roomy; page != NONE; page = st->pages[page].next)
 		if (st->pages[page].used == 0)
 			return page;
-	for (unsigned i = 0; i < DRAWS && c->npages > 0; i++) {
-		uint32_t page = c->pages[class_random(c) % c->npages];
-		uint64_t worth = page_worth(st, c, page);
+	for (unsigned i = 0; i <= DRAWS && c->npages > 0; i++) {
+		uint32_t page = i == 0 && !st->mover.gave_up
+		    ? tail_page(st, c)
+		    : c->pages[class_random(c) % c->npages];
+		uint64_t worth = page == NONE ? UINT64_MAX : page_worth(st, c, page);
 
-		if (st->pages[page].state == PAGE_ACTIVE && worth < least) {
+		if (page != NONE && st->pages[page].state == PAGE_ACTIVE && worth < least) {
 			least = worth;
 			best = page;
 		}
@@ -283,6 +297,7 @@ move_finish(struct store *st, struct slab_class *c)
 	}
 	(void)add_relaxed(&st->pages_moved, 1);
 	st->mover.page = NONE;
+	st->mover.gave_up = false;
 }
 
 static void
@@ -296,6 +311,7 @@ move_give_up(struct store *st, struct slab_class *c)
 		class_room_add(st, c, st->mover.page);
 	lock_drop(&c->lock);
 	st->mover.page = NONE;
+	st->mover.gave_up = true;
 }
 
 enum move_state

@@ -407,7 +407,9 @@ item_enqueue(struct store *st, struct slab_class *c, uint32_t ref, const struct 
 	}
 	queue_push(st, c, ref, main);
 	c->bytes += item_asks(it);
-	store_relaxed(&c->n.sets, c->n.sets + 1); /* the balancer looks without the lock */
+	/* The balancer looks at these two without the lock. */
+	store_relaxed(&c->n.sets, c->n.sets + 1);
+	store_relaxed(&c->n.set_bytes, c->n.set_bytes + item_asks(it));
 	c->n.total_items++;
 }
 
