@@ -263,7 +263,7 @@ binary_parse(struct slice window, const struct parse_limits *limits, struct comm
 
 	if (window.len > 0 && (unsigned char)window.ptr[0] != PROTO_BINARY_MAGIC) {
 		refuse_and_close(command, error, 0);
-		command->used = window.len;
+		command->used = 1;
 		return PARSE_ERROR;
 	}
 	if (window.len < BINARY_HEADER_SIZE)
