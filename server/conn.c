@@ -216,8 +216,10 @@ input_enough(const struct conn *c, const char *bytes, size_t n, size_t held)
 static void
 input_work(struct conn *c)
 {
-	struct slice input = {c->in.data + c->in.at, c->in.len - c->in.at};
+	struct slice input = {c->in.data, c->in.len};
 
+	if (c->in.at > 0)
+		slice_advance(&input, c->in.at);
 	conn_work(c, &input);
 	c->in.at = c->in.len - input.len;
 	if (input.len == 0 || c->state == CONN_CLOSING)

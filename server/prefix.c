@@ -20,10 +20,10 @@ struct prefix {
 };
 
 struct prefixes {
-	struct lock lock;
-	uint32_t count GUARDED_BY(lock);
-	uint32_t slots[SLOTS] GUARDED_BY(lock); /* place in ALL plus 1; 0 = empty */
-	struct prefix all[PREFIXES_MAX] GUARDED_BY(lock);
+	struct lock lock; /* guards all but the delimiter */
+	uint32_t count;
+	uint32_t slots[SLOTS]; /* place in ALL plus 1; 0 = empty */
+	struct prefix all[PREFIXES_MAX];
 	char delimiter;
 };
 
@@ -39,8 +39,9 @@ prefixes_new(char delimiter)
 	return p;
 }
 
+/* Needs the lock, as the functions up to find. */
 static void
-REQUIRES(p->lock) forget(struct prefixes *p)
+forget(struct prefixes *p)
 {
 	for (uint32_t i = 0; i < p->count; i++)
 		free(p->all[i].name);
@@ -64,7 +65,7 @@ prefixes_free(struct prefixes **prefixes)
 }
 
 static struct prefix *
-REQUIRES(p->lock) add(struct prefixes *p, uint32_t slot, struct slice name, uint64_t hash)
+add(struct prefixes *p, uint32_t slot, struct slice name, uint64_t hash)
 {
 	struct prefix *prefix = &p->all[p->count];
 	char *copy;
@@ -79,7 +80,7 @@ REQUIRES(p->lock) add(struct prefixes *p, uint32_t slot, struct slice name, uint
 
 /* The prefix of KEY, new where it was not known; NULL where it is not counted. */
 static struct prefix *
-REQUIRES(p->lock) find(struct prefixes *p, struct slice key)
+find(struct prefixes *p, struct slice key)
 {
 	const char *end = memchr(key.ptr, p->delimiter, key.len);
 	struct slice name = {key.ptr, end != NULL ? (size_t)(end - key.ptr) : 0};

@@ -61,12 +61,12 @@ struct worker {
 	bool stopping;                     /* atomic */
 	bool draining; /* atomic: with STOPPING: answer what has arrived first */
 	int wake_fd;
-	struct lock handoff_lock;
-	uint32_t ring_head, ring_count GUARDED_BY(handoff_lock);
-	struct handoff ring[WORKER_RING] GUARDED_BY(handoff_lock);
+	struct lock handoff_lock; /* guards the ring */
+	uint32_t ring_head, ring_count;
+	struct handoff ring[WORKER_RING];
 
-	struct lock conns_lock;
-	TAILQ_HEAD(conn_list, conn) conns GUARDED_BY(conns_lock);
+	struct lock conns_lock; /* guards the list */
+	TAILQ_HEAD(conn_list, conn) conns;
 };
 
 /* ---------------------------------------------------------------- for the owner of the process */

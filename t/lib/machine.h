@@ -31,7 +31,7 @@ struct answer {
 static inline void
 machine_init(struct machine *m, size_t memory)
 {
-	struct store_options options = {.memory_limit = memory, .threads = 1};
+	struct store_options options = {.memory_limit = memory, .threads = 1, .index_power = 10};
 	const char *error = "";
 
 	memset(m, 0, sizeof(*m));
