@@ -53,13 +53,22 @@ held_push(const struct lock *l)
 	held[held_count++] = l;
 }
 
-static void
-held_remove(const struct lock *l)
+/* Where L stands among the locks that this thread holds; held_count where it does not. */
+static unsigned
+held_find(const struct lock *l)
 {
 	unsigned i = 0;
 
 	while (i < held_count && held[i] != l)
 		i++;
+	return i;
+}
+
+static void
+held_remove(const struct lock *l)
+{
+	unsigned i = held_find(l);
+
 	if (i == held_count)
 		panic("lock %s (rank %u) dropped by a thread that does not hold it",
 		    rank_name(l->rank), (unsigned)l->rank);
@@ -88,5 +97,12 @@ lock_drop(struct lock *l) NO_LOCK_ANALYSIS
 {
 	held_remove(l);
 	ASSERT(pthread_mutex_unlock(&l->mutex) == 0);
+}
+
+void
+lock_assert_held(const struct lock *l) NO_LOCK_ANALYSIS
+{
+	if (held_find(l) == held_count)
+		panic("lock %s (rank %u) is not held", rank_name(l->rank), (unsigned)l->rank);
 }
 #endif

@@ -30,6 +30,7 @@ enum lock_rank {
 #define REQUIRES(...)     THREAD_ATTR(requires_capability(__VA_ARGS__))
 #define ACQUIRES(...)     THREAD_ATTR(acquire_capability(__VA_ARGS__))
 #define RELEASES(...)     THREAD_ATTR(release_capability(__VA_ARGS__))
+#define ASSERTS_HELD(...) THREAD_ATTR(assert_capability(__VA_ARGS__))
 #define TRY_ACQUIRES(...) THREAD_ATTR(try_acquire_capability(__VA_ARGS__))
 #define NO_LOCK_ANALYSIS  THREAD_ATTR(no_thread_safety_analysis)
 
@@ -44,15 +45,18 @@ struct CAPABILITY("mutex") lock {
 void lock_init(struct lock *l, enum lock_rank rank);
 void lock_fini(struct lock *l);
 
-/* lock_try takes the lock only where nobody holds it; true when taken. */
+/* lock_try takes the lock only where nobody holds it; true when taken. lock_assert_held is for where the analysis
+ * cannot see that this thread holds it: it tells clang so, and a checking build panics where that is not true. */
 #ifdef LOCK_CHECKS
 void lock_take(struct lock *l) ACQUIRES(*l);
 bool lock_try(struct lock *l) TRY_ACQUIRES(true, *l);
 void lock_drop(struct lock *l) RELEASES(*l);
+void lock_assert_held(const struct lock *l) ASSERTS_HELD(*l);
 #else
 static inline void lock_take(struct lock *l) ACQUIRES(*l);
 static inline bool lock_try(struct lock *l) TRY_ACQUIRES(true, *l);
 static inline void lock_drop(struct lock *l) RELEASES(*l);
+static inline void lock_assert_held(const struct lock *l) ASSERTS_HELD(*l);
 
 static inline void
 lock_take(struct lock *l) NO_LOCK_ANALYSIS
@@ -70,6 +74,12 @@ static inline void
 lock_drop(struct lock *l) NO_LOCK_ANALYSIS
 {
 	(void)pthread_mutex_unlock(&l->mutex);
+}
+
+static inline void
+lock_assert_held(const struct lock *l) NO_LOCK_ANALYSIS
+{
+	(void)l;
 }
 #endif
 

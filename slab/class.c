@@ -236,7 +236,7 @@ page_carve(struct store *st, struct slab_class *c, uint32_t page)
 
 /* A chunk of a page that has room. */
 static uint32_t
-page_take_chunk(struct store *st, struct slab_class *c, uint32_t page)
+page_take_chunk(struct store *st, struct slab_class *c, uint32_t page) REQUIRES(c->lock)
 {
 	struct page *p = &st->pages[page];
 	uint32_t ref = p->free_head;

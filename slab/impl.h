@@ -393,8 +393,8 @@ index_room(const struct store *st)
 void stripe_lock(struct stripe *s) ACQUIRES(s->lock);
 void stripe_unlock(struct stripe *s) RELEASES(s->lock);
 
-/* From here to stripe_unlock readers without a lock start again. */
-void stripe_change(struct stripe *s) REQUIRES(s->lock);
+/* The stripe is locked. From here to stripe_unlock readers without a lock start again. */
+void stripe_change(struct stripe *s) ASSERTS_HELD(s->lock);
 
 /* ---------------------------------------------------------------- ghost.c */
 

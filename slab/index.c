@@ -38,6 +38,7 @@ stripe_change(struct stripe *s)
 {
 	uint32_t sequence = load_relaxed(&s->sequence);
 
+	lock_assert_held(&s->lock);
 	if (sequence & 1)
 		return;
 	store_relaxed(&s->sequence, sequence + 1);

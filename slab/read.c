@@ -289,7 +289,9 @@ store_read_end(struct store *st, struct store_view *view)
 		bump_relaxed(&mine->hits[ref_class(st, view->ref)], 1);
 	}
 	mine->failed = 0;
-	if (unlikely(view->locked))
+	if (unlikely(view->locked)) {
+		lock_assert_held(&s->lock);
 		stripe_unlock(s);
+	}
 	return true;
 }

@@ -97,6 +97,7 @@ growing_order(void *arg)
 	lock_drop(&middle);
 	lock_drop(&low);
 	lock_take(&high);
+	lock_assert_held(&high);
 	lock_drop(&high);
 }
 
@@ -174,6 +175,19 @@ drop_the_twin(void *arg)
 	lock_drop(&twin);
 }
 
+/* Another lock of its rank is held. */
+static void
+assert_what_is_not_held(void *arg)
+{
+	struct lock twin;
+
+	(void)arg;
+	init_three();
+	lock_init(&twin, LOCK_STRIPE);
+	lock_take(&twin);
+	lock_assert_held(&middle);
+}
+
 static void
 must_panic(void (*body)(void *), const char *word)
 {
@@ -203,6 +217,7 @@ drops_are_checked(void **state)
 	(void)state;
 	must_panic(
 	    drop_what_is_not_held, "CONFIG (rank 10) dropped by a thread that does not hold it");
+	must_panic(assert_what_is_not_held, "STRIPE (rank 40) is not held");
 	must_panic(drop_the_twin, "STRIPE (rank 40) dropped by a thread that does not hold it");
 }
 #endif
