@@ -358,6 +358,16 @@ administration(void **state)
 	    ROW("slabs automove ratio\r\n", "!ERROR"),
 	    ROW("slabs automove window 0\r\n", "!ERROR"),
 	    ROW("slabs automove window 30\r\n", "SLABS_AUTOMOVE window 30 #3"),
+	};
+
+	(void)state;
+	CHECK_ROWS(WIRE_TEXT, rows);
+}
+
+static void
+administration_of_eviction(void **state)
+{
+	static const struct row rows[] = {
 	    ROW("lru\r\n", "!ERROR"),
 	    ROW("lru mode\r\n", "!ERROR"),
 	    ROW("lru mode flat\r\n", "LRU_MODE flat"),
@@ -582,6 +592,7 @@ main(void)
 	    cmocka_unit_test(too_large),
 	    cmocka_unit_test(long_values_are_streamed),
 	    cmocka_unit_test(administration),
+	    cmocka_unit_test(administration_of_eviction),
 	    cmocka_unit_test(twenty_three_words),
 	    cmocka_unit_test(endless_lines),
 	    cmocka_unit_test(a_hundred_thousand_keys),

@@ -114,6 +114,16 @@ refused(void **state)
 	    ROW("mg a b N T R l O P L k s t c f v h u q x\r\n", TOK),
 	    ROW("mg a v v v v v v v v v v v v v v v v v v v\r\n",
 		"!CLIENT_ERROR options flags are too long"),
+	};
+
+	(void)state;
+	CHECK_ROWS(WIRE_TEXT, rows);
+}
+
+static void
+refused_writes(void **state)
+{
+	static const struct row rows[] = {
 	    ROW("ms\r\n", BAD),
 	    ROW("ms a\r\n", BAD),
 	    ROW("ms a abc\r\n1\r\n", BAD " | " BAD),
@@ -245,6 +255,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(good_lines),
 	    cmocka_unit_test(refused),
+	    cmocka_unit_test(refused_writes),
 	    cmocka_unit_test(as_many_flags_as_fit),
 	    cmocka_unit_test(random_lines_cut_anywhere),
 	    cmocka_unit_test(both_ways_agree),
