@@ -29,20 +29,30 @@ conn_log_command(const struct conn *c, const struct command *cmd, struct slice b
 		log_debug("<%d %.*s", c->fd, first_line(bytes), bytes.ptr);
 }
 
-void
-conn_log_error(const struct conn *c, struct slice bytes)
-{
-	if (c->protocol == PROTOCOL_BINARY)
-		log_debug("<%d a bad request", c->fd);
-	else
-		log_debug("<%d %.*s", c->fd, first_line(bytes), bytes.ptr);
-}
-
-void
-conn_log_reply(const struct conn *c, struct slice bytes)
+static void
+log_reply(const struct conn *c, struct slice bytes)
 {
 	if (c->protocol == PROTOCOL_BINARY)
 		log_debug(">%d Writing %zu bytes", c->fd, bytes.len);
 	else
 		log_debug(">%d %.*s", c->fd, first_line(bytes), bytes.ptr);
+}
+
+void
+conn_log_error(const struct conn *c, struct slice bytes, const struct parse_error *error)
+{
+	if (c->protocol == PROTOCOL_BINARY) {
+		log_debug("<%d a bad request", c->fd);
+		return;
+	}
+	log_debug("<%d %.*s", c->fd, first_line(bytes), bytes.ptr);
+	if (!error->silent && error->reply.len > 0)
+		log_reply(c, error->reply);
+}
+
+void
+conn_log_reply(const struct conn *c, const char *from)
+{
+	if (c->out.at > from)
+		log_reply(c, slice_of(from, (size_t)(c->out.at - from)));
 }

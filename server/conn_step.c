@@ -102,14 +102,14 @@ batch_execute(struct conn *c, unsigned i, struct slice input, size_t begin)
 	struct worker *w = c->worker;
 	struct command *cmd = &w->commands[i];
 	unsigned flags = command_infos[cmd->op].flags;
-	const char *before = c->out.at;
+	const char *block = c->out.block, *before = c->out.at;
 	bool verbose = unlikely(worker_verbose(w));
 
 	if (verbose)
 		conn_log_command(c, cmd, slice_of(input.ptr + begin, w->ends[i] - begin));
 	exec_command(c, cmd, flags & (CMD_KEY | CMD_KEYS) ? &w->keys[i] : NULL);
-	if (verbose && before != NULL && c->out.at > before)
-		conn_log_reply(c, slice_of(before, (size_t)(c->out.at - before)));
+	if (verbose)
+		conn_log_reply(c, c->out.block == block && block != NULL ? before : c->out.open);
 	if (!(flags & CMD_KEYS))
 		return w->ends[i];
 	if (cmd->rest.len > 0)
@@ -144,7 +144,7 @@ take_error(
     struct conn *c, const struct command *cmd, const struct parse_error *error, struct slice *input)
 {
 	if (worker_verbose(c->worker))
-		conn_log_error(c, slice_of(input->ptr, cmd->used));
+		conn_log_error(c, slice_of(input->ptr, cmd->used), error);
 	exec_error(c, cmd, error);
 	slice_advance(input, cmd->used);
 	if (error->close)

@@ -54,7 +54,9 @@ enum parse_result conn_parse(
 
 /* -vv: what was asked, and what is answered. */
 void conn_log_command(const struct conn *c, const struct command *cmd, struct slice bytes);
-void conn_log_error(const struct conn *c, struct slice bytes);
-void conn_log_reply(const struct conn *c, struct slice bytes);
+void conn_log_error(const struct conn *c, struct slice bytes, const struct parse_error *error);
+
+/* FROM is where the reply begins in the output block that is being filled. */
+void conn_log_reply(const struct conn *c, const char *from);
 
 #endif

@@ -106,4 +106,12 @@ void exec_admin(struct conn *c, const struct command *cmd);
 /* Forgets everything, after DELAY (as an exptime; not above 0 = now). False where -F forbids it. */
 bool exec_flush(struct worker *w, int32_t delay);
 
+/* ---------------------------------------------------------------- exec_dump.c */
+
+/* lru_crawler metadump and mgdump: begins a report. */
+void exec_dump(struct conn *c, const struct command *cmd);
+
+/* Whether the classes that an lru_crawler command names can be. */
+bool crawler_classes(const struct command *cmd);
+
 #endif

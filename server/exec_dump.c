@@ -1,0 +1,214 @@
+/* server/exec_dump.c: lru_crawler metadump and mgdump: all keys, piece by piece as the client reads them.
+ *
+ * The store is walked a few buckets at a time, so nobody waits; an item that is stored or moved meanwhile may be
+ * missed or come twice. A line of metadump ends in a bare "\n", as memcached's does.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/number.h"
+#include "proto/base64.h"
+#include "proto/reply.h"
+#include "server/clock.h"
+#include "server/conn_report.h"
+#include "server/exec_op.h"
+#include "server/settings.h"
+#include "server/worker.h"
+
+/* Calls of store_walk in one piece. */
+#define STEPS 64u
+
+/* memcached's highest class. */
+#define CLASS_MAX 63u
+
+/* "key=" with every byte escaped, and seven numbers with their names. */
+#define LINE_MAX_BYTES (4 + 3 * PROTO_KEY_MAX + 7 * (8 + NUMBER_U64_MAX_LEN))
+
+struct dump {
+	struct conn_report report;
+	struct conn *conn;
+	uint64_t cursor;
+	uint64_t classes; /* bit by class; ~0 = all */
+	bool as_commands; /* mgdump */
+	int64_t wall_zero;
+	uint32_t now;
+};
+
+static bool
+is_plain(unsigned char ch)
+{
+	return (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') ||
+	    ch == '-' || ch == '.' || ch == '_' || ch == '~';
+}
+
+/* The key as in an URI (RFC 3986). */
+static char *
+put_escaped(char *p, const struct store_key *key)
+{
+	static const char digits[] = "0123456789ABCDEF";
+
+	for (uint32_t i = 0; i < key->len; i++) {
+		unsigned char ch = (unsigned char)key->data[i];
+
+		if (is_plain(ch)) {
+			*p++ = (char)ch;
+			continue;
+		}
+		*p++ = '%';
+		*p++ = digits[ch >> 4];
+		*p++ = digits[ch & 15];
+	}
+	return p;
+}
+
+static char *
+put_number(char *p, struct slice label, uint64_t number)
+{
+	return number_format_u64(reply_slice(p, label), number);
+}
+
+static char *
+put_facts(char *p, const struct dump *d, const struct store_key *key, const struct store_view *view,
+    int slab_class)
+{
+	p = put_escaped(reply_slice(p, SLICE_LITERAL("key=")), key);
+	if (view->exptime == 0)
+		p = reply_slice(p, SLICE_LITERAL(" exp=-1"));
+	else
+		p = put_number(p, SLICE_LITERAL(" exp="), (uint64_t)(d->wall_zero + view->exptime));
+	p = put_number(p, SLICE_LITERAL(" la="), (uint64_t)(d->wall_zero + d->now - view->age));
+	p = put_number(p, SLICE_LITERAL(" cas="), view->version);
+	p = reply_slice(
+	    p, view->fetched ? SLICE_LITERAL(" fetch=yes") : SLICE_LITERAL(" fetch=no"));
+	p = put_number(p, SLICE_LITERAL(" cls="), (uint64_t)slab_class);
+	p = put_number(p, SLICE_LITERAL(" size="), (uint64_t)key->len + view->size);
+	return reply_slice(p, SLICE_LITERAL("\n"));
+}
+
+/* Whether KEY can stand in a line as it is. */
+static bool
+is_text(const struct store_key *key)
+{
+	for (uint32_t i = 0; i < key->len; i++)
+		if ((unsigned char)key->data[i] <= ' ' || key->data[i] == 0x7f)
+			return false;
+	return true;
+}
+
+static char *
+put_command(char *p, const struct store_key *key)
+{
+	p = reply_slice(p, SLICE_LITERAL("mg "));
+	if (is_text(key))
+		return reply_slice(
+		    reply_slice(p, slice_of(key->data, key->len)), SLICE_LITERAL("\r\n"));
+	p = base64_encode(p, slice_of(key->data, key->len));
+	return reply_slice(p, SLICE_LITERAL(" b\r\n"));
+}
+
+static void
+dump_visit(
+    void *context, const struct store_key *key, const struct store_view *view, int slab_class)
+{
+	struct dump *d = context;
+	struct conn *c = d->conn;
+	char *p;
+
+	if (d->classes != ~UINT64_C(0) &&
+	    (slab_class > (int)CLASS_MAX || !(d->classes >> slab_class & 1)))
+		return;
+	if ((p = outq_reserve(&c->out, &c->worker->source, LINE_MAX_BYTES)) == NULL)
+		return;
+	if (d->as_commands)
+		p = put_command(p, key);
+	else
+		p = put_facts(p, d, key, view, slab_class);
+	outq_commit(&c->out, p);
+}
+
+static bool
+dump_more(struct conn *c, struct conn_report *report)
+{
+	struct dump *d = (struct dump *)report;
+
+	for (unsigned i = 0; i < STEPS; i++) {
+		if (store_walk(c->worker->store, &d->cursor, dump_visit, d))
+			continue;
+		reply_with(c, d->as_commands ? REPLY_META_MISS : REPLY_END);
+		return false;
+	}
+	return true;
+}
+
+static void
+dump_free(struct conn_report *report)
+{
+	free(report);
+}
+
+/* "all", "hash", or numbers with commas between them. */
+static bool
+parse_classes(struct slice text, uint64_t *classes)
+{
+	*classes = 0;
+	if (slice_is(text, "all") || slice_is(text, "hash")) {
+		*classes = ~UINT64_C(0);
+		return true;
+	}
+	while (text.len > 0) {
+		const char *comma = memchr(text.ptr, ',', text.len);
+		size_t len = comma != NULL ? (size_t)(comma - text.ptr) : text.len;
+		uint32_t id;
+
+		if (!number_parse_u32(slice_of(text.ptr, len), &id) || id == 0 || id > CLASS_MAX)
+			return false;
+		*classes |= UINT64_C(1) << id;
+		text = slice_of(text.ptr + len, text.len - len);
+		if (text.len > 0)
+			text = slice_of(text.ptr + 1, text.len - 1);
+	}
+	return true;
+}
+
+bool
+crawler_classes(const struct command *cmd)
+{
+	uint64_t classes;
+
+	return parse_classes(cmd->admin.words[0], &classes);
+}
+
+void
+exec_dump(struct conn *c, const struct command *cmd)
+{
+	const struct server *server = c->worker->server;
+	bool as_commands = cmd->op == OP_CRAWLER_MGDUMP;
+	struct dump *d;
+	uint64_t classes;
+
+	if (!load_relaxed(&server->settings->lru_crawler)) {
+		reply_with(c, REPLY_CRAWLER_OFF);
+		return;
+	}
+	if (!server->settings->dump_enabled) {
+		reply_with(c, as_commands ? REPLY_MGDUMP_OFF : REPLY_METADUMP_OFF);
+		return;
+	}
+	if (!parse_classes(cmd->admin.words[0], &classes)) {
+		reply_with(c, REPLY_BAD_CLASS);
+		return;
+	}
+	if ((d = malloc(sizeof(*d))) == NULL) {
+		reply_with(c, REPLY_NO_MEMORY_OTHER);
+		return;
+	}
+	*d = (struct dump){
+	    .report = {.more = dump_more, .free = dump_free},
+	    .conn = c,
+	    .classes = classes,
+	    .as_commands = as_commands,
+	    .wall_zero = clock_wall(server->clock) - (int64_t)clock_now(server->clock),
+	    .now = clock_now(server->clock),
+	};
+	report_begin(c, &d->report);
+}
