@@ -173,7 +173,7 @@ class Process(unittest.TestCase):
     @unittest.skipUnless(IS_ROOT, "not root")
     def test_privileges_are_dropped(self):
         nobody = pwd.getpwnam("nobody")
-        with Server() as server:
+        with Server(preexec_fn=functools.partial(os.setgroups, [1, 2, 3])) as server:
             server.wait_ready()
             status = status_of(server.pid)
             self.assertEqual(status["Uid"].split(), [str(nobody.pw_uid)] * 4)

@@ -236,6 +236,7 @@ test_refusals(void **state)
 	assert_bad("-B x", EX_USAGE,
 	    "Invalid value for binding protocol: x\n -- should be one of auto, binary, or ascii\n");
 	assert_bad("-p 65536", EX_USAGE, "ERROR: Invalid port number 65536.\n");
+	assert_bad("-U 65536", EX_USAGE, "ERROR: Invalid port number 65536.\n");
 	assert_bad("-p x", EX_USAGE, "ERROR: Invalid port number x.\n");
 	assert_bad("-I 1", EX_USAGE, "Item max size cannot be less than 1024 bytes.\n");
 	assert_bad("-m 1", EX_USAGE, "Cannot set item size limit higher than 1/2 of memory max.\n");
