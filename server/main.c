@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sys/random.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -99,6 +100,24 @@ listen_end(struct process *p)
 		listen_free(&p->listen);
 }
 
+/* What became of the memory file. The clock goes on where the saved items' was. */
+static void
+take_up_clock(struct process *p)
+{
+	const char *why;
+	bool restarted = store_restarted(p->store, &why);
+	struct store_stats stats;
+
+	clock_init(&p->clock, restarted ? store_clock(p->store) : CLOCK_BEGIN);
+	if (restarted) {
+		store_stats(p->store, &stats);
+		log_info("restarted with %llu items from %s", (unsigned long long)stats.items,
+		    p->settings.memory_file);
+	} else if (why != NULL) {
+		log_warn("starting empty on %s: %s", p->settings.memory_file, why);
+	}
+}
+
 static int
 open_store(struct process *p)
 {
@@ -106,13 +125,14 @@ open_store(struct process *p)
 	const char *error = "";
 	int result;
 
-	clock_init(&p->clock, CLOCK_BEGIN);
 	settings_store_options(&p->settings, &options);
+	options.wall = (uint64_t)time(NULL);
 	ASSERT(getrandom(&options.hash_seed, sizeof(options.hash_seed), 0) ==
 	    (ssize_t)sizeof(options.hash_seed));
 	store_thread_join();
 	result = store_new(&p->store, &options, &error);
 	if (result == 0) {
+		take_up_clock(p);
 		store_clock_set(p->store, clock_now(&p->clock));
 		store_automove_set(p->store, p->settings.slab_automove);
 	} else {
@@ -122,10 +142,27 @@ open_store(struct process *p)
 	return result == 0 ? 0 : EXIT_FAILURE;
 }
 
+/* A graceful stop keeps the items for the next start, where there is a memory file. */
+static void
+save_store(struct process *p)
+{
+	int result;
+
+	if (!p->drain || p->settings.memory_file == NULL)
+		return;
+	result = store_save(p->store, (uint64_t)time(NULL));
+	if (result == 0)
+		log_info("saved the items for a restart in %s", p->settings.memory_file);
+	else
+		log_error(
+		    "cannot save the items in %s: %s", p->settings.memory_file, strerror(-result));
+}
+
 static void
 close_store(struct process *p)
 {
 	store_thread_join();
+	save_store(p);
 	store_free(&p->store);
 	store_thread_leave();
 }

@@ -604,5 +604,6 @@ settings_store_options(const struct settings *s, struct store_options *options)
 	    .balance = s->balance,
 	    .huge_pages = s->large_pages,
 	    .preallocate = s->large_pages,
+	    .memory_file = s->memory_file,
 	};
 }

@@ -201,6 +201,10 @@ struct store {
 	struct mover mover;
 	uint64_t pages_moved, pages_moved_at_reset;
 
+	/* What became of the memory file. */
+	bool restarted;
+	const char *restart_error;
+
 	/* The maintenance thread's own. */
 	uint32_t walk_page;       /* where expiry walks on */
 	uint64_t window_requests; /* hits and sets at the start of the balancer's window */
@@ -469,6 +473,14 @@ unsigned expire_maintain(struct store *st);
 
 /* Removes expired items of class C, of up to a few pages. */
 unsigned expire_class(struct store *st, struct slab_class *c);
+
+/* ---------------------------------------------------------------- restart.c */
+
+/* Takes up what the last process saved: NULL, or why the store is empty. BROKEN: it is not even that. */
+const char *restart_take_up(struct store *st, bool *broken);
+
+/* The descriptor of the memory file, made SIZE bytes large, or a negative errno. */
+int memory_file_open(const char *path, size_t size);
 
 /* ---------------------------------------------------------------- thread.c */
 

@@ -16,6 +16,12 @@ round_huge(size_t n)
 	return (n + HUGE_PAGE - 1) & ~(size_t)(HUGE_PAGE - 1);
 }
 
+size_t
+reserve_round(size_t size)
+{
+	return round_huge(size);
+}
+
 int
 reserve_init(struct reserve *r, size_t size, int fd)
 {

@@ -17,7 +17,11 @@ struct reserve {
 	size_t mapping_size;
 };
 
-/* Reserves SIZE bytes of addresses; 0 or a negative errno. With a FD (else -1) the range is that file's. */
+/* SIZE as reserve_init rounds it. */
+size_t reserve_round(size_t size);
+
+/* Reserves SIZE bytes of addresses; 0 or a negative errno. With a FD (else -1) the range is that file's, which must be
+ * as large as the rounded size. */
 int reserve_init(struct reserve *r, size_t size, int fd);
 void reserve_fini(struct reserve *r);
 

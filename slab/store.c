@@ -1,6 +1,7 @@
 /* slab/store.c: making and ending a store; its clock, its limit, flushes and upkeep. */
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "slab/impl.h"
 
@@ -19,6 +20,8 @@ options_default(struct store_options *o)
 		o->memory_max = o->memory_max == 0 && o->memory_limit <= SIZE_MAX / 4
 		    ? o->memory_limit * 4
 		    : o->memory_limit;
+	if (o->memory_file != NULL)
+		o->memory_max = o->memory_limit;
 	if (o->item_size_max == 0)
 		o->item_size_max = 1u << 20;
 	if (o->index_power == 0)
@@ -69,10 +72,26 @@ choose_units(struct store *st)
 }
 
 static int
+arena_init(struct store *st)
+{
+	size_t size = ((size_t)st->pages_max << st->page_shift) + READ_MARGIN;
+	int fd = -1, error;
+
+	if (st->options.memory_file != NULL) {
+		fd = memory_file_open(st->options.memory_file, reserve_round(size));
+		if (fd < 0)
+			return fd;
+	}
+	error = reserve_init(&st->arena, size, fd);
+	if (fd >= 0)
+		(void)close(fd);
+	return error;
+}
+
+static int
 pages_init(struct store *st)
 {
-	int error =
-	    reserve_init(&st->arena, ((size_t)st->pages_max << st->page_shift) + READ_MARGIN, -1);
+	int error = arena_init(st);
 
 	if (error != 0)
 		return error;
@@ -107,16 +126,61 @@ memory_prepare(struct store *st)
 	return NULL;
 }
 
+/* All parts, empty. */
+static int
+parts_init(struct store *st, const char **error)
+{
+	int result = pages_init(st);
+
+	*error = "the memory file cannot be had at the size of the memory limit";
+	if (result != 0 && st->options.memory_file != NULL)
+		return result;
+	*error = "no addresses or memory for the store";
+	if (result == 0)
+		result = classes_init(st);
+	if (result == 0)
+		result = index_init(st);
+	if (result == 0)
+		result = ghost_init(st);
+	if (result == 0) {
+		*error = memory_prepare(st);
+		result = *error == NULL ? 0 : -ENOMEM;
+	}
+	return result;
+}
+
+/* Takes up what the memory file holds. Where that is unsound the store is made once more, without it. */
+static int
+store_restart(struct store **stp, const struct store_options *options, const char **error)
+{
+	const char *why;
+	bool broken;
+	int result = 0;
+
+	if (options->memory_file == NULL)
+		return 0;
+	why = restart_take_up(*stp, &broken);
+	if (broken) {
+		store_free(stp);
+		result = store_new(stp, options, error);
+	}
+	if (result == 0) {
+		(*stp)->restarted = why == NULL;
+		(*stp)->restart_error = why;
+	}
+	return result;
+}
+
 int
 store_new(struct store **out, const struct store_options *options, const char **error)
 {
 	struct store *st = aligned_alloc(CACHE_LINE, sizeof(*st));
-	int result = -ENOMEM;
+	int result;
 
 	*error = "no memory";
 	*out = NULL;
 	if (st == NULL)
-		return result;
+		return -ENOMEM;
 	memset(st, 0, sizeof(*st));
 	st->options = *options;
 	options_default(&st->options);
@@ -130,13 +194,10 @@ store_new(struct store **out, const struct store_options *options, const char **
 	st->now = 1;
 	st->automove = 1;
 	choose_units(st);
-	*error = "no addresses or memory for the store";
-	if ((result = pages_init(st)) == 0 && (result = classes_init(st)) == 0 &&
-	    (result = index_init(st)) == 0 && (result = ghost_init(st)) == 0) {
-		*error = memory_prepare(st);
-		result = *error == NULL ? 0 : -ENOMEM;
-	}
 	*out = st;
+	result = parts_init(st, error);
+	if (result == 0)
+		result = store_restart(out, options, error);
 	if (result != 0)
 		store_free(out);
 	return result;

@@ -63,12 +63,21 @@ struct store_options {
 	bool preallocate;        /* touch all memory at once */
 	uint64_t hash_seed;      /* random in production, so that nobody can aim at one bucket */
 	const char *memory_file; /* holds the pages, for a warm restart; NULL = anonymous memory */
+	uint64_t wall;           /* with a memory file: seconds of the calendar clock now */
 };
 
 /* Zero, or a negative errno with a sentence for the operator in *ERROR (static storage). The caller
  * owns *OUT. */
 int store_new(struct store **out, const struct store_options *options, const char **error);
 void store_free(struct store **st);
+
+/* With a memory file: saves what the next store on the same file takes up, when nobody else calls the store any more. WALL
+ * is the calendar clock's time in seconds; the time until the next start counts for expiry. 0 or a negative errno. */
+int store_save(struct store *st, uint64_t wall);
+
+/* Whether this store took its items up from the memory file; else *WHY says why it is empty (NULL where it has no
+ * memory file). Its clock goes on from where that store's was: see store_clock. */
+bool store_restarted(const struct store *st, const char **why);
 
 /* The largest sum of key and value bytes that this store can take at all. */
 size_t store_item_max(const struct store *st);

@@ -210,9 +210,8 @@ SETTING(ssl_min_version, STRING, SUB, COMPAT, 0, "ssl_min_version", NULL, 0, 0, 
 
 SETTING(napi_ids, STRING, OPTION, COMPAT, 'N', "napi_ids", NULL, 0, 0, "number", "num_napi_ids", NULL,
     "number of NAPI identifiers")
-SETTING(memory_file, STRING, OPTION, ABSENT, 'e', "memory-file", NULL, 0, 0, "file", "memory_file",
-    "This server is not built with support for a memory file.",
-    "file that keeps the items over a restart")
+SETTING(memory_file, STRING, OPTION, ACTS, 'e', "memory-file", NULL, 0, 0, "file", "memory_file", NULL,
+    "file that keeps the items over a restart (on a tmpfs); SIGUSR1 saves it")
 SETTING(daemonize, BOOL, OPTION, ACTS, 'd', "daemon", false, 0, 0, "", NULL, NULL, "run as a daemon")
 SETTING(core_dumps, BOOL, OPTION, ACTS, 'r', "enable-coredumps", false, 0, 0, "", NULL, NULL,
     "raise the limit of core files")
