@@ -163,6 +163,7 @@ struct store {
 	/* Written by every writer. */
 	uint64_t sequence __attribute__((aligned(CACHE_LINE))); /* the last version given */
 	uint64_t items;
+	uint64_t held; /* bytes in pieces of unfinished values */
 
 	/* Set at the start. */
 	struct store_options options __attribute__((aligned(CACHE_LINE)));
@@ -429,6 +430,9 @@ void item_lose(struct store *st, uint32_t ref, enum loss loss);
 enum store_result pieces_write(
     struct store *st, struct store_pending *pending, const char *data, size_t n);
 void pieces_free(struct store *st, uint32_t first);
+
+/* PENDING is linked or gone: its pieces no longer count as unfinished. */
+void pieces_unhold(struct store *st, struct store_pending *pending);
 
 /* Puts PENDING's value behind or before the one that is there. */
 enum store_result concat_put(struct store *st, const struct store_key *key,

@@ -7,17 +7,47 @@
 #include "slab/impl.h"
 
 #define CONCAT_TRIES 100
+#define HELD_SHARE   4
+
+/* Whether unfinished values may hold BYTES more: else clients that never finish would push all others out. */
+static bool
+may_hold(const struct store *st, const struct store_pending *pending, uint64_t bytes)
+{
+	uint64_t all = load_relaxed(&st->held),
+		 limit = (uint64_t)load_relaxed(&st->pages_limit) << st->page_shift;
+
+	return all == pending->held || all + bytes <= limit / HELD_SHARE;
+}
+
+static void
+hold(struct store *st, struct store_pending *pending, uint32_t ref)
+{
+	uint32_t bytes = st->classes[ref_class(st, ref)].chunk_size;
+
+	pending->held += bytes;
+	(void)add_relaxed(&st->held, bytes);
+}
+
+void
+pieces_unhold(struct store *st, struct store_pending *pending)
+{
+	if (pending->held != 0)
+		(void)sub_relaxed(&st->held, pending->held);
+	pending->held = 0;
+}
 
 static uint32_t
 piece_new(struct store *st, struct store_pending *pending)
 {
 	uint32_t rest = pending->size - pending->written;
 	uint32_t most = st->chunk_max - ITEM_HEADER;
-	uint32_t ref = chunk_alloc(st, class_for(st, ITEM_HEADER + (rest < most ? rest : most)));
+	uint32_t size = ITEM_HEADER + (rest < most ? rest : most);
+	uint32_t ref = may_hold(st, pending, size) ? chunk_alloc(st, class_for(st, size)) : 0;
 	struct piece *piece;
 
 	if (ref == 0)
 		return 0;
+	hold(st, pending, ref);
 	piece = piece_at(st, ref);
 	store_relaxed(&piece->next, 0u);
 	store_relaxed(&piece->used, 0u);

@@ -195,13 +195,14 @@ enum store_result {
 };
 
 /* An item in the making: room for a value, invisible to others until it is put. The struct belongs to
- * the caller, what it refers to belongs to the store. A large value takes memory only as it arrives. */
+ * the caller, what it refers to belongs to the store. A large value takes memory only as it arrives, and all that are
+ * in the making together at most a quarter of the limit (unless it is one alone). */
 struct store_pending {
 	uint32_t ref;     /* 0 = none */
 	uint32_t size;    /* bytes announced */
 	uint32_t written; /* bytes there */
 	uint32_t tail;    /* the piece being filled */
-	uint32_t tail_used;
+	uint64_t held;    /* bytes of memory in pieces */
 };
 
 /* What the item shall be. */

@@ -133,6 +133,7 @@ store_pending_write(struct store *st, struct store_pending *pending, const char 
 void
 store_abort(struct store *st, struct store_pending *pending)
 {
+	pieces_unhold(st, pending);
 	if (pending->ref != 0)
 		item_drop(st, pending->ref);
 	pending->ref = 0;
@@ -464,6 +465,7 @@ store_entry_put(
 	/* After it is queued: the walk over its page, which begins by forgetting, then sees one or the other. */
 	if (expiry != 0)
 		page_note_expiry(st, ref, expiry);
+	pieces_unhold(st, pending);
 	pending->ref = 0;
 	entry->found = true;
 	item_view(st, ref, &entry->view);
