@@ -143,11 +143,9 @@ put_answer(char *p, struct slice flag, const struct command *command,
 static char *
 put_flags(char *p, const struct command *command, const struct meta_facts *facts, uint64_t allowed)
 {
-	bool encoded = (command->meta.flags & META_FLAG('b')) != 0;
+	bool encoded = (command->meta.flags & META_FLAG('b')) != 0 || facts->binary_key;
 	struct slice rest = command->meta.tokens, flag;
 
-	if (command->op == OP_MG && facts != &no_facts)
-		encoded = facts->binary_key;
 	if ((command->meta.flags & allowed) == 0)
 		return p;
 	while (meta_flag_next(&rest, &flag))

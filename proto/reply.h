@@ -49,8 +49,7 @@ struct meta_facts {
 	bool won;        /* adds W: this client is to recompute */
 	bool stale;      /* adds X */
 	bool others_won; /* adds Z: somebody else is to recompute */
-	bool
-	    binary_key; /* k: the item was stored under a base64 key, and shows it so whoever asks */
+	bool binary_key; /* k: the item was stored with b: its key shows in base64 whoever asks */
 };
 
 enum meta_code { META_HD, META_VA, META_EN, META_NS, META_EX, META_NF };

@@ -111,7 +111,7 @@ meta_keys_in_base64(void **state)
 	expect(reply_meta(room, META_HD, &command, &f), "HD kZm9v b O1\r\n");
 	parse("mg Zm9v b k\r\n");
 	f.binary_key = false;
-	expect(reply_meta(room, META_HD, &command, &f), "HD kfoo\r\n");
+	expect(reply_meta(room, META_HD, &command, &f), "HD kZm9v b\r\n");
 	expect(reply_meta(room, META_EN, &command, NULL), "EN kZm9v b\r\n");
 	parse("md AAE= k b\r\n");
 	expect(reply_meta(room, META_HD, &command, NULL), "HD kAAE= b\r\n");
