@@ -89,6 +89,13 @@ put_key(char *p, struct slice key, bool encoded)
 	return PUT(p, " b");
 }
 
+/* Whether the key shows in base64: it was asked for so, or stored so. */
+static bool
+key_encoded(const struct command *command, const struct meta_facts *facts)
+{
+	return (command->meta.flags & META_FLAG('b')) != 0 || facts->binary_key;
+}
+
 static char *
 put_opaque(char *p, struct slice flag)
 {
@@ -143,7 +150,7 @@ put_answer(char *p, struct slice flag, const struct command *command,
 static char *
 put_flags(char *p, const struct command *command, const struct meta_facts *facts, uint64_t allowed)
 {
-	bool encoded = (command->meta.flags & META_FLAG('b')) != 0 || facts->binary_key;
+	bool encoded = key_encoded(command, facts);
 	struct slice rest = command->meta.tokens, flag;
 
 	if ((command->meta.flags & allowed) == 0)
@@ -234,7 +241,8 @@ reply_me(char *p, const struct command *command, const struct meta_facts *facts,
     unsigned slab_class, size_t total)
 {
 	p = PUT(p, "ME ");
-	p = facts->binary_key ? base64_encode(p, command->key) : reply_slice(p, command->key);
+	p = key_encoded(command, facts) ? base64_encode(p, command->key)
+					: reply_slice(p, command->key);
 	p = put_signed(PUT(p, " exp="), facts->ttl);
 	p = number_format_u64(PUT(p, " la="), facts->age);
 	p = number_format_u64(PUT(p, " cas="), facts->cas);

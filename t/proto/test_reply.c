@@ -177,6 +177,10 @@ meta_debug(void **state)
 	parse("me foo\r\n");
 	expect(reply_me(room, &command, &f, 1, 63),
 	    "ME foo exp=30 la=3 cas=77 fetch=yes cls=1 size=63\r\n");
+	parse("me Zm9v b\r\n");
+	expect(reply_me(room, &command, &f, 1, 63),
+	    "ME Zm9v exp=30 la=3 cas=77 fetch=yes cls=1 size=63\r\n");
+	parse("me foo\r\n");
 	f.ttl = -1;
 	f.fetched = false;
 	f.binary_key = true;
