@@ -73,8 +73,24 @@ def php():
     return None
 
 
+def refused():
+    """The options that README says are refused are those that --help says are not in this build."""
+    row = re.search(r"\| is refused \|.*", readme).group(0)
+    promised = sorted(re.findall(r"\(`-(\w)`\)", row))
+    _, text = servers.run("--help")
+    absent = sorted(
+        m.group(1)
+        for m in re.finditer(r"^-(\w), .*(?:\n {20}.*)*", text, flags=re.M)
+        if "not in this build" in re.sub(r"\s+", " ", m.group(0))
+    )
+    if promised != absent:
+        house.find("README.md", 1, f"refused: README says {promised}, --help says {absent}")
+    print("refused options: done")
+
+
 try:
     by_hand()
+    refused()
     missing = [why for why in (python(), php()) if why]
     status, _ = server.stop()
 finally:
