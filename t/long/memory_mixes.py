@@ -1,0 +1,30 @@
+#!/usr/bin/python3
+"""The limit -m at other limits, with mixed and random sizes, up and down, and with every way of eviction."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "memory"))
+import fill
+
+EVICTIONS = ["s3fifo", "lru", "lfu", "random"]
+
+
+def main():
+    one = fill.single
+    mixed = fill.Sizes("10 B to 1 KB", 10, 1000)
+    wide = fill.Sizes("10 B to 900 KB", 10, 900000)
+    middle = fill.Sizes("1 to 100 KB", 1000, 100000)
+    failures = fill.run(64, [one(100), one(10000), one(500000), one(100)])
+    failures += fill.run(64, [one(1000000), one(10), one(1000000), mixed, wide, one(100)])
+    failures += fill.run(128, [mixed, middle, wide, mixed])
+    failures += fill.run(1024, [one(100), one(10000), one(500000), one(100)])
+    failures += fill.run(1024, [wide, mixed, middle])
+    for name in EVICTIONS:
+        failures += fill.run(64, [one(100), one(10000), one(500000), one(100)], ["--eviction=" + name])
+    print("%d failures" % failures)
+    sys.exit(1 if failures else 0)
+
+
+if __name__ == "__main__":
+    main()
