@@ -417,9 +417,10 @@ def run_configuration(protocol, configuration, seed, commands, deadline, argumen
     run = Run(protocol, ours, theirs, arguments.self)
     start = int(time.time())
     batches = []
-    done = found = 0
+    done = found = number = 0
     while done < commands and time.monotonic() < deadline:
-        batch = protocol.generate(random.Random("%d/%s/%d" % (seed, name, len(batches))), name, start)
+        batch = protocol.generate(random.Random("%d/%s/%d" % (seed, name, number)), name, start)
+        number += 1
         batches.append(batch)
         done += len(batch.commands)
         differences.update(c.difference for c in batch.commands if c.difference)
