@@ -264,10 +264,23 @@ def _password_file(text):
     return f.name
 
 
+def _starts(options):
+    try:
+        testlib.ringcached(options).stop()
+        return True
+    except AssertionError as e:
+        if "not built with support" in str(e):
+            return False
+        raise
+
+
 def authentication():
     """With -Y: CVE-2021-37519 (no final newline), lengths near 2^31, empty lines, a password guessed, the binary port."""
     path = _password_file(b"user:secret")
     with Watched() as watched_elsewhere:
+        if not _starts(["-Y", path]):
+            print("authentication: not in this server")
+            return watched_elsewhere
         with testlib.ringcached(["-Y", path, "-t", "1", "-m", "64"]) as server:
             for stream in (b"\r\n", b"\n\n\n", b"set foo 0 0 2147483646\r\nuser secret\r\n", b"set foo 0 0 4294967295\r\n", b"set foo 0 0 -2\r\nxx\r\n",
                            b"set foo 0 0\r\n", b"get foo\r\n", b"a" * 4000, b"set a 0 0 4\r\nuser\r\n", b"set a 0 0 11\r\nuser wrong!\r\n",
