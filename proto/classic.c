@@ -288,6 +288,10 @@ fast_number(const char *p, const char *end, bool guarded, char last, uint64_t *o
 	unsigned digit;
 	uint64_t v = 0;
 
+	if (guarded && (digit = (unsigned)(unsigned char)*p - '0') <= 9 && p[1] == last) {
+		*out = digit; /* the 0 that flags and exptime mostly are */
+		return p + 1;
+	}
 	for (; (guarded || p < end) && (digit = (unsigned)(unsigned char)*p - '0') <= 9; p++)
 		v = v * 10 + digit;
 	*out = v;
