@@ -552,6 +552,41 @@ random_streams_cut_anywhere(void **state)
 	}
 }
 
+/* The fast way and the general way agree: one blank more behind the name leads to the latter. */
+static void
+both_ways_agree(void **state)
+{
+	static const char *const names[] = {"get", "gets", "set"};
+	static const char *const words[] = {"a", "key", K250, K250 "k", "0", "1", "10", "007", "-1",
+	    "+1", "4294967295", "4294967296", "2147483647", "2147483648", "9999999999",
+	    "00000000005", "000000000005", "noreply", "x", "\r"};
+	static char line[4000], spaced[4000], once[1 << 16];
+	struct random_state r;
+
+	(void)state;
+	random_init(&r);
+	for (unsigned round = 0; round < 50000; round++) {
+		const char *name = names[random_below(&r, 3)];
+		size_t n = strlen(name), len = n;
+
+		memcpy(line, name, n);
+		for (uint64_t i = random_below(&r, 7); i > 0; i--)
+			n += (size_t)snprintf(line + n, sizeof(line) - n, " %s",
+			    words[random_below(&r, sizeof(words) / sizeof(words[0]))]);
+		n += (size_t)snprintf(line + n, sizeof(line) - n, "%s%s",
+		    random_below(&r, 8) == 0 ? "\n" : "\r\n",
+		    random_below(&r, 2) == 0 ? "x\r\n" : "xy");
+		memcpy(spaced, line, len);
+		spaced[len] = ' ';
+		memcpy(spaced + len + 1, line + len, n - len);
+		(void)snprintf(once, sizeof(once), "%s",
+		    wire_transcript(WIRE_TEXT, slice_of(line, n), NULL, 0));
+		if (line[len] == ' ')
+			assert_string_equal(
+			    wire_transcript(WIRE_TEXT, slice_of(spaced, n + 1), NULL, 0), once);
+	}
+}
+
 /* A command is the same whatever stands behind it. */
 static void
 random_pipelines(void **state)
@@ -598,6 +633,7 @@ main(void)
 	    cmocka_unit_test(a_hundred_thousand_keys),
 	    cmocka_unit_test(authentication),
 	    cmocka_unit_test(random_streams_cut_anywhere),
+	    cmocka_unit_test(both_ways_agree),
 	    cmocka_unit_test(random_pipelines),
 	};
 
