@@ -314,12 +314,12 @@ fast_set(struct slice window, const char *p, bool guarded, struct command *comma
 	p = fast_number(p + 1, end, guarded, '\r', &size);
 	if (p == NULL || (!guarded && end - p < 2) || p[1] != '\n')
 		return false;
-	if (((flags | exptime << 1) >> 32) != 0 || size > PROTO_VALUE_MAX)
+	if (size > PROTO_VALUE_MAX)
 		return false;
 	command->op = OP_SET;
 	command->noreply = false;
-	command->client_flags = (uint32_t)flags;
-	command->exptime = (int32_t)exptime;
+	command->client_flags = (uint32_t)flags; /* the lower bits of both, as in the general way */
+	command->exptime = (int32_t)(uint32_t)exptime;
 	command->size = (uint32_t)size;
 	command->cas = 0;
 	command->used = (size_t)(p + 2 - window.ptr);
