@@ -84,7 +84,7 @@ STRICTER = [
     (["-S"], 64),
     (["-Z"], 64),
     (["-Y", "/dev/null"], 64),
-    (["-e", "/nonexistent/file"], 64),
+    (["-e", "/nonexistent/file"], 1),
 ]
 
 

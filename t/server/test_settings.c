@@ -243,7 +243,6 @@ test_what_is_not_built_in_is_refused(void **state)
 	assert_refused(SETTING_ssl_enabled, NULL);
 	assert_refused(SETTING_sasl, NULL);
 	assert_refused(SETTING_auth_file, "/etc/users");
-	assert_refused(SETTING_memory_file, "/dev/shm/items");
 }
 
 static void
