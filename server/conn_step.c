@@ -13,13 +13,6 @@
 #include "proto/binary.h"
 #include "proto/classic.h"
 #include "server/exec.h"
-#include "server/settings.h"
-
-static bool
-auth_needed(const struct conn *c)
-{
-	return !c->authenticated && c->worker->server->settings->auth_file != NULL;
-}
 
 enum parse_result
 conn_parse(struct conn *c, struct slice window, struct command *command, struct parse_error *error)
@@ -31,7 +24,7 @@ conn_parse(struct conn *c, struct slice window, struct command *command, struct 
 										 : PROTOCOL_TEXT;
 	if (c->protocol == PROTOCOL_BINARY)
 		return binary_parse(window, limits, command, error);
-	if (unlikely(auth_needed(c)))
+	if (unlikely(!c->authenticated))
 		return classic_parse_auth(window, command, error);
 	return classic_parse(window, limits, command, error);
 }
@@ -43,7 +36,7 @@ ends_batch(const struct conn *c, const struct command *cmd, const struct command
 	if (info->flags & CMD_KEYS)
 		return cmd->rest.len > 0;
 	if (info->flags & (CMD_KEY | CMD_VALUE))
-		return auth_needed(c);
+		return !c->authenticated;
 	return true;
 }
 

@@ -47,6 +47,14 @@ exec_classic(struct conn *c, const struct command *cmd, const struct store_key *
 void
 exec_command(struct conn *c, struct command *cmd, const struct store_key *key)
 {
+	if (unlikely(!c->authenticated)) {
+		if (c->protocol == PROTOCOL_TEXT) {
+			exec_auth_text(c, cmd);
+			return;
+		}
+		if (!exec_allowed(c, cmd))
+			return;
+	}
 	switch ((enum surface)command_infos[cmd->op].surface) {
 	case SURFACE_CLASSIC:
 		exec_classic(c, cmd, key);

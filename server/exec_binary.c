@@ -261,6 +261,11 @@ exec_other(struct conn *c, const struct command *cmd)
 	case OP_BIN_STAT:
 		exec_stats(c, cmd, cmd->key);
 		return;
+	case OP_BIN_SASL_LIST:
+	case OP_BIN_SASL_AUTH:
+	case OP_BIN_SASL_STEP:
+		exec_sasl(c, cmd);
+		return;
 	default:
 		binary_status(c, cmd, BINARY_STATUS_UNKNOWN_COMMAND, 0);
 		return;

@@ -11,6 +11,7 @@
 #include "proto/reply.h"
 #include "server/clock.h"
 #include "server/conn_report.h"
+#include "server/conn_step.h"
 #include "server/exec_op.h"
 #include "server/settings.h"
 #include "server/worker.h"
@@ -131,7 +132,7 @@ dump_more(struct conn *c, struct conn_report *report)
 {
 	struct dump *d = (struct dump *)report;
 
-	for (unsigned i = 0; i < STEPS; i++) {
+	for (unsigned i = 0; i < STEPS && !conn_full(c); i++) {
 		if (store_walk(c->worker->store, &d->cursor, dump_visit, d))
 			continue;
 		reply_with(c, d->as_commands ? REPLY_META_MISS : REPLY_END);

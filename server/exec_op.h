@@ -106,6 +106,16 @@ void exec_admin(struct conn *c, const struct command *cmd);
 /* Forgets everything, after DELAY (as an exptime; not above 0 = now). False where -F forbids it. */
 bool exec_flush(struct worker *w, int32_t delay);
 
+/* ---------------------------------------------------------------- exec_auth.c */
+
+/* What classic_parse_auth has taken for user and password. */
+void exec_auth_text(struct conn *c, const struct command *cmd);
+
+void exec_sasl(struct conn *c, const struct command *cmd);
+
+/* Whether the client may do this; where not, it is answered, and the connection ends. */
+bool exec_allowed(struct conn *c, const struct command *cmd);
+
 /* ---------------------------------------------------------------- exec_dump.c */
 
 /* lru_crawler metadump and mgdump: begins a report. */

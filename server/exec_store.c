@@ -93,8 +93,11 @@ bool
 exec_stream_begin(struct conn *c, const struct command *cmd, const struct store_key *key,
     struct store_pending *pending)
 {
-	enum store_result result = make_room(c->worker, pending, key, cmd);
+	enum store_result result;
 
+	if (!exec_allowed(c, cmd))
+		return false;
+	result = make_room(c->worker, pending, key, cmd);
 	if (result == STORE_OK)
 		return true;
 	refuse(c, cmd, key, result);

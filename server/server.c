@@ -21,7 +21,9 @@ server_init(struct server *server)
 	    .item_overhead = s->cas ? MEMCACHED_ITEM_HEADER_CAS : MEMCACHED_ITEM_HEADER,
 	    .inline_value_max = SERVER_INLINE_VALUE_MAX,
 	    .strict = s->strict,
+	    .sasl = s->sasl,
 	};
+	server->auth_required = s->sasl || s->auth_file != NULL;
 	server->workers = NULL;
 	server->worker_count = 0;
 	server->prefixes = prefixes_new(s->prefix_delimiter);

@@ -49,6 +49,7 @@ struct server {
 
 	/* Made by server_init. */
 	struct parse_limits limits;
+	bool auth_required;                /* clients say first who they are: -Y, -S */
 	struct prefixes *prefixes;         /* the counts of stats detail */
 	struct counter_baseline *baseline; /* what `stats reset` took off */
 

@@ -8,6 +8,7 @@
 #include "proto/reply.h"
 #include "server/clock.h"
 #include "server/conn_report.h"
+#include "server/conn_step.h"
 #include "server/exec_op.h"
 #include "server/settings.h"
 #include "server/stats.h"
@@ -148,7 +149,7 @@ dump_more(struct conn *c, struct conn_report *report)
 	struct dump_report *r = (struct dump_report *)report;
 	bool more = true;
 
-	for (unsigned i = 0; i < STEPS && more; i++)
+	for (unsigned i = 0; i < STEPS && more && !conn_full(c); i++)
 		more = store_walk(c->worker->store, &r->cursor, dump_visit, r) &&
 		    (r->limit == 0 || r->shown < r->limit) &&
 		    r->bytes + DUMP_LINE_MAX <= DUMP_BYTES;
