@@ -15,6 +15,7 @@
 #include "server/conn_report.h"
 #include "server/conn_step.h"
 #include "server/settings.h"
+#include "server/watch.h"
 #include "server/worker.h"
 
 /* The least room that is worth a receive. */
@@ -83,6 +84,7 @@ conn_free(struct conn **conn)
 	struct worker *w = c->worker;
 
 	*conn = NULL;
+	watch_closed(c);
 	worker_unlist(w, c);
 	state_release(c);
 	input_release(c);
@@ -112,7 +114,7 @@ step(struct conn *c, struct slice *input)
 			conn_set_state(c, CONN_COMMANDS);
 		return c->swallow == 0;
 	case CONN_REPORT:
-		return step_report(c);
+		return step_report(c, input);
 	case CONN_CLOSING:
 		slice_advance(input, input->len);
 		return false;
@@ -120,30 +122,43 @@ step(struct conn *c, struct slice *input)
 	panic("connection state %u", c->state);
 }
 
-/* Works through INPUT until it needs more bytes, its output is full, or its turn is over; takes what is done with
- * off its front. */
-static void
-conn_work(struct conn *c, struct slice *input)
+/* Works through INPUT until it needs more bytes (true), its output is full, or its turn is over (false); takes what
+ * is done with off its front. */
+static bool
+work(struct conn *c, struct slice *input)
 {
 	uint32_t budget = c->worker->server->settings->reqs_per_event;
 
-	c->waiting = false;
-	c->need = 0;
 	while (step(c, input)) {
-		if (unlikely(c->out.broken)) {
-			counter_add(c->worker, read_buf_oom, 1);
-			conn_close(c);
-		}
+		if (unlikely(c->out.broken))
+			return true;
 		if (input->len == 0 && c->state != CONN_REPORT)
 			continue;
 		if (conn_full(c))
-			return;
+			return false;
 		if (--budget == 0) {
 			counter_add(c->worker, conn_yields, 1);
-			return;
+			return false;
 		}
 	}
-	c->waiting = true;
+	return true;
+}
+
+/* There is no memory for the input (or it has no end), or for the output: the connection ends, without an answer. */
+static void
+memory_failed(struct conn *c)
+{
+	counter_add(c->worker, read_buf_oom, 1);
+	conn_close(c);
+}
+
+static void
+conn_work(struct conn *c, struct slice *input)
+{
+	c->need = 0;
+	c->waiting = work(c, input);
+	if (unlikely(c->out.broken) && c->state != CONN_CLOSING)
+		memory_failed(c);
 }
 
 /* ---------------------------------------------------------------- input */
@@ -180,14 +195,6 @@ input_reserve(struct conn *c, size_t n)
 	return true;
 }
 
-/* There is no memory for the input (or it has no end): the connection ends, without an answer. */
-static void
-input_failed(struct conn *c)
-{
-	counter_add(c->worker, read_buf_oom, 1);
-	conn_close(c);
-}
-
 /* Puts N bytes behind what the own buffer holds. */
 static void
 input_keep(struct conn *c, const char *bytes, size_t n)
@@ -195,7 +202,7 @@ input_keep(struct conn *c, const char *bytes, size_t n)
 	if (n == 0)
 		return;
 	if (!input_reserve(c, n)) {
-		input_failed(c);
+		memory_failed(c);
 		return;
 	}
 	memcpy(c->in.data + c->in.len, bytes, n);
@@ -274,7 +281,7 @@ conn_room(struct conn *c, size_t *size)
 		return receive + held;
 	}
 	if (!input_reserve(c, ROOM_MIN)) {
-		input_failed(c);
+		memory_failed(c);
 		return NULL;
 	}
 	*size = c->in.capacity - c->in.len;
@@ -308,6 +315,15 @@ conn_resume(struct conn *c)
 {
 	if (!c->waiting)
 		input_work(c);
+}
+
+void
+conn_poke(struct conn *c)
+{
+	if (c->state != CONN_REPORT)
+		return;
+	c->waiting = false;
+	worker_queue_turn(c->worker, c);
 }
 
 void

@@ -85,6 +85,7 @@ struct conn {
 	uint8_t state; /* enum conn_state; atomic: others show it in `stats conns`, as the next */
 	uint32_t last_active;        /* on the store's clock */
 	int fd;                      /* -1 without one */
+	bool kicked;                 /* closed for being idle */
 	bool in_turns;               /* stands in the worker's list of those with work left */
 	const struct listener *from; /* where it was accepted, or NULL */
 	TAILQ_ENTRY(conn) turn;      /* in that list */
@@ -109,6 +110,9 @@ void conn_filled(struct conn *c, size_t n);
 
 /* Goes on with work left. */
 void conn_resume(struct conn *c);
+
+/* A report that waited has something to say: its connection gets a turn. */
+void conn_poke(struct conn *c);
 
 /* The peer will send nothing more. What it sent is still answered. */
 void conn_end(struct conn *c);

@@ -11,13 +11,20 @@ report_begin(struct conn *c, struct conn_report *report)
 }
 
 bool
-step_report(struct conn *c)
+step_report(struct conn *c, struct slice *input)
 {
-	if (!c->report->more(c, c->report)) {
+	switch (c->report->more(c, c->report)) {
+	case REPORT_DONE:
 		report_free(&c->report);
 		conn_set_state(c, CONN_COMMANDS);
+		return true;
+	case REPORT_MORE:
+		return true;
+	case REPORT_WAIT:
+		slice_advance(input, input->len);
+		return false;
 	}
-	return true;
+	panic("no such result of a report");
 }
 
 void

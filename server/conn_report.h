@@ -6,11 +6,19 @@
 
 #include <stdbool.h>
 
+#include "base/slice.h"
+
 struct conn;
 
+enum report_result {
+	REPORT_DONE, /* that was the last piece */
+	REPORT_MORE,
+	REPORT_WAIT, /* nothing now: conn_poke when there is; what the client says meanwhile is dropped */
+};
+
 struct conn_report {
-	/* Appends a piece that takes well below a millisecond to make; false after the last. */
-	bool (*more)(struct conn *c, struct conn_report *report);
+	/* Appends a piece that takes well below a millisecond to make. */
+	enum report_result (*more)(struct conn *c, struct conn_report *report);
 
 	/* Frees the whole structure. */
 	void (*free)(struct conn_report *report);
@@ -21,7 +29,7 @@ struct conn_report {
 void report_begin(struct conn *c, struct conn_report *report);
 
 /* CONN_REPORT. */
-bool step_report(struct conn *c);
+bool step_report(struct conn *c, struct slice *input);
 
 void report_free(struct conn_report **report);
 

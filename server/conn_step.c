@@ -162,7 +162,6 @@ step_commands(struct conn *c, struct slice *input)
 	if (!all || result == PARSE_COMMAND || n == WORKER_BATCH)
 		return true;
 	if (result == PARSE_MORE) {
-		c->waiting = true;
 		c->need = w->commands[n].need;
 		return false;
 	}

@@ -8,6 +8,7 @@
 #include "server/exec_op.h"
 #include "server/settings.h"
 #include "server/stats.h"
+#include "server/watch.h"
 #include "server/worker.h"
 
 bool
@@ -194,6 +195,9 @@ exec_admin(struct conn *c, const struct command *cmd)
 	case OP_CRAWLER_METADUMP:
 	case OP_CRAWLER_MGDUMP:
 		exec_dump(c, cmd);
+		return;
+	case OP_WATCH:
+		exec_watch(c, cmd);
 		return;
 	case OP_DEBUGTIME:
 		exec_debugtime(c, cmd);

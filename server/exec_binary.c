@@ -60,7 +60,7 @@ exec_get(struct conn *c, const struct command *cmd, const struct store_key *key)
 	bool hit = value_read(c, key, STORE_READ_VALUE | STORE_READ_COUNT, &format);
 
 	count_get(c->worker, hit);
-	detail_get(c->worker, key, hit);
+	note_get(c, key, hit);
 	if (!hit)
 		miss(c, cmd);
 }
@@ -90,7 +90,7 @@ exec_gat(struct conn *c, const struct command *cmd, const struct store_key *key)
 		value_leave(c, &entry, &view, &format);
 	}
 	count_touch(w, hit);
-	detail_get(w, key, hit);
+	note_get(c, key, hit);
 	if (!hit)
 		miss(c, cmd);
 }
@@ -125,7 +125,7 @@ not_stored_status(const struct command *cmd)
 	return BINARY_STATUS_NOT_STORED;
 }
 
-void
+enum store_result
 binary_stored(struct conn *c, const struct command *cmd, const struct store_key *key,
     struct store_pending *pending)
 {
@@ -148,6 +148,7 @@ binary_stored(struct conn *c, const struct command *cmd, const struct store_key 
 		binary_status(c, cmd, BINARY_STATUS_KEY_ENOENT, 0);
 	else
 		binary_status(c, cmd, not_stored_status(cmd), 0);
+	return result;
 }
 
 /* Deletes the item where it has the version asked for. */
@@ -177,7 +178,7 @@ exec_bin_delete(struct conn *c, const struct command *cmd, const struct store_ke
 
 	if (result != STORE_EXISTS)
 		count_delete(w, result == STORE_OK);
-	detail_delete(w, key);
+	note_delete(c, key, result == STORE_OK);
 	if (result == STORE_OK)
 		success(c, cmd, 0);
 	else

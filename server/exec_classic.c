@@ -84,7 +84,7 @@ exec_key(struct conn *c, enum opcode op, const struct store_key *key, int32_t ex
 		hit = get_and_touch(c, key, op == OP_GATS, exec_exptime(w, exptime));
 		count_touch(w, hit);
 	}
-	detail_get(w, key, hit);
+	note_get(c, key, hit);
 }
 
 /* ---------------------------------------------------------------- storing */
@@ -125,15 +125,18 @@ reply_stored(struct conn *c, const struct command *cmd, enum store_result result
 	reply_unless_quiet(c, cmd, *lines[result]);
 }
 
-void
+enum store_result
 classic_stored(struct conn *c, const struct command *cmd, const struct store_key *key,
     struct store_pending *pending)
 {
+	enum store_result result;
 	struct store_put put;
 	uint64_t version;
 
 	put_of(cmd, &put);
-	reply_stored(c, cmd, store_put(c->worker->store, key, pending, &put, &version));
+	result = store_put(c->worker->store, key, pending, &put, &version);
+	reply_stored(c, cmd, result);
+	return result;
 }
 
 /* ---------------------------------------------------------------- changing */
@@ -199,6 +202,6 @@ exec_delete(struct conn *c, const struct command *cmd, const struct store_key *k
 	bool found = store_delete(w->store, key) == STORE_OK;
 
 	count_delete(w, found);
-	detail_delete(w, key);
+	note_delete(c, key, found);
 	reply_unless_quiet(c, cmd, found ? REPLY_DELETED : REPLY_NOT_FOUND);
 }

@@ -2,6 +2,7 @@
 #include "server/exec_op.h"
 #include "server/prefix.h"
 #include "server/settings.h"
+#include "server/watch.h"
 #include "server/worker.h"
 
 void
@@ -72,6 +73,8 @@ count_delta(struct worker *w, bool decrement, enum delta_result result)
 		count_incr(w, result == DELTA_OK);
 }
 
+/* ---------------------------------------------------------------- who looks on */
+
 static bool
 detail_enabled(const struct worker *w)
 {
@@ -79,22 +82,35 @@ detail_enabled(const struct worker *w)
 }
 
 void
-detail_get(struct worker *w, const struct store_key *key, bool hit)
+note_get(struct conn *c, const struct store_key *key, bool hit)
 {
+	struct worker *w = c->worker;
+
 	if (detail_enabled(w))
 		prefixes_count_get(w->server->prefixes, slice_of(key->data, key->len), hit);
+	if (unlikely(watch_wanted(w, WATCH_FETCHERS)))
+		watch_fetch(c, key, hit);
 }
 
 void
-detail_set(struct worker *w, const struct store_key *key)
+note_set(struct conn *c, const struct command *cmd, const struct store_key *key,
+    enum store_result result)
 {
+	struct worker *w = c->worker;
+
 	if (detail_enabled(w))
 		prefixes_count_set(w->server->prefixes, slice_of(key->data, key->len));
+	if (unlikely(watch_wanted(w, WATCH_MUTATIONS)))
+		watch_store(c, cmd, key, result);
 }
 
 void
-detail_delete(struct worker *w, const struct store_key *key)
+note_delete(struct conn *c, const struct store_key *key, bool hit)
 {
+	struct worker *w = c->worker;
+
 	if (detail_enabled(w))
 		prefixes_count_delete(w->server->prefixes, slice_of(key->data, key->len));
+	if (hit && unlikely(watch_wanted(w, WATCH_DELETIONS)))
+		watch_delete(c, key);
 }

@@ -12,6 +12,7 @@
 #include "server/clock.h"
 #include "server/conn_report.h"
 #include "server/conn_step.h"
+#include "server/escape.h"
 #include "server/exec_op.h"
 #include "server/settings.h"
 #include "server/worker.h"
@@ -23,7 +24,7 @@
 #define CLASS_MAX 63u
 
 /* "key=" with every byte escaped, and seven numbers with their names. */
-#define LINE_MAX_BYTES (4 + 3 * PROTO_KEY_MAX + 7 * (8 + NUMBER_U64_MAX_LEN))
+#define LINE_MAX_BYTES (4 + ESCAPED_MAX(PROTO_KEY_MAX) + 7 * (8 + NUMBER_U64_MAX_LEN))
 
 struct dump {
 	struct conn_report report;
@@ -35,33 +36,6 @@ struct dump {
 	uint32_t now;
 };
 
-static bool
-is_plain(unsigned char ch)
-{
-	return (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') ||
-	    ch == '-' || ch == '.' || ch == '_' || ch == '~';
-}
-
-/* The key as in an URI (RFC 3986). */
-static char *
-put_escaped(char *p, const struct store_key *key)
-{
-	static const char digits[] = "0123456789ABCDEF";
-
-	for (uint32_t i = 0; i < key->len; i++) {
-		unsigned char ch = (unsigned char)key->data[i];
-
-		if (is_plain(ch)) {
-			*p++ = (char)ch;
-			continue;
-		}
-		*p++ = '%';
-		*p++ = digits[ch >> 4];
-		*p++ = digits[ch & 15];
-	}
-	return p;
-}
-
 static char *
 put_number(char *p, struct slice label, uint64_t number)
 {
@@ -72,7 +46,7 @@ static char *
 put_facts(char *p, const struct dump *d, const struct store_key *key, const struct store_view *view,
     int slab_class)
 {
-	p = put_escaped(reply_slice(p, SLICE_LITERAL("key=")), key);
+	p = escape_key(reply_slice(p, SLICE_LITERAL("key=")), slice_of(key->data, key->len));
 	if (view->exptime == 0)
 		p = reply_slice(p, SLICE_LITERAL(" exp=-1"));
 	else
@@ -127,7 +101,7 @@ dump_visit(
 	outq_commit(&c->out, p);
 }
 
-static bool
+static enum report_result
 dump_more(struct conn *c, struct conn_report *report)
 {
 	struct dump *d = (struct dump *)report;
@@ -136,9 +110,9 @@ dump_more(struct conn *c, struct conn_report *report)
 		if (store_walk(c->worker->store, &d->cursor, dump_visit, d))
 			continue;
 		reply_with(c, d->as_commands ? REPLY_META_MISS : REPLY_END);
-		return false;
+		return REPORT_DONE;
 	}
-	return true;
+	return REPORT_MORE;
 }
 
 static void

@@ -278,7 +278,7 @@ exec_mg(struct conn *c, const struct command *cmd, const struct store_key *key)
 		hit = true;
 	else if (result == MG_WIN || mg_needs_lock(cmd) || has(cmd, 'N'))
 		hit = mg_locked(c, cmd, key, result == MG_WIN ? &seen : NULL);
-	detail_get(c->worker, key, hit);
+	note_get(c, key, hit);
 	if (hit)
 		mg_count_hit(c->worker, cmd);
 	else
@@ -407,7 +407,7 @@ size_now(struct worker *w, const struct store_key *key)
 	return view.size;
 }
 
-void
+enum store_result
 meta_stored(struct conn *c, const struct command *cmd, const struct store_key *key,
     struct store_pending *pending)
 {
@@ -418,6 +418,7 @@ meta_stored(struct conn *c, const struct command *cmd, const struct store_key *k
 	if (result == STORE_OK && is_append(cmd) && has(cmd, 's'))
 		facts.size = size_now(c->worker, key);
 	reply_code(c, cmd, stored_code(result), result == STORE_OK ? &facts : NULL);
+	return result;
 }
 
 /* ---------------------------------------------------------------- md */
@@ -483,7 +484,7 @@ exec_md(struct conn *c, const struct command *cmd, const struct store_key *key)
 	}
 	if (result != STORE_OK)
 		count_delete(w, false);
-	detail_delete(w, key);
+	note_delete(c, key, result == STORE_OK);
 	reply_code(c, cmd, stored_code(result), NULL);
 }
 

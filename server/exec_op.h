@@ -72,10 +72,11 @@ void count_touch(struct worker *w, bool hit);
 void count_delete(struct worker *w, bool hit);
 void count_delta(struct worker *w, bool decrement, enum delta_result result);
 
-/* `stats detail`, where it is on. */
-void detail_get(struct worker *w, const struct store_key *key, bool hit);
-void detail_set(struct worker *w, const struct store_key *key);
-void detail_delete(struct worker *w, const struct store_key *key);
+/* For those who look on: `stats detail` and watchers, where there are any. */
+void note_get(struct conn *c, const struct store_key *key, bool hit);
+void note_set(struct conn *c, const struct command *cmd, const struct store_key *key,
+    enum store_result result);
+void note_delete(struct conn *c, const struct store_key *key, bool hit);
 
 /* ---------------------------------------------------------------- exec_classic.c */
 
@@ -83,20 +84,21 @@ void exec_arithmetic(struct conn *c, const struct command *cmd, const struct sto
 void exec_touch(struct conn *c, const struct command *cmd, const struct store_key *key);
 void exec_delete(struct conn *c, const struct command *cmd, const struct store_key *key);
 
-void classic_stored(struct conn *c, const struct command *cmd, const struct store_key *key,
-    struct store_pending *pending);
+/* The last step of a storage command, in each protocol: puts PENDING and answers. Returns what came out. */
+enum store_result classic_stored(struct conn *c, const struct command *cmd,
+    const struct store_key *key, struct store_pending *pending);
 
 /* ---------------------------------------------------------------- exec_meta.c */
 
 void exec_meta(struct conn *c, const struct command *cmd, const struct store_key *key);
-void meta_stored(struct conn *c, const struct command *cmd, const struct store_key *key,
-    struct store_pending *pending);
+enum store_result meta_stored(struct conn *c, const struct command *cmd,
+    const struct store_key *key, struct store_pending *pending);
 
 /* ---------------------------------------------------------------- exec_binary.c */
 
 void exec_binary(struct conn *c, const struct command *cmd, const struct store_key *key);
-void binary_stored(struct conn *c, const struct command *cmd, const struct store_key *key,
-    struct store_pending *pending);
+enum store_result binary_stored(struct conn *c, const struct command *cmd,
+    const struct store_key *key, struct store_pending *pending);
 void binary_status(struct conn *c, const struct command *cmd, uint16_t status, uint64_t cas);
 
 /* ---------------------------------------------------------------- exec_admin.c */

@@ -48,30 +48,34 @@ refuse(struct conn *c, const struct command *cmd, const struct store_key *key,
 		counter_add(c->worker, store_no_memory, 1);
 	if (replaces_always(cmd))
 		(void)store_delete(c->worker->store, key);
+	note_set(c, cmd, key, result);
 	if (c->protocol == PROTOCOL_BINARY)
 		binary_status(c, cmd, large ? BINARY_STATUS_E2BIG : BINARY_STATUS_ENOMEM, 0);
 	else if (cmd->op == OP_MS || !cmd->noreply)
 		reply_with(c, large ? REPLY_TOO_LARGE : REPLY_NO_MEMORY);
 }
 
-/* PENDING is whole: puts it where the command wants it, and answers. */
+static enum store_result
+put_and_answer(struct conn *c, const struct command *cmd, const struct store_key *key,
+    struct store_pending *pending)
+{
+	switch ((enum surface)command_infos[cmd->op].surface) {
+	case SURFACE_META:
+		return meta_stored(c, cmd, key, pending);
+	case SURFACE_BINARY:
+		return binary_stored(c, cmd, key, pending);
+	default:
+		return classic_stored(c, cmd, key, pending);
+	}
+}
+
+/* PENDING is whole. */
 static void
 stored(struct conn *c, const struct command *cmd, const struct store_key *key,
     struct store_pending *pending)
 {
 	counter_add(c->worker, cmd_set, 1);
-	detail_set(c->worker, key);
-	switch ((enum surface)command_infos[cmd->op].surface) {
-	case SURFACE_META:
-		meta_stored(c, cmd, key, pending);
-		return;
-	case SURFACE_BINARY:
-		binary_stored(c, cmd, key, pending);
-		return;
-	default:
-		classic_stored(c, cmd, key, pending);
-		return;
-	}
+	note_set(c, cmd, key, put_and_answer(c, cmd, key, pending));
 }
 
 void

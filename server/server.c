@@ -6,6 +6,7 @@
 #include "server/counters.h"
 #include "server/prefix.h"
 #include "server/settings.h"
+#include "server/watch.h"
 
 /* What memcached's item header takes: its limit of an item counts it. */
 #define MEMCACHED_ITEM_HEADER     48u
@@ -28,7 +29,8 @@ server_init(struct server *server)
 	server->worker_count = 0;
 	server->prefixes = prefixes_new(s->prefix_delimiter);
 	server->baseline = counter_baseline_new();
-	if (server->prefixes != NULL && server->baseline != NULL)
+	server->watchers = watchers_new(server->store, server->clock);
+	if (server->prefixes != NULL && server->baseline != NULL && server->watchers != NULL)
 		return true;
 	server_fini(server);
 	return false;
@@ -37,6 +39,7 @@ server_init(struct server *server)
 void
 server_fini(struct server *server)
 {
+	watchers_free(&server->watchers);
 	prefixes_free(&server->prefixes);
 	free(server->baseline);
 	server->baseline = NULL;

@@ -26,6 +26,7 @@ struct listen;
 struct prefixes;
 struct settings;
 struct store;
+struct watchers;
 struct worker;
 
 /* What the rest of the process does for a few commands. A NULL member is answered as not available. */
@@ -50,6 +51,7 @@ struct server {
 	/* Made by server_init. */
 	struct parse_limits limits;
 	bool auth_required;                /* clients say first who they are: -Y, -S */
+	struct watchers *watchers;         /* of the watch command */
 	struct prefixes *prefixes;         /* the counts of stats detail */
 	struct counter_baseline *baseline; /* what `stats reset` took off */
 

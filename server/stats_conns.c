@@ -3,26 +3,20 @@
  * A picture of all of them is taken at once, which is quick; the addresses, which cost a system call each, are found
  * piece by piece. A connection may be gone by then, or another one have its number: then its line says so little.
  */
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 #include "base/atomics.h"
 #include "proto/binary.h"
 #include "proto/reply.h"
 #include "server/clock.h"
 #include "server/conn_report.h"
+#include "server/peer.h"
 #include "server/stats.h"
 #include "server/worker.h"
 
 /* Connections in one piece. */
 #define PIECE 32u
-
-/* An address as text: "tcp6:[...]:65535", "unix:/path". */
-#define ADDRESS_MAX 160
 
 struct shown {
 	int fd;
@@ -55,31 +49,6 @@ conn_state_name(const struct conn *c)
 }
 
 static void
-address_text(int fd, char text[ADDRESS_MAX])
-{
-	struct sockaddr_storage address = {0};
-	socklen_t len = sizeof(address);
-	char host[INET6_ADDRSTRLEN] = "";
-
-	(void)snprintf(text, ADDRESS_MAX, "(unknown)");
-	if (fd < 0 || getpeername(fd, (struct sockaddr *)&address, &len) != 0)
-		return;
-	if (address.ss_family == AF_INET) {
-		const struct sockaddr_in *in = (const struct sockaddr_in *)&address;
-
-		(void)inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
-		(void)snprintf(text, ADDRESS_MAX, "tcp:%s:%u", host, ntohs(in->sin_port));
-	} else if (address.ss_family == AF_INET6) {
-		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&address;
-
-		(void)inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
-		(void)snprintf(text, ADDRESS_MAX, "tcp6:[%s]:%u", host, ntohs(in6->sin6_port));
-	} else if (address.ss_family == AF_UNIX) {
-		(void)snprintf(text, ADDRESS_MAX, "unix:");
-	}
-}
-
-static void
 line(struct stats_out *out, int fd, const char *name, const char *value)
 {
 	char full[64];
@@ -91,12 +60,14 @@ line(struct stats_out *out, int fd, const char *name, const char *value)
 static void
 show(struct stats_out *out, const struct shown *shown)
 {
-	char text[ADDRESS_MAX];
+	char text[PEER_TEXT_MAX];
+	struct peer peer;
 
 	if (shown->listening) {
 		line(out, shown->fd, "addr", shown->from->name);
 	} else {
-		address_text(shown->fd, text);
+		peer_of(shown->fd, &peer);
+		peer_text(&peer, text);
 		line(out, shown->fd, "addr", text);
 		if (shown->from != NULL)
 			line(out, shown->fd, "listen_addr", shown->from->name);
@@ -106,7 +77,7 @@ show(struct stats_out *out, const struct shown *shown)
 	line(out, shown->fd, "secs_since_last_cmd", text);
 }
 
-static bool
+static enum report_result
 conns_more(struct conn *c, struct conn_report *report)
 {
 	struct conns_report *r = (struct conns_report *)report;
@@ -115,9 +86,9 @@ conns_more(struct conn *c, struct conn_report *report)
 	for (unsigned i = 0; i < PIECE && r->next < r->count; i++)
 		show(&r->out, &r->all[r->next++]);
 	if (r->next < r->count)
-		return true;
+		return REPORT_MORE;
 	stats_end(&r->out);
-	return false;
+	return REPORT_DONE;
 }
 
 static void

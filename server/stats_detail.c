@@ -46,7 +46,7 @@ dump_prefix(struct conn *c, struct slice name, const struct prefix_counts *count
 	outq_commit(&c->out, reply_slice(p, SLICE_LITERAL("\r\n")));
 }
 
-static bool
+static enum report_result
 dump_more(struct conn *c, struct conn_report *report)
 {
 	struct detail_report *r = (struct detail_report *)report;
@@ -57,11 +57,11 @@ dump_more(struct conn *c, struct conn_report *report)
 	for (unsigned i = 0; i < PIECE; i++) {
 		if (!prefixes_get(c->worker->server->prefixes, r->next++, name, &len, &counts)) {
 			stats_end(&r->out);
-			return false;
+			return REPORT_DONE;
 		}
 		dump_prefix(c, slice_of(name, len), &counts);
 	}
-	return true;
+	return REPORT_MORE;
 }
 
 static void

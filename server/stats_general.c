@@ -11,6 +11,7 @@
 #include "server/counters.h"
 #include "server/settings.h"
 #include "server/stats.h"
+#include "server/watch.h"
 #include "server/worker.h"
 
 static void
@@ -130,11 +131,23 @@ power_of(uint64_t n)
 }
 
 static void
+stats_watchers(struct stats_out *out)
+{
+	struct watch_stats stats;
+
+	watch_stats(out->conn->worker->server->watchers, &stats);
+	stats_u64(out, "log_watcher_skipped", stats.skipped);
+	stats_u64(out, "log_watcher_sent", stats.sent);
+	stats_u64(out, "log_watchers", stats.watchers);
+}
+
+static void
 stats_store(struct stats_out *out, const struct store_stats *store)
 {
 	stats_u64(out, "hash_power_level", power_of(store->index_buckets));
 	stats_u64(out, "hash_bytes", store->index_bytes);
 	stats_u64(out, "slabs_moved", store->pages_moved);
+	stats_watchers(out);
 	stats_u64(out, "bytes", store->bytes);
 	stats_u64(out, "curr_items", store->items);
 	stats_u64(out, "total_items", store->total_items);

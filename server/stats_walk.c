@@ -58,7 +58,7 @@ sizes_show(struct sizes_report *r)
 	return r->next < r->buckets;
 }
 
-static bool
+static enum report_result
 sizes_more(struct conn *c, struct conn_report *report)
 {
 	struct sizes_report *r = (struct sizes_report *)report;
@@ -66,9 +66,9 @@ sizes_more(struct conn *c, struct conn_report *report)
 	for (unsigned i = 0; i < STEPS && !r->walked; i++)
 		r->walked = !store_walk(c->worker->store, &r->cursor, sizes_visit, r);
 	if (!r->walked || sizes_show(r))
-		return true;
+		return REPORT_MORE;
 	stats_end(&r->out);
-	return false;
+	return REPORT_DONE;
 }
 
 static void
@@ -143,7 +143,7 @@ dump_visit(
 	r->shown++;
 }
 
-static bool
+static enum report_result
 dump_more(struct conn *c, struct conn_report *report)
 {
 	struct dump_report *r = (struct dump_report *)report;
@@ -155,7 +155,7 @@ dump_more(struct conn *c, struct conn_report *report)
 		    r->bytes + DUMP_LINE_MAX <= DUMP_BYTES;
 	if (!more)
 		stats_end(&r->out);
-	return more;
+	return more ? REPORT_MORE : REPORT_DONE;
 }
 
 static void

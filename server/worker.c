@@ -15,6 +15,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "server/settings.h"
+#include "server/watch.h"
 
 /* ---------------------------------------------------------------- one worker */
 
@@ -141,6 +142,7 @@ worker_sweep(struct worker *w)
 		if (w->now - c->last_active <= limit)
 			continue;
 		counter_add(w, idle_kicks, 1);
+		c->kicked = true;
 		w->driver->drop(c);
 	}
 }
@@ -211,6 +213,7 @@ adopt_one(struct worker *w, const struct handoff *handoff)
 	(void)sub_relaxed(&w->connections, 1); /* it is no longer on its way */
 	if (c != NULL && w->driver->attach(c)) {
 		counter_add(w, total_connections, 1);
+		watch_opened(c);
 		if (worker_verbose(w))
 			log_debug(
 			    "<%d new client connection on %s", handoff->fd, handoff->from->name);
@@ -232,6 +235,7 @@ worker_adopt(struct worker *w)
 	ASSERT(n == (ssize_t)sizeof(count) || errno == EAGAIN);
 	while (ring_pop(w, &handoff))
 		adopt_one(w, &handoff);
+	watch_wake(w);
 }
 
 static struct worker *

@@ -59,7 +59,8 @@ struct worker {
 	/* Others write these. */
 	_Alignas(64) uint32_t connections; /* atomic: those here and those on their way */
 	bool stopping;                     /* atomic */
-	bool draining; /* atomic: with STOPPING: answer what has arrived first */
+	bool draining;    /* atomic: with STOPPING: answer what has arrived first */
+	bool watch_ready; /* atomic: there are lines for watchers here */
 	int wake_fd;
 	struct lock handoff_lock; /* guards the ring */
 	uint32_t ring_head, ring_count;

@@ -1,0 +1,55 @@
+/* server/watch.h: watch: connections that are told what happens, line by line.
+ *
+ * Whoever does something asks watch_wanted first, which is one relaxed load where nobody watches. A line is put into a
+ * buffer of each watcher that asked for its stream; a watcher that does not read loses lines, which are counted and
+ * told to it, and slows nobody. Its own worker takes the lines from the buffer to the connection.
+ */
+#ifndef SERVER_WATCH_H
+#define SERVER_WATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/atomics.h"
+#include "proto/command.h"
+#include "server/conn.h"
+#include "slab/store.h"
+
+/* memcached has as many. */
+#define WATCHERS_MAX 20u
+
+struct clock;
+struct watchers;
+struct worker;
+
+/* NULL where memory is out. It observes the evictions of ST, as long as that lives. */
+struct watchers *watchers_new(struct store *st, const struct clock *clock);
+void watchers_free(struct watchers **watchers);
+
+struct watch_stats {
+	uint64_t sent, skipped; /* lines that watchers took, and that they lost */
+	uint32_t watchers;
+};
+void watch_stats(struct watchers *watchers, struct watch_stats *stats);
+
+/* Executes the command: C becomes a watcher. */
+void exec_watch(struct conn *c, const struct command *cmd);
+
+/* There are lines for watchers of W: gives them a turn. */
+void watch_wake(struct worker *w);
+
+/* Whether anybody watches STREAM. */
+bool watch_wanted(const struct worker *w, enum watch_stream stream);
+
+/* What happened. Only where somebody watches. */
+void watch_fetch(struct conn *c, const struct store_key *key, bool hit);
+void watch_store(struct conn *c, const struct command *cmd, const struct store_key *key,
+    enum store_result result);
+void watch_delete(struct conn *c, const struct store_key *key);
+
+/* A connection came, or goes. */
+void watch_opened(struct conn *c);
+void watch_closed(struct conn *c);
+
+#endif
