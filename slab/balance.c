@@ -33,12 +33,12 @@ static const double exponents[] = {
 static void
 window_class(struct store *st, struct slab_class *c)
 {
-	uint64_t hits = thread_hits(st, c->id), ghosts, noise;
+	uint64_t hits = thread_hits(st, c->id), sets = thread_sets(st, c->id), ghosts, noise;
 	double worth, old, pages;
 
 	lock_take(&c->lock);
 	ghosts = c->n.ghost_hits - c->window_ghost_hits;
-	noise = (c->n.sets - c->window_sets) * GHOST_WAYS * NOISE_FACTOR >> 16;
+	noise = (sets - c->window_sets) * GHOST_WAYS * NOISE_FACTOR >> 16;
 	ghosts = ghosts > noise ? ghosts - noise : 0;
 	pages = (double)ghost_window(c) / c->per_page;
 	worth = (double)ghosts / pages * pow(c->chunk_size, exponents[st->options.balance]);
@@ -50,7 +50,7 @@ window_class(struct store *st, struct slab_class *c)
 	store_relaxed(&c->ghost_rate, ghosts);
 	c->window_ghost_hits = c->n.ghost_hits;
 	c->window_hits = hits;
-	c->window_sets = c->n.sets;
+	c->window_sets = sets;
 	lock_drop(&c->lock);
 }
 
@@ -58,14 +58,10 @@ window_class(struct store *st, struct slab_class *c)
 static void
 window_turn(struct store *st)
 {
-	uint64_t requests = 0, bytes = 0;
+	uint64_t requests = 0, bytes = thread_set_bytes(st);
 
-	for (uint32_t id = 1; id <= st->nclasses; id++) {
-		uint64_t sets = load_relaxed(&st->classes[id].n.sets);
-
-		requests += sets + thread_hits(st, id);
-		bytes += load_relaxed(&st->classes[id].n.set_bytes);
-	}
+	for (uint32_t id = 1; id <= st->nclasses; id++)
+		requests += thread_sets(st, id) + thread_hits(st, id);
 	if ((requests - st->window_requests) * 2 < load_relaxed(&st->items) &&
 	    (bytes - st->window_bytes) * 2 <
 		((uint64_t)load_relaxed(&st->pages_limit) << st->page_shift))

@@ -50,7 +50,7 @@ struct class_counters {
 	uint64_t evicted, evicted_nonzero, evicted_unfetched, evicted_active, evicted_time,
 	    moved_out_items;
 	uint64_t no_memory, reclaimed, expired_unfetched, ghost_hits, promotions, direct_reclaims;
-	uint64_t pages_in, pages_out, sets, set_bytes, deletes, touches, total_items;
+	uint64_t pages_in, pages_out, deletes, touches;
 };
 
 struct slab_class {
@@ -71,7 +71,7 @@ struct slab_class {
 	uint32_t earliest;    /* no item of this class expires before */
 	struct class_counters n;
 	struct class_counters at_reset; /* what they stood at when the statistics were reset */
-	uint64_t hits_at_reset;
+	uint64_t hits_at_reset, sets_at_reset;
 
 	/* The balancer's: see balance.c. Read by anybody. */
 	uint64_t window_ghost_hits, window_hits,
@@ -123,6 +123,8 @@ struct ghost_bucket {
 /* Written by one thread, read by all. */
 struct thread_counters {
 	uint64_t hits[CLASSES_MAX];
+	uint64_t sets[CLASSES_MAX];
+	uint64_t set_bytes;
 	uint64_t read_retries;
 	uint32_t failed; /* reads in a row that came out torn */
 } __attribute__((aligned(CACHE_LINE)));
@@ -378,6 +380,10 @@ bucket_of(const struct store *st, uint64_t hash)
  * without it, it is to be believed only if the stripe's sequence has not moved. */
 uint32_t index_find(const struct store *st, const struct store_key *key, struct slot *slot);
 
+/* Whether KEY's hint (not 0) is the item under KEY: its version says that it is linked, and no two linked items have one
+ * key. To be believed as index_find is. */
+bool index_hint_holds(const struct store *st, const struct store_key *key);
+
 /* Where REF stands; false = it is not there. */
 bool index_find_ref(const struct store *st, uint64_t hash, uint32_t ref, struct slot *slot);
 
@@ -488,10 +494,20 @@ int memory_file_open(const char *path, size_t size);
 
 /* ---------------------------------------------------------------- thread.c */
 
-struct thread_counters *thread_counters(const struct store *st);
+/* This thread's number, from 1; 0 = it has not joined. */
+extern _Thread_local unsigned thread_number;
 
-/* Hits of a class, of all threads. */
+static inline struct thread_counters *
+thread_counters(const struct store *st)
+{
+	ASSERT(thread_number != 0);
+	return &st->threads[thread_number - 1];
+}
+
+/* Sums over all threads: hits and sets of a class, bytes set. */
 uint64_t thread_hits(const struct store *st, uint32_t slab_class);
+uint64_t thread_sets(const struct store *st, uint32_t slab_class);
+uint64_t thread_set_bytes(const struct store *st);
 uint64_t thread_retries(const struct store *st);
 
 #endif

@@ -92,40 +92,46 @@ bytes_equal(const char *a, const char *b, size_t n)
 	return n == 0;
 }
 #else
+static inline bool
+words_equal(const char *a, const char *b)
+{
+	uint64_t x, y;
+
+	memcpy(&x, a, sizeof(x));
+	memcpy(&y, b, sizeof(y));
+	return x == y;
+}
+
 /* Keys are short: words, the last one overlapping, beat a call. */
 static inline bool
 bytes_equal(const char *a, const char *b, size_t n)
 {
-	uint64_t x, y;
-	uint32_t v, w;
-	size_t i;
-
-	if (n >= 8) {
-		for (i = 0; i + 8 <= n; i += 8) {
-			memcpy(&x, a + i, 8);
-			memcpy(&y, b + i, 8);
-			if (x != y)
+	if (likely(n >= 8)) {
+		for (size_t i = 0; i + 8 < n; i += 8)
+			if (!words_equal(a + i, b + i))
 				return false;
-		}
-		memcpy(&x, a + n - 8, 8);
-		memcpy(&y, b + n - 8, 8);
-		return x == y;
+		return words_equal(a + n - 8, b + n - 8);
 	}
-	if (n >= 4) {
-		memcpy(&v, a, 4);
-		memcpy(&w, b, 4);
-		if (v != w)
-			return false;
-		memcpy(&v, a + n - 4, 4);
-		memcpy(&w, b + n - 4, 4);
-		return v == w;
-	}
-	for (i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++)
 		if (a[i] != b[i])
 			return false;
 	return true;
 }
 #endif
+
+static inline bool
+item_matches(const struct item *it, const struct store_key *key)
+{
+	return load_relaxed(&it->nkey) == key->len && bytes_equal(it->data, key->data, key->len);
+}
+
+bool
+index_hint_holds(const struct store *st, const struct store_key *key)
+{
+	const struct item *it = item_at(st, key->hint);
+
+	return item_version(it) != 0 && item_matches(it, key);
+}
 
 uint32_t
 index_find(const struct store *st, const struct store_key *key, struct slot *slot)
@@ -137,13 +143,8 @@ index_find(const struct store *st, const struct store_key *key, struct slot *slo
 		for (unsigned hits = bucket_match(b, tag); hits != 0; hits &= hits - 1) {
 			unsigned n = (unsigned)__builtin_ctz(hits);
 			uint32_t ref = load_relaxed(&b->refs[n]);
-			const struct item *it;
 
-			if (unlikely(ref == 0))
-				continue;
-			it = item_at(st, ref);
-			if (load_relaxed(&it->nkey) == key->len &&
-			    bytes_equal(it->data, key->data, key->len)) {
+			if (likely(ref != 0) && item_matches(item_at(st, ref), key)) {
 				*slot = (struct slot){b, n};
 				return ref;
 			}
@@ -175,13 +176,15 @@ store_prefetch_bucket(const struct store *st, const struct store_key *key)
 }
 
 void
-store_prefetch_item(const struct store *st, const struct store_key *key)
+store_prefetch_item(const struct store *st, struct store_key *key)
 {
 	const struct bucket *b = bucket_of(st, key->hash);
 	unsigned hits = bucket_match(b, hash_tag(key->hash));
 
-	if (hits != 0)
-		__builtin_prefetch(item_at(st, load_relaxed(&b->refs[__builtin_ctz(hits)])));
+	if (hits == 0)
+		return;
+	key->hint = load_relaxed(&b->refs[__builtin_ctz(hits)]);
+	__builtin_prefetch(item_at(st, key->hint));
 }
 
 /* ---------------------------------------------------------------- changing */

@@ -6,6 +6,8 @@
  */
 #include "slab/impl.h"
 
+/* The short forms are a few instructions when the length's cases are seen by the compiler. */
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #define TRIES_MAX 4
@@ -17,7 +19,7 @@ struct store_key
 store_key(const struct store *st, const char *data, size_t len)
 {
 	return (struct store_key){
-	    data, (uint32_t)len, XXH3_64bits_withSeed(data, len, st->hash_seed)};
+	    data, (uint32_t)len, 0, XXH3_64bits_withSeed(data, len, st->hash_seed)};
 }
 
 #if defined(TSAN_BUILD)
@@ -96,10 +98,9 @@ item_count(const struct store *st, struct item *it)
 
 /* Fills VIEW. A reader without a lock may see nonsense here, but SIZE stays within what a chunk can hold. */
 static inline void
-view_fill(const struct store *st, uint32_t ref, const struct item *it, struct store_view *view)
+view_fill(uint32_t ref, const struct item *it, struct store_view *view)
 {
 	uint64_t version = load_relaxed(&it->version);
-	uint32_t life = load_relaxed(&it->life);
 	uint32_t nkey = load_relaxed(&it->nkey), vlen = load_relaxed(&it->vlen);
 	const char *ext = it->data + nkey;
 	uint32_t ext_size = 0;
@@ -111,15 +112,23 @@ view_fill(const struct store *st, uint32_t ref, const struct item *it, struct st
 		view->flags = ext_flags(ext);
 	}
 	view->version = version & ~VERSION_EXT;
+	view->size = vlen;
+	view->value = (const char *)it + value_offset(nkey, ext_size, vlen);
+	view->pin = NULL;
+	view->ref = ref;
+}
+
+/* What STORE_READ_META adds. */
+static inline void
+view_fill_meta(const struct store *st, const struct item *it, struct store_view *view)
+{
+	uint32_t life = load_relaxed(&it->life);
+
 	view->exptime = life & LIFE_EXPIRY;
 	view->marks = (uint8_t)(((life & LIFE_STALE) ? STORE_STALE : 0) |
 	    ((life & LIFE_WON) ? STORE_WON : 0));
 	view->fetched = load_relaxed(&it->heat) & HEAT_FETCHED;
 	view->age = (uint16_t)(load_relaxed(&st->now) - load_relaxed(&it->atime));
-	view->size = vlen;
-	view->value = (const char *)it + value_offset(nkey, ext_size, vlen);
-	view->pin = NULL;
-	view->ref = ref;
 }
 
 void
@@ -127,7 +136,8 @@ item_view(const struct store *st, uint32_t ref, struct store_view *view)
 {
 	struct item *it = item_at(st, ref);
 
-	view_fill(st, ref, it, view);
+	view_fill(ref, it, view);
+	view_fill_meta(st, it, view);
 	if (item_is_large(it)) {
 		view->size = item_aux(it)->size;
 		view->value = NULL;
@@ -218,6 +228,8 @@ read_locked(struct store *st, const struct store_key *key, unsigned how,
 	it = item_at(st, view->ref);
 	view->how = (uint8_t)how;
 	view->stripe = stripe_of(st, key->hash);
+	view->sequence =
+	    load_relaxed(&stripe_of(st, key->hash)->sequence) ^ 1; /* see store_read_end */
 	if (!vlen_pinnable(it->vlen))
 		return true;
 	if (how & STORE_READ_VALUE)
@@ -241,23 +253,24 @@ store_read_begin(
 
 	for (;;) {
 		uint32_t sequence = load_acquire(&s->sequence);
+		uint32_t ref = key->hint;
 		const struct item *it;
 		struct slot slot;
-		uint32_t ref;
-		bool dead;
 
 		if (unlikely((sequence & 1) || thread_counters(st)->failed >= TRIES_MAX))
 			return read_locked(st, key, how, view);
-		ref = index_find(st, key, &slot);
+		if (ref == 0 || unlikely(!index_hint_holds(st, key)))
+			ref = index_find(st, key, &slot);
 		if (ref == 0) {
 			if (likely(load_after_loads(&s->sequence) == sequence))
 				return false;
 			continue;
 		}
 		it = item_at(st, ref);
-		view_fill(st, ref, it, view);
-		dead = item_dead(st, it);
-		if (unlikely(dead || vlen_pinnable(view->size)))
+		view_fill(ref, it, view);
+		if (how & STORE_READ_META)
+			view_fill_meta(st, it, view);
+		if (unlikely(vlen_pinnable(view->size) || item_dead(st, it)))
 			return read_locked(st, key, how, view);
 		view->how = (uint8_t)how;
 		view->locked = false;
@@ -267,31 +280,43 @@ store_read_begin(
 	}
 }
 
+/* The check at the end of a read that was not right at once: false = again. */
+static bool
+read_settled(struct store *st, struct store_view *view) NO_LOCK_ANALYSIS
+{
+	struct thread_counters *mine = thread_counters(st);
+	struct stripe *s = view->stripe;
+
+	if (view->how == HOW_SOUND)
+		return true;
+	if (!view->locked) {
+		mine->failed++;
+		bump_relaxed(&mine->read_retries, 1);
+		return false;
+	}
+	if (view->how & STORE_READ_COUNT) {
+		item_count(st, item_at(st, view->ref));
+		class_count_hit(st, view->ref);
+	}
+	stripe_unlock(s);
+	return true;
+}
+
 bool
 store_read_end(struct store *st, struct store_view *view)
 {
 	struct stripe *s = view->stripe;
 	struct thread_counters *mine = thread_counters(st);
-	struct item *it = item_at(st, view->ref);
 
-	if (unlikely(view->how == HOW_SOUND))
-		return true;
-	if (likely(!view->locked)) {
-		/* Pairs with the fence in stripe_change. */
-		if (unlikely(load_after_loads(&s->sequence) != view->sequence)) {
-			mine->failed++;
-			bump_relaxed(&mine->read_retries, 1);
-			return false;
-		}
-	}
+	/* Pairs with the fence in stripe_change. A view that needs no check has an odd sequence, which no stripe has
+	 * while it is read without a lock. */
+	if (unlikely(load_after_loads(&s->sequence) != view->sequence))
+		return read_settled(st, view);
 	if (view->how & STORE_READ_COUNT) {
-		item_count(st, it);
+		item_count(st, item_at(st, view->ref));
 		bump_relaxed(&mine->hits[ref_class(st, view->ref)], 1);
 	}
-	mine->failed = 0;
-	if (unlikely(view->locked)) {
-		lock_assert_held(&s->lock);
-		stripe_unlock(s);
-	}
+	if (unlikely(mine->failed != 0))
+		mine->failed = 0;
 	return true;
 }

@@ -104,6 +104,7 @@ void store_thread_resume(void);
 struct store_key {
 	const char *data;
 	uint32_t len;
+	uint32_t hint; /* the store's own: where store_prefetch_item saw it; 0 = nowhere */
 	uint64_t hash;
 };
 
@@ -113,7 +114,7 @@ struct store_key store_key(const struct store *st, const char *data, size_t len)
 /* The two stages of a prefetch for a whole batch of keys: first the bucket of each, then (a little later)
  * its item. Hints only. */
 void store_prefetch_bucket(const struct store *st, const struct store_key *key);
-void store_prefetch_item(const struct store *st, const struct store_key *key);
+void store_prefetch_item(const struct store *st, struct store_key *key);
 
 /* ---------------------------------------------------------------- reading */
 
@@ -148,6 +149,7 @@ struct store_view {
 enum {
 	STORE_READ_VALUE = 1u, /* the value is wanted */
 	STORE_READ_COUNT = 2u, /* it counts as an access: hit counter, time of last access */
+	STORE_READ_META = 4u,  /* EXPTIME, AGE, MARKS and FETCHED are wanted */
 };
 
 /* Reads without a lock, in this pattern:
@@ -246,6 +248,13 @@ struct store_put {
  * STORE_TOO_LARGE and STORE_NO_MEMORY, with the old value untouched. */
 enum store_result store_put(struct store *st, const struct store_key *key,
     struct store_pending *pending, const struct store_put *put, uint64_t *version);
+
+/* store_alloc, store_pending_write and store_put in one, for a value that is all there. Overwrites in place where the
+ * old item has the same size, and allocates nothing where the condition does not hold. Not for STORE_APPEND and
+ * STORE_PREPEND. */
+enum store_result store_put_value(struct store *st, const struct store_key *key,
+    const struct store_head *head, const char *value, const struct store_put *put,
+    uint64_t *version);
 
 /* Deletes: STORE_OK or STORE_NOT_FOUND. */
 enum store_result store_delete(struct store *st, const struct store_key *key);

@@ -7,15 +7,14 @@
 static pthread_mutex_t numbers_mutex = PTHREAD_MUTEX_INITIALIZER;
 static bool numbers_taken[THREADS_MAX];
 static unsigned numbers_used; /* all numbers ever taken are below */
-static _Thread_local unsigned thread_number;
-static _Thread_local bool thread_joined;
+_Thread_local unsigned thread_number;
 
 void
 store_thread_join(void)
 {
 	unsigned n = 0;
 
-	ASSERT(!thread_joined);
+	ASSERT(thread_number == 0);
 	(void)pthread_mutex_lock(&numbers_mutex);
 	while (n < THREADS_MAX && numbers_taken[n])
 		n++;
@@ -25,20 +24,19 @@ store_thread_join(void)
 	if (n >= numbers_used)
 		store_relaxed(&numbers_used, n + 1);
 	(void)pthread_mutex_unlock(&numbers_mutex);
-	thread_number = n;
-	thread_joined = true;
+	thread_number = n + 1;
 	urcu_qsbr_register_thread();
 }
 
 void
 store_thread_leave(void)
 {
-	ASSERT(thread_joined);
+	ASSERT(thread_number != 0);
 	urcu_qsbr_unregister_thread();
-	thread_joined = false;
 	(void)pthread_mutex_lock(&numbers_mutex);
-	numbers_taken[thread_number] = false;
+	numbers_taken[thread_number - 1] = false;
 	(void)pthread_mutex_unlock(&numbers_mutex);
+	thread_number = 0;
 }
 
 void
@@ -59,13 +57,6 @@ store_thread_resume(void)
 	urcu_qsbr_thread_online();
 }
 
-struct thread_counters *
-thread_counters(const struct store *st)
-{
-	ASSERT(thread_joined);
-	return &st->threads[thread_number];
-}
-
 uint64_t
 thread_hits(const struct store *st, uint32_t slab_class)
 {
@@ -74,6 +65,28 @@ thread_hits(const struct store *st, uint32_t slab_class)
 
 	for (unsigned i = 0; i < used; i++)
 		sum += load_relaxed(&st->threads[i].hits[slab_class]);
+	return sum;
+}
+
+uint64_t
+thread_sets(const struct store *st, uint32_t slab_class)
+{
+	unsigned used = load_relaxed(&numbers_used);
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < used; i++)
+		sum += load_relaxed(&st->threads[i].sets[slab_class]);
+	return sum;
+}
+
+uint64_t
+thread_set_bytes(const struct store *st)
+{
+	unsigned used = load_relaxed(&numbers_used);
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < used; i++)
+		sum += load_relaxed(&st->threads[i].set_bytes);
 	return sum;
 }
 

@@ -107,7 +107,7 @@ stats_add_class(struct store *st, struct store_stats *s, struct slab_class *c)
 	s->bytes += c->bytes;
 	s->memory_used += (uint64_t)c->npages << st->page_shift;
 	lock_drop(&c->lock);
-	s->total_items += n.total_items;
+	s->total_items += thread_sets(st, c->id) - c->sets_at_reset;
 	s->evictions += n.evicted;
 	s->evicted_unfetched += n.evicted_unfetched;
 	s->evicted_active += n.evicted_active;
@@ -190,7 +190,7 @@ store_class_stats(struct store *st, unsigned slab_class, struct store_class_stat
 	s->direct_reclaims = n.direct_reclaims;
 	s->pages_in = n.pages_in;
 	s->pages_out = n.pages_out;
-	s->sets = n.sets;
+	s->sets = thread_sets(st, slab_class) - c->sets_at_reset;
 	s->deletes = n.deletes;
 	s->touches = n.touches;
 	s->hits = thread_hits(st, slab_class) - c->hits_at_reset;
@@ -206,6 +206,7 @@ store_stats_reset(struct store *st)
 		lock_take(&c->lock);
 		c->at_reset = c->n;
 		c->hits_at_reset = thread_hits(st, id);
+		c->sets_at_reset = thread_sets(st, id);
 		lock_drop(&c->lock);
 	}
 	store_relaxed(&st->pages_moved_at_reset, load_relaxed(&st->pages_moved));

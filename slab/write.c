@@ -66,19 +66,30 @@ tell_entry(const struct store_entry *entry, enum store_event event, uint64_t ver
 
 /* ---------------------------------------------------------------- making */
 
+static uint32_t
+expiry_of(const struct store_head *head)
+{
+	return head->exptime < LIFE_EXPIRY ? head->exptime : LIFE_EXPIRY;
+}
+
+static uint32_t
+life_marks(uint8_t marks)
+{
+	return ((marks & STORE_STALE) ? LIFE_STALE : 0) | ((marks & STORE_WON) ? LIFE_WON : 0);
+}
+
 static void
 item_init(const struct store *st, uint32_t ref, const struct store_key *key,
     const struct store_head *head, unsigned ext, uint32_t vlen)
 {
 	struct item *it = item_at(st, ref);
-	uint32_t expiry = head->exptime < LIFE_EXPIRY ? head->exptime : LIFE_EXPIRY;
 	struct aux aux = {.references = 1, .size = (uint32_t)head->size};
 	char *p = it->data + key->len;
 
 	store_relaxed(&it->version, ext != 0 ? VERSION_EXT : 0);
 	store_relaxed(&it->next, ref);
 	store_relaxed(&it->prev, ref);
-	store_relaxed(&it->life, expiry);
+	store_relaxed(&it->life, expiry_of(head));
 	store_relaxed(&it->heat, (uint8_t)0);
 	store_relaxed(&it->vlen, (uint16_t)vlen);
 	store_relaxed(&it->atime, (uint16_t)load_relaxed(&st->now));
@@ -245,7 +256,15 @@ item_lose(struct store *st, uint32_t ref, enum loss loss)
 static struct slot
 entry_slot(const struct store_entry *entry)
 {
-	return (struct slot){entry->slot, entry->slot_number};
+	struct slot slot = {entry->slot, entry->slot_number};
+
+	/* Found by its hint. */
+	if (slot.bucket == NULL) {
+		bool there = index_find_ref(entry->store, entry->key->hash, entry->view.ref, &slot);
+
+		ASSERT(there);
+	}
+	return slot;
 }
 
 /* Removes a dead item from under the entry. */
@@ -266,31 +285,37 @@ entry_bury(struct store_entry *entry)
 	item_unlink(st, entry->view.ref, false);
 }
 
-void
-store_enter(
+/* store_enter, but for the view. */
+static void
+entry_open(
     struct store *st, const struct store_key *key, struct store_entry *entry) NO_LOCK_ANALYSIS
 {
 	struct stripe *s = stripe_of(st, key->hash);
-	struct slot slot;
-	uint32_t ref;
+	struct slot slot = {0};
+	uint32_t ref = key->hint;
 
 	entry->store = st;
 	entry->key = key;
 	stripe_lock(s);
-	ref = index_find(st, key, &slot);
+	if (ref == 0 || !index_hint_holds(st, key))
+		ref = index_find(st, key, &slot);
 	entry->found = ref != 0;
 	entry->slot = slot.bucket;
 	entry->slot_number = slot.n;
 	entry->view.stripe = s;
 	entry->view.ref = ref;
-	if (ref == 0)
-		return;
-	if (unlikely(item_dead(st, item_at(st, ref)))) {
+	if (ref != 0 && unlikely(item_dead(st, item_at(st, ref)))) {
 		entry_bury(entry);
 		entry->found = false;
-		return;
 	}
-	item_view(st, ref, &entry->view);
+}
+
+void
+store_enter(struct store *st, const struct store_key *key, struct store_entry *entry)
+{
+	entry_open(st, key, entry);
+	if (entry->found)
+		item_view(st, entry->view.ref, &entry->view);
 }
 
 void
@@ -342,10 +367,7 @@ void
 store_entry_mark(struct store_entry *entry, uint8_t set, uint8_t clear, uint64_t version)
 {
 	struct item *it = item_at(entry->store, entry->view.ref);
-	uint32_t life_set =
-	    ((set & STORE_STALE) ? LIFE_STALE : 0) | ((set & STORE_WON) ? LIFE_WON : 0);
-	uint32_t life_clear =
-	    ((clear & STORE_STALE) ? LIFE_STALE : 0) | ((clear & STORE_WON) ? LIFE_WON : 0);
+	uint32_t life_set = life_marks(set), life_clear = life_marks(clear);
 
 	ASSERT(entry->found);
 	stripe_change(entry->view.stripe);
@@ -408,10 +430,15 @@ item_enqueue(struct store *st, struct slab_class *c, uint32_t ref, const struct 
 	}
 	queue_push(st, c, ref, main);
 	c->bytes += item_asks(it);
-	/* The balancer looks at these two without the lock. */
-	store_relaxed(&c->n.sets, c->n.sets + 1);
-	store_relaxed(&c->n.set_bytes, c->n.set_bytes + item_asks(it));
-	c->n.total_items++;
+}
+
+static void
+count_set(struct store *st, uint32_t slab_class, uint64_t bytes)
+{
+	struct thread_counters *mine = thread_counters(st);
+
+	bump_relaxed(&mine->sets[slab_class], 1);
+	bump_relaxed(&mine->set_bytes, bytes);
 }
 
 /* Links REF in place of OLD (0 = nothing): queues, counts, and frees OLD. */
@@ -422,6 +449,7 @@ item_replace(struct store *st, uint32_t ref, uint32_t old, uint64_t hash)
 	struct slab_class *c = queue_class(st, ref, it);
 	bool rest = old != 0;
 
+	count_set(st, c->id, item_asks(it));
 	lock_take(&c->lock);
 	item_enqueue(st, c, ref, gone, hash);
 	if (rest && queue_class(st, old, gone) == c && !vlen_pinnable(gone->vlen)) {
@@ -458,9 +486,7 @@ store_entry_put(
 	item_note_birth(it, born);
 	item_set_version(it, version == 0 ? born : version_choose(st, it, version));
 	if (marks != 0)
-		item_life_change(it, 0,
-		    ((marks & STORE_STALE) ? LIFE_STALE : 0) |
-			((marks & STORE_WON) ? LIFE_WON : 0));
+		item_life_change(it, 0, life_marks(marks));
 	item_replace(st, ref, old, entry->key->hash);
 	/* After it is queued: the walk over its page, which begins by forgetting, then sees one or the other. */
 	if (expiry != 0)
@@ -512,6 +538,98 @@ store_put(struct store *st, const struct store_key *key, struct store_pending *p
 	store_leave(&entry);
 	store_abort(st, pending);
 	return result;
+}
+
+/* Whether the item, under its stripe's lock, can take a value of HEAD's size and flags where it is. */
+static bool
+fits_in_place(const struct item *it, const struct store_head *head)
+{
+	uint32_t vlen = load_relaxed(&it->vlen);
+
+	return vlen == head->size && !vlen_pinnable(vlen) && !head->versioned &&
+	    item_ext_kind(it) == (head->flags != 0 ? EXT_FLAGS : 0);
+}
+
+/* A new value in the chunk of the old: as good as a new item, but that it stays where it is in its queue, with a hit
+ * more. */
+static void
+overwrite(
+    struct store_entry *entry, const struct store_head *head, const char *value, uint8_t marks)
+{
+	struct store *st = entry->store;
+	uint32_t ref = entry->view.ref, expiry = expiry_of(head);
+	struct item *it = item_at(st, ref);
+	unsigned hits = load_relaxed(&it->heat) & HEAT_COUNT;
+
+	stripe_change(entry->view.stripe);
+	chunk_write(item_value(it), value, head->size);
+	if (head->flags != 0)
+		chunk_write(it->data + it->nkey + 1, &head->flags, sizeof(head->flags));
+	item_life_change(it, LIFE_EXPIRY | LIFE_STALE | LIFE_WON, expiry | life_marks(marks));
+	store_relaxed(&it->heat, (uint8_t)(hits < HITS_MAX ? hits + 1 : hits));
+	store_relaxed(&it->atime, (uint16_t)load_relaxed(&st->now));
+	item_set_version(it, version_next(st, item_version(it)));
+	if (expiry != 0)
+		page_note_expiry(st, ref, expiry);
+	count_set(st, ref_class(st, ref), item_asks(it));
+}
+
+/* Tries to do it in place, without a chunk: true when *RESULT is final. */
+static bool
+put_in_place(struct store *st, const struct store_key *key, const struct store_head *head,
+    const char *value, const struct store_put *put, uint64_t *version, enum store_result *result)
+{
+	struct store_entry entry;
+	bool done = true;
+
+	entry_open(st, key, &entry);
+	if (entry.found)
+		entry.view.version = item_version(item_at(st, entry.view.ref));
+	*result = put_condition(&entry, put);
+	if (*result != STORE_OK) {
+		if (entry.found)
+			store_entry_count(&entry);
+	} else if (entry.found && fits_in_place(item_at(st, entry.view.ref), head)) {
+		overwrite(&entry, head, value, put->marks);
+		*version = item_version(item_at(st, entry.view.ref));
+		if (unlikely(st->nobservers > 0)) {
+			item_view(st, entry.view.ref, &entry.view);
+			tell_entry(&entry, STORE_EVENT_SET, *version);
+		}
+	} else {
+		done = false;
+	}
+	store_leave(&entry);
+	return done;
+}
+
+/* A guess, without the lock: is there an item that the value would fit into? */
+static bool
+looks_alike(const struct store *st, const struct store_key *key, const struct store_head *head)
+{
+	uint32_t ref = key->hint;
+	struct slot slot;
+
+	if (ref == 0)
+		ref = index_find(st, key, &slot);
+	return ref != 0 && load_relaxed(&item_at(st, ref)->vlen) == head->size;
+}
+
+enum store_result
+store_put_value(struct store *st, const struct store_key *key, const struct store_head *head,
+    const char *value, const struct store_put *put, uint64_t *version)
+{
+	struct store_pending pending;
+	enum store_result result;
+
+	ASSERT(put->mode != STORE_APPEND && put->mode != STORE_PREPEND);
+	if ((put->mode != STORE_SET || put->compare || looks_alike(st, key, head)) &&
+	    put_in_place(st, key, head, value, put, version, &result))
+		return result;
+	result = store_alloc(st, &pending, key, head);
+	if (result == STORE_OK)
+		result = store_pending_write(st, &pending, value, head->size);
+	return result == STORE_OK ? store_put(st, key, &pending, put, version) : result;
 }
 
 enum store_result

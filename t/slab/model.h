@@ -47,6 +47,12 @@ model_put(struct store *st, uint32_t n, const struct store_head *head, uint64_t 
 	enum store_result result;
 
 	model_fill(value, head->size, seed);
+	if (head->size < 10000 && seed % 2 == 0 && put->mode != STORE_APPEND &&
+	    put->mode != STORE_PREPEND) {
+		if (seed % 4 == 0)
+			store_prefetch_item(st, &key);
+		return store_put_value(st, &key, head, value, put, version);
+	}
 	result = store_alloc(st, &pending, &key, head);
 	for (size_t done = 0; result == STORE_OK && done < head->size;) {
 		size_t part = head->size - done < 70001 ? head->size - done : 70001;
@@ -67,8 +73,11 @@ model_get(struct store *st, uint32_t n, struct store_view *view, char *to)
 	const char *data;
 	size_t len, done = 0;
 
+	if (n % 2 == 0)
+		store_prefetch_item(st, &key);
 	do {
-		if (!store_read_begin(st, &key, STORE_READ_VALUE | STORE_READ_COUNT, view))
+		if (!store_read_begin(
+			st, &key, STORE_READ_VALUE | STORE_READ_COUNT | STORE_READ_META, view))
 			return false;
 		if (view->pin == NULL)
 			store_copy(to, view->value, view->size);
