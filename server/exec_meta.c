@@ -162,8 +162,8 @@ mg_read(
 	struct worker *w = c->worker;
 	struct mg_context mg = {w, cmd, NULL, has(cmd, 'v') ? META_VA : META_HD};
 	struct value_format format = mg_format(&mg);
-	unsigned how =
-	    (has(cmd, 'v') ? STORE_READ_VALUE : 0) | (has(cmd, 'u') ? 0 : STORE_READ_COUNT);
+	unsigned how = STORE_READ_META | (has(cmd, 'v') ? STORE_READ_VALUE : 0) |
+	    (has(cmd, 'u') ? 0 : STORE_READ_COUNT);
 	char *end = NULL;
 
 	do {

@@ -440,7 +440,7 @@ void pieces_free(struct store *st, uint32_t first);
 /* PENDING is linked or gone: its pieces no longer count as unfinished. */
 void pieces_unhold(struct store *st, struct store_pending *pending);
 
-/* Puts PENDING's value behind or before the one that is there. */
+/* Puts PENDING's value, which is left to the caller, behind or before the one that is there. */
 enum store_result concat_put(struct store *st, const struct store_key *key,
     struct store_pending *pending, const struct store_put *put, uint64_t *version);
 

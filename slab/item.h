@@ -104,6 +104,8 @@ struct aux {
 #define PIN_MIN         8192u
 #define EXT_FLAGS       1u
 #define EXT_BIRTH       2u
+#define EXT_TAGGED      4u /* with nothing behind it */
+#define EXT_ALL         7u
 
 static_assert(LIFE_EXPIRY == STORE_EXPTIME_MAX, "expiry field");
 

@@ -219,7 +219,8 @@ concat_try(struct store *st, const struct store_key *key, struct store_pending *
 	head = (struct store_head){.flags = old.view.flags,
 	    .exptime = old.view.exptime,
 	    .size = (size_t)old.view.size + added->size,
-	    .versioned = put->version != 0};
+	    .versioned = put->version != 0,
+	    .tagged = old.view.marks & STORE_TAGGED};
 	*result = store_alloc(st, &joined, key, &head);
 	if (*result == STORE_OK)
 		*result = write_joined(st, &joined, &old, added, put->mode);
@@ -239,6 +240,5 @@ concat_put(struct store *st, const struct store_key *key, struct store_pending *
 
 	while (tries++ < CONCAT_TRIES && !concat_try(st, key, pending, put, version, &result))
 		;
-	store_abort(st, pending);
 	return result;
 }

@@ -107,8 +107,7 @@ view_fill(uint32_t ref, const struct item *it, struct store_view *view)
 
 	view->flags = 0;
 	if (version & VERSION_EXT) {
-		ext_size = item_ext_size(
-		    load_relaxed((const unsigned char *)ext) & (EXT_FLAGS | EXT_BIRTH));
+		ext_size = item_ext_size(load_relaxed((const unsigned char *)ext) & EXT_ALL);
 		view->flags = ext_flags(ext);
 	}
 	view->version = version & ~VERSION_EXT;
@@ -123,10 +122,11 @@ static inline void
 view_fill_meta(const struct store *st, const struct item *it, struct store_view *view)
 {
 	uint32_t life = load_relaxed(&it->life);
+	bool tagged = item_ext_kind(it) & EXT_TAGGED;
 
 	view->exptime = life & LIFE_EXPIRY;
 	view->marks = (uint8_t)(((life & LIFE_STALE) ? STORE_STALE : 0) |
-	    ((life & LIFE_WON) ? STORE_WON : 0));
+	    ((life & LIFE_WON) ? STORE_WON : 0) | (tagged ? STORE_TAGGED : 0));
 	view->fetched = load_relaxed(&it->heat) & HEAT_FETCHED;
 	view->age = (uint16_t)(load_relaxed(&st->now) - load_relaxed(&it->atime));
 }

@@ -119,8 +119,9 @@ void store_prefetch_item(const struct store *st, struct store_key *key);
 /* ---------------------------------------------------------------- reading */
 
 enum {
-	STORE_STALE = 1u, /* invalidated; may be served while somebody recomputes it */
-	STORE_WON = 2u,   /* somebody has been told to recompute it */
+	STORE_STALE = 1u,  /* invalidated; may be served while somebody recomputes it */
+	STORE_WON = 2u,    /* somebody has been told to recompute it */
+	STORE_TAGGED = 4u, /* a sign of the caller's, fixed when the item is made */
 };
 
 struct store_pin;
@@ -196,28 +197,37 @@ enum store_result {
 	STORE_NO_MEMORY,
 };
 
-/* An item in the making: room for a value, invisible to others until it is put. The struct belongs to
- * the caller, what it refers to belongs to the store. A large value takes memory only as it arrives, and all that are
- * in the making together at most a quarter of the limit (unless it is one alone). */
-struct store_pending {
-	uint32_t ref;     /* 0 = none */
-	uint32_t size;    /* bytes announced */
-	uint32_t written; /* bytes there */
-	uint32_t tail;    /* the piece being filled */
-	uint64_t held;    /* bytes of memory in pieces */
-};
-
 /* What the item shall be. */
 struct store_head {
 	uint32_t flags;   /* the client's */
 	uint32_t exptime; /* 0 = never; not after now = expired at once */
 	size_t size;      /* bytes of the value */
 	bool versioned;   /* it will be put with a version of the caller's choice */
+	bool tagged;      /* its views bear STORE_TAGGED */
+};
+
+/* An item in the making: room for a value, invisible to others until it is put. The struct belongs to
+ * the caller, what it refers to belongs to the store. A large value takes memory only as it arrives, and all that are
+ * in the making together at most a quarter of the limit (unless it is one alone). */
+struct store_pending {
+	uint32_t ref;      /* 0 = none */
+	uint32_t size;     /* bytes announced */
+	uint32_t written;  /* bytes there */
+	uint32_t tail;     /* the piece being filled */
+	uint64_t held;     /* bytes of memory in pieces */
+	const char *offer; /* the whole value, the caller's; NULL = it is in memory of the store */
+	struct store_head head; /* with an offer */
 };
 
 /* STORE_OK, STORE_TOO_LARGE or STORE_NO_MEMORY; in the latter cases PENDING is empty. */
 enum store_result store_alloc(struct store *st, struct store_pending *pending,
     const struct store_key *key, const struct store_head *head);
+
+/* Instead of store_alloc and store_pending_write, for a value that is all there: STORE_OK or STORE_TOO_LARGE. VALUE stays
+ * the caller's and must stay until the put, which takes memory only where it must: not where its condition does not hold,
+ * nor where the old item has the same size. For store_put only. */
+enum store_result store_offer(struct store *st, struct store_pending *pending,
+    const struct store_key *key, const struct store_head *head, const char *value);
 
 /* Appends N bytes of the value: STORE_OK, or STORE_NO_MEMORY after which PENDING is empty. */
 enum store_result store_pending_write(
@@ -244,17 +254,10 @@ struct store_put {
 };
 
 /* Puts a complete PENDING under KEY, which must be the key that it was allocated for, and empties it whatever
- * comes out. *VERSION is the new version on STORE_OK. STORE_APPEND and STORE_PREPEND can also answer
+ * comes out. *VERSION is the new version on STORE_OK. An offered one can also end in STORE_NO_MEMORY. STORE_APPEND and STORE_PREPEND can also answer
  * STORE_TOO_LARGE and STORE_NO_MEMORY, with the old value untouched. */
 enum store_result store_put(struct store *st, const struct store_key *key,
     struct store_pending *pending, const struct store_put *put, uint64_t *version);
-
-/* store_alloc, store_pending_write and store_put in one, for a value that is all there. Overwrites in place where the
- * old item has the same size, and allocates nothing where the condition does not hold. Not for STORE_APPEND and
- * STORE_PREPEND. */
-enum store_result store_put_value(struct store *st, const struct store_key *key,
-    const struct store_head *head, const char *value, const struct store_put *put,
-    uint64_t *version);
 
 /* Deletes: STORE_OK or STORE_NOT_FOUND. */
 enum store_result store_delete(struct store *st, const struct store_key *key);

@@ -72,6 +72,13 @@ expiry_of(const struct store_head *head)
 	return head->exptime < LIFE_EXPIRY ? head->exptime : LIFE_EXPIRY;
 }
 
+static unsigned
+ext_kind_of(const struct store_head *head)
+{
+	return (head->flags != 0 ? EXT_FLAGS : 0) | (head->versioned ? EXT_BIRTH : 0) |
+	    (head->tagged ? EXT_TAGGED : 0);
+}
+
 static uint32_t
 life_marks(uint8_t marks)
 {
@@ -109,7 +116,7 @@ enum store_result
 store_alloc(struct store *st, struct store_pending *pending, const struct store_key *key,
     const struct store_head *head)
 {
-	unsigned ext = (head->flags != 0 ? EXT_FLAGS : 0) | (head->versioned ? EXT_BIRTH : 0);
+	unsigned ext = ext_kind_of(head);
 	uint32_t ext_size = item_ext_size(ext);
 	uint32_t vlen = VLEN_LARGE, need;
 
@@ -126,6 +133,17 @@ store_alloc(struct store *st, struct store_pending *pending, const struct store_
 		return STORE_NO_MEMORY;
 	item_init(st, pending->ref, key, head, ext, vlen);
 	return STORE_OK;
+}
+
+enum store_result
+store_offer(struct store *st, struct store_pending *pending, const struct store_key *key,
+    const struct store_head *head, const char *value)
+{
+	pending->ref = 0;
+	pending->held = 0;
+	pending->offer = value;
+	pending->head = *head;
+	return key->len + head->size > st->options.item_size_max ? STORE_TOO_LARGE : STORE_OK;
 }
 
 enum store_result
@@ -517,29 +535,6 @@ put_condition(const struct store_entry *entry, const struct store_put *put)
 	return STORE_OK;
 }
 
-enum store_result
-store_put(struct store *st, const struct store_key *key, struct store_pending *pending,
-    const struct store_put *put, uint64_t *version)
-{
-	struct store_entry entry;
-	enum store_result result;
-
-	if (put->mode == STORE_APPEND || put->mode == STORE_PREPEND)
-		return concat_put(st, key, pending, put, version);
-	store_enter(st, key, &entry);
-	result = put_condition(&entry, put);
-	if (result == STORE_OK) {
-		if (!store_entry_put(&entry, pending, put->version, put->marks))
-			result = STORE_NO_MEMORY;
-		*version = entry.view.version;
-	} else if (entry.found) {
-		store_entry_count(&entry);
-	}
-	store_leave(&entry);
-	store_abort(st, pending);
-	return result;
-}
-
 /* Whether the item, under its stripe's lock, can take a value of HEAD's size and flags where it is. */
 static bool
 fits_in_place(const struct item *it, const struct store_head *head)
@@ -547,7 +542,7 @@ fits_in_place(const struct item *it, const struct store_head *head)
 	uint32_t vlen = load_relaxed(&it->vlen);
 
 	return vlen == head->size && !vlen_pinnable(vlen) && !head->versioned &&
-	    item_ext_kind(it) == (head->flags != 0 ? EXT_FLAGS : 0);
+	    item_ext_kind(it) == ext_kind_of(head);
 }
 
 /* A new value in the chunk of the old: as good as a new item, but that it stays where it is in its queue, with a hit
@@ -615,21 +610,60 @@ looks_alike(const struct store *st, const struct store_key *key, const struct st
 	return ref != 0 && load_relaxed(&item_at(st, ref)->vlen) == head->size;
 }
 
-enum store_result
-store_put_value(struct store *st, const struct store_key *key, const struct store_head *head,
-    const char *value, const struct store_put *put, uint64_t *version)
+/* Takes memory for an offer and copies the value there. */
+static enum store_result
+offer_take_up(struct store *st, const struct store_key *key, struct store_pending *pending)
 {
-	struct store_pending pending;
+	struct store_head head = pending->head;
+	const char *value = pending->offer;
+	enum store_result result = store_alloc(st, pending, key, &head);
+
+	if (result == STORE_OK)
+		result = store_pending_write(st, pending, value, head.size);
+	return result;
+}
+
+static enum store_result
+put_now(struct store *st, const struct store_key *key, struct store_pending *pending,
+    const struct store_put *put, uint64_t *version)
+{
+	struct store_entry entry;
 	enum store_result result;
 
-	ASSERT(put->mode != STORE_APPEND && put->mode != STORE_PREPEND);
-	if ((put->mode != STORE_SET || put->compare || looks_alike(st, key, head)) &&
-	    put_in_place(st, key, head, value, put, version, &result))
-		return result;
-	result = store_alloc(st, &pending, key, head);
+	store_enter(st, key, &entry);
+	result = put_condition(&entry, put);
+	if (result == STORE_OK) {
+		if (!store_entry_put(&entry, pending, put->version, put->marks))
+			result = STORE_NO_MEMORY;
+		*version = entry.view.version;
+	} else if (entry.found) {
+		store_entry_count(&entry);
+	}
+	store_leave(&entry);
+	return result;
+}
+
+enum store_result
+store_put(struct store *st, const struct store_key *key, struct store_pending *pending,
+    const struct store_put *put, uint64_t *version)
+{
+	bool joins = put->mode == STORE_APPEND || put->mode == STORE_PREPEND;
+	enum store_result result = STORE_OK;
+
+	if (likely(pending->offer != NULL)) {
+		bool alike =
+		    put->compare || put->mode != STORE_SET || looks_alike(st, key, &pending->head);
+
+		if (likely(!joins && alike) &&
+		    put_in_place(st, key, &pending->head, pending->offer, put, version, &result))
+			return result;
+		result = offer_take_up(st, key, pending);
+	}
 	if (result == STORE_OK)
-		result = store_pending_write(st, &pending, value, head->size);
-	return result == STORE_OK ? store_put(st, key, &pending, put, version) : result;
+		result = joins ? concat_put(st, key, pending, put, version)
+			       : put_now(st, key, pending, put, version);
+	store_abort(st, pending);
+	return result;
 }
 
 enum store_result

@@ -47,11 +47,11 @@ model_put(struct store *st, uint32_t n, const struct store_head *head, uint64_t 
 	enum store_result result;
 
 	model_fill(value, head->size, seed);
-	if (head->size < 10000 && seed % 2 == 0 && put->mode != STORE_APPEND &&
-	    put->mode != STORE_PREPEND) {
+	if (head->size < 100000 && seed % 2 == 0) {
 		if (seed % 4 == 0)
 			store_prefetch_item(st, &key);
-		return store_put_value(st, &key, head, value, put, version);
+		result = store_offer(st, &pending, &key, head, value);
+		return result != STORE_OK ? result : store_put(st, &key, &pending, put, version);
 	}
 	result = store_alloc(st, &pending, &key, head);
 	for (size_t done = 0; result == STORE_OK && done < head->size;) {
