@@ -35,7 +35,10 @@ head_of(uint32_t n)
 {
 	size_t size = n % 100 == 0 ? 150000 : n % 20 == 0 ? 20000 : n % 700;
 
-	return (struct store_head){n % 3, n % 5 == 0 ? 500 + n : 0, size, n % 11 == 0};
+	return (struct store_head){.flags = n % 3,
+	    .exptime = n % 5 == 0 ? 500 + n : 0,
+	    .size = size,
+	    .versioned = n % 11 == 0};
 }
 
 static void
@@ -96,7 +99,7 @@ the_items_are_there_again(void **state)
 	const char *why;
 	bool restarted;
 	struct store *st;
-	struct store_head head = {0, 0, 100, false};
+	struct store_head head = {.size = 100};
 	struct store_put put = {.mode = STORE_SET};
 	struct store_view view;
 	uint64_t version = 0, before;

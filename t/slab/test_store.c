@@ -157,8 +157,9 @@ do_put(struct world *w, uint32_t n)
 	static const enum store_mode modes[] = {
 	    STORE_SET, STORE_SET, STORE_SET, STORE_ADD, STORE_REPLACE};
 	struct model_item *m = &w->model[n];
-	struct store_head head = {
-	    (uint32_t)random_below(&w->chance, 3), some_exptime(w), some_size(w), false};
+	struct store_head head = {.flags = (uint32_t)random_below(&w->chance, 3),
+	    .exptime = some_exptime(w),
+	    .size = some_size(w)};
 	struct store_put put = {.mode = modes[random_below(&w->chance, 5)]};
 	uint64_t seed = random_next(&w->chance), version = 0;
 	enum store_result result;
@@ -195,7 +196,7 @@ do_concat(struct world *w, uint32_t n)
 {
 	struct model_item *m = &w->model[n];
 	size_t size = random_below(&w->chance, 10) == 0 ? 50000 : random_below(&w->chance, 50);
-	struct store_head head = {0, 0, size, false};
+	struct store_head head = {.size = size};
 	struct store_put put = {.mode = random_below(&w->chance, 2) ? STORE_APPEND : STORE_PREPEND};
 	uint64_t seed = random_next(&w->chance), version;
 	enum store_result result;

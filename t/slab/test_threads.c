@@ -51,7 +51,7 @@ static void
 act_put(struct actor *a, uint32_t n)
 {
 	struct store *st = a->shared->st;
-	struct store_head head = {n, 0, some_size(a), false};
+	struct store_head head = {.flags = n, .size = some_size(a)};
 	struct store_put put = {.mode = STORE_SET};
 	struct store_pending pending;
 	char name[STORE_KEY_MAX];
