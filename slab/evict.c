@@ -113,9 +113,12 @@ sample_one(struct store *st, struct slab_class *c) REQUIRES(c->lock)
 		return 0;
 	ref = page_chunk(st, page, c, (uint32_t)(class_random(c) % p->carved));
 	if (load_relaxed(&item_at(st, ref)->nkey) == 0) {
-		if (load_relaxed(&piece_at(st, ref)->kind) != CHUNK_PIECE)
+		/* Acquire: with the sign of a piece its owner is there, 0 where the piece was just moved away. */
+		if (load_acquire(&piece_at(st, ref)->kind) != CHUNK_PIECE)
 			return 0;
 		ref = load_relaxed(&piece_at(st, ref)->owner);
+		if (ref == 0)
+			return 0;
 	}
 	return queue_holds(st, ref) && queue_class(st, ref, item_at(st, ref)) == c ? ref : 0;
 }

@@ -68,7 +68,7 @@ static_assert(offsetof(struct item, data) == 26, "layout");
 struct piece {
 	uint64_t unused;
 	uint32_t next;
-	uint32_t owner; /* the large item; 0 while it is in the making */
+	uint32_t owner; /* the large item; 0 when another chunk has taken this one's place */
 	uint32_t used;  /* bytes of data */
 	uint8_t nkey;   /* 0 */
 	uint8_t unused_heat;

@@ -2,7 +2,8 @@
  *
  * One page at a time (MOVE). It stops giving chunks; what lives in it goes or is copied to another chunk of the
  * class: each item is taken off its queue first, which makes it the mover's to free, then its reference in the index
- * is replaced under its stripe's lock. Items in the making and pinned ones cannot be moved: the mover comes back to
+ * is replaced under its stripe's lock. Dead items are not worth a copy, and a copy of one that was flushed would lie
+ * where the walk for the flush has been already. Items in the making and pinned ones cannot be moved: the mover comes back to
  * them a few times and then gives the page up. An empty page waits until every reader has passed a quiescent
  * point, since a reader may still write hit counters to where an item was, and is then cut anew.
  */
@@ -106,15 +107,29 @@ copy_room(struct store *st, struct slab_class *c, bool warm)
 	return ref;
 }
 
-/* Copies a detached item to NEW and lets the slot and the pieces refer to that. */
+/* Copies a detached item into the fresh chunk REF. Who walks over that page knows an item by its key length: when that
+ * shows, the copy must already be seen to stand in no queue. */
+static void
+item_copy(struct item *to, uint32_t ref, const struct item *it)
+{
+	store_relaxed(&to->next, ref);
+	store_relaxed(&to->prev, ref);
+	store_relaxed(&to->version, load_relaxed(&it->version));
+	store_release(&to->nkey, load_relaxed(&it->nkey));
+	store_relaxed(&to->life, load_relaxed(&it->life));
+	store_relaxed(&to->heat, load_relaxed(&it->heat));
+	store_relaxed(&to->vlen, load_relaxed(&it->vlen));
+	store_relaxed(&to->atime, load_relaxed(&it->atime));
+	chunk_write(to->data, it->data, item_head_size(it) - ITEM_HEADER);
+}
+
+/* Copies a detached item to COPY and lets the slot and the pieces refer to that. */
 static void
 item_transfer(struct store *st, struct slab_class *c, uint32_t ref, uint32_t copy, struct slot slot)
 {
 	struct item *it = item_at(st, ref), *new = item_at(st, copy);
 
-	chunk_write(new, it, item_head_size(it));
-	store_relaxed(&new->next, copy);
-	store_relaxed(&new->prev, copy);
+	item_copy(new, copy, it);
 	for (uint32_t p = item_is_large(it) ? item_aux(it)->piece : 0; p != 0;
 	     p = load_relaxed(&piece_at(st, p)->next))
 		store_relaxed(&piece_at(st, p)->owner, copy);
@@ -123,6 +138,32 @@ item_transfer(struct store *st, struct slab_class *c, uint32_t ref, uint32_t cop
 	queue_attach(st, c, copy);
 	if (item_expiry(new) != 0)
 		page_note_expiry(st, copy, item_expiry(new));
+}
+
+/* Gives a detached item back to its queue. Where it was unlinked meanwhile, that left it to us to free. */
+static void
+item_put_back(struct store *st, uint32_t ref)
+{
+	struct item *it = item_at(st, ref);
+	struct store_key key = item_key(st, it);
+	struct stripe *s = stripe_of(st, key.hash);
+	struct slot slot;
+	bool linked;
+
+	stripe_lock(s);
+	linked = index_find_ref(st, key.hash, ref, &slot);
+	if (linked)
+		queue_attach(st, queue_class(st, ref, it), ref);
+	stripe_unlock(s);
+	if (!linked)
+		item_drop(st, ref);
+}
+
+/* Whether somebody holds the value of an item whose stripe is locked. Acquire: he who let go of it last has read it. */
+static bool
+item_pinned(struct item *it)
+{
+	return vlen_pinnable(it->vlen) && load_acquire(&item_aux(it)->references) != 1;
 }
 
 /* Puts a copy in the place of the detached item. Where the item was unlinked meanwhile it is dropped; where somebody
@@ -140,7 +181,7 @@ item_relocate(struct store *st, uint32_t ref, uint32_t copy)
 	stripe_lock(s);
 	linked = index_find_ref(st, key.hash, ref, &slot);
 	if (linked)
-		pinned = vlen_pinnable(it->vlen) && load_relaxed(&item_aux(it)->references) != 1;
+		pinned = item_pinned(it);
 	if (linked && pinned) {
 		queue_attach(st, c, ref);
 	} else if (linked) {
@@ -154,36 +195,52 @@ item_relocate(struct store *st, uint32_t ref, uint32_t copy)
 	return !pinned;
 }
 
-/* Moves the piece of a large value to another chunk; false = it cannot be moved now. */
+/* Copies a piece into a fresh chunk, which is a piece when all else of it is there. */
+static void
+piece_copy(struct piece *to, const struct piece *from)
+{
+	store_relaxed(&to->next, load_relaxed(&from->next));
+	store_relaxed(&to->owner, load_relaxed(&from->owner));
+	store_relaxed(&to->used, load_relaxed(&from->used));
+	chunk_write(to->data, from->data, from->used);
+	store_release(&to->kind, (uint16_t)CHUNK_PIECE);
+}
+
+/* Puts COPY in the place of the piece REF in the chain of IT, whose stripe is locked; false = it is not there. */
+static bool
+piece_replace(struct store *st, struct item *it, uint32_t ref, uint32_t copy)
+{
+	uint32_t *link = &item_aux(it)->piece;
+
+	while (*link != 0 && *link != ref)
+		link = &piece_at(st, *link)->next;
+	if (*link == 0)
+		return false;
+	piece_copy(piece_at(st, copy), piece_at(st, ref));
+	store_relaxed(&piece_at(st, ref)->owner, 0u);
+	store_relaxed(link, copy);
+	return true;
+}
+
+/* Moves the piece of a large value to another chunk; false = it cannot be moved now. The owner may be gone, and what its
+ * key was read from something else; what is found in the index under the lock of that key's stripe is sound. */
 static bool
 piece_relocate(struct store *st, struct slab_class *c, uint32_t ref, bool warm)
 {
-	uint32_t copy, owner = load_relaxed(&piece_at(st, ref)->owner), *link;
+	uint32_t copy = copy_room(st, c, warm), owner = load_relaxed(&piece_at(st, ref)->owner);
+	struct item *it = item_at(st, owner);
 	struct stripe *s;
 	struct store_key key;
-	struct item *it = item_at(st, owner);
-	bool done = false;
 	struct slot slot;
+	bool done;
 
-	copy = copy_room(st, c, warm);
 	if (copy == 0)
 		return false;
 	key = item_key(st, it);
 	s = stripe_of(st, key.hash);
 	stripe_lock(s);
-	if (index_find_ref(st, key.hash, owner, &slot) && item_is_large(it) &&
-	    load_relaxed(&item_aux(it)->references) == 1) {
-		link = &item_aux(it)->piece;
-		while (*link != 0 && *link != ref)
-			link = &piece_at(st, *link)->next;
-		if (*link == ref) {
-			chunk_write(piece_at(st, copy), piece_at(st, ref),
-			    ITEM_HEADER + piece_at(st, ref)->used);
-			store_relaxed(&piece_at(st, ref)->owner, 0u);
-			store_relaxed(link, copy);
-			done = true;
-		}
-	}
+	done = index_find_ref(st, key.hash, owner, &slot) && item_is_large(it) &&
+	    !item_pinned(it) && piece_replace(st, it, ref, copy);
 	stripe_unlock(s);
 	class_give(st, done ? ref : copy);
 	return done;
@@ -194,6 +251,7 @@ struct occupant {
 	enum { CHUNK_EMPTY, CHUNK_BUSY, CHUNK_ITEM, CHUNK_OWNED } kind;
 	uint32_t item; /* the item, or the owner of the piece */
 	bool warm;     /* it was read lately */
+	bool dead;     /* it expired or was flushed */
 	bool evictable;
 };
 
@@ -212,7 +270,8 @@ chunk_occupant(struct store *st, struct slab_class *c, uint32_t ref)
 	if (owned && load_relaxed(&piece->kind) == CHUNK_FREE)
 		o.kind = CHUNK_EMPTY;
 	else if (owned)
-		o.item = load_relaxed(&piece->owner);
+		o.item =
+		    load_acquire(&piece->kind) == CHUNK_PIECE ? load_relaxed(&piece->owner) : 0;
 	lock_drop(&c->lock);
 	if (o.kind == CHUNK_EMPTY || o.item == 0)
 		return o;
@@ -220,10 +279,10 @@ chunk_occupant(struct store *st, struct slab_class *c, uint32_t ref)
 	it = item_at(st, o.item);
 	q = owned || item_is_large(it) ? &st->classes[st->piece_class] : c;
 	lock_take(&q->lock);
-	if (load_relaxed(&it->nkey) != 0 && queue_holds(st, o.item) &&
-	    queue_class(st, o.item, it) == q) {
+	if (queue_holds(st, o.item) && queue_class(st, o.item, it) == q) {
 		o.kind = owned ? CHUNK_OWNED : CHUNK_ITEM;
-		o.warm = (load_relaxed(&it->heat) & HEAT_COUNT) > 0 && !item_dead(st, it);
+		o.dead = item_dead(st, it);
+		o.warm = !o.dead && (load_relaxed(&it->heat) & HEAT_COUNT) > 0;
 		o.evictable = evictable(st, it);
 		if (!owned)
 			queue_detach(st, q, o.item);
@@ -232,20 +291,28 @@ chunk_occupant(struct store *st, struct slab_class *c, uint32_t ref)
 	return o;
 }
 
-/* Takes the owner of a piece off its queue and loses it; false = it is not to be had. */
+/* Takes the owner of a piece off its queue and loses it; false = it is not to be had. Its chunk may be another item's by
+ * now, in another queue; while the stripe is locked, what the index names stays what it is. */
 static bool
 owner_lose(struct store *st, uint32_t owner)
 {
 	struct slab_class *q = &st->classes[st->piece_class];
 	struct item *it = item_at(st, owner);
+	struct store_key key = item_key(st, it);
+	struct stripe *s = stripe_of(st, key.hash);
+	struct slot slot;
 	bool held;
 
-	lock_take(&q->lock);
-	held = load_relaxed(&it->nkey) != 0 && queue_holds(st, owner) &&
-	    queue_class(st, owner, it) == q;
-	if (held)
-		queue_detach(st, q, owner);
-	lock_drop(&q->lock);
+	stripe_lock(s);
+	held = index_find_ref(st, key.hash, owner, &slot) && item_is_large(it) && evictable(st, it);
+	if (held) {
+		lock_take(&q->lock);
+		held = queue_holds(st, owner);
+		if (held)
+			queue_detach(st, q, owner);
+		lock_drop(&q->lock);
+	}
+	stripe_unlock(s);
 	if (held)
 		item_lose(st, owner, item_dead(st, it) ? LOSS_EXPIRED : LOSS_EVICTED);
 	return held;
@@ -261,16 +328,15 @@ chunk_drain(struct store *st, struct slab_class *c, uint32_t ref)
 	if (o.kind == CHUNK_EMPTY || o.kind == CHUNK_BUSY)
 		return o.kind == CHUNK_EMPTY;
 	if (o.kind == CHUNK_OWNED)
-		return piece_relocate(st, c, ref, o.warm) ||
-		    (o.evictable && owner_lose(st, o.item));
-	copy = copy_room(st, c, o.warm);
+		return (!o.dead && piece_relocate(st, c, ref, o.warm)) || owner_lose(st, o.item);
+	copy = o.dead ? 0 : copy_room(st, c, o.warm);
 	if (copy != 0)
 		return item_relocate(st, o.item, copy);
 	if (!o.evictable) {
-		queue_attach(st, queue_class(st, o.item, item_at(st, o.item)), o.item);
+		item_put_back(st, o.item);
 		return false;
 	}
-	item_lose(st, o.item, item_dead(st, item_at(st, o.item)) ? LOSS_EXPIRED : LOSS_EVICTED);
+	item_lose(st, o.item, o.dead ? LOSS_EXPIRED : LOSS_EVICTED);
 	return true;
 }
 

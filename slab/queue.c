@@ -64,7 +64,8 @@ queue_holds(const struct store *st, uint32_t ref)
 {
 	const struct item *it = item_at(st, ref);
 
-	return load_relaxed(&it->nkey) != 0 && item_version(it) != 0 && !item_detached(ref, it);
+	/* Acquire: who sees the key length sees the version and the links that were there before it. */
+	return load_acquire(&it->nkey) != 0 && item_version(it) != 0 && !item_detached(ref, it);
 }
 
 void

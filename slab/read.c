@@ -27,7 +27,7 @@ void
 chunk_write(void *to, const void *from, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		store_relaxed((char *)to + i, ((const char *)from)[i]);
+		store_relaxed((char *)to + i, load_relaxed((const char *)from + i));
 }
 
 void
@@ -49,13 +49,14 @@ store_copy(void *to, const void *from, size_t n)
 struct store_key
 item_key(const struct store *st, const struct item *it)
 {
+	size_t nkey = load_relaxed(&it->nkey);
 #if defined(TSAN_BUILD)
-	static _Thread_local char copy[STORE_KEY_MAX];
+	static _Thread_local char copy[UINT8_MAX];
 
-	chunk_read(copy, it->data, it->nkey);
-	return store_key(st, copy, it->nkey);
+	chunk_read(copy, it->data, nkey);
+	return store_key(st, copy, nkey);
 #else
-	return store_key(st, it->data, it->nkey);
+	return store_key(st, it->data, nkey);
 #endif
 }
 
@@ -195,7 +196,7 @@ store_unpin(struct store *st, struct store_pin *pin)
 static void
 class_count_hit(struct store *st, uint32_t ref)
 {
-	uint64_t *hits = &thread_counters(st)->hits[ref_class(st, ref)];
+	uint64_t *hits = &thread_counters(st)->hits[queue_class(st, ref, item_at(st, ref))->id];
 
 	bump_relaxed(hits, 1);
 }

@@ -96,6 +96,8 @@ item_init(const struct store *st, uint32_t ref, const struct store_key *key,
 	store_relaxed(&it->version, ext != 0 ? VERSION_EXT : 0);
 	store_relaxed(&it->next, ref);
 	store_relaxed(&it->prev, ref);
+	/* Now it is an item: who walks over the page sees that it is in no queue. */
+	store_release(&it->nkey, (uint8_t)key->len);
 	store_relaxed(&it->life, expiry_of(head));
 	store_relaxed(&it->heat, (uint8_t)0);
 	store_relaxed(&it->vlen, (uint16_t)vlen);
@@ -108,8 +110,6 @@ item_init(const struct store *st, uint32_t ref, const struct store_key *key,
 	}
 	if (vlen_pinnable(vlen))
 		chunk_write(aux_at(it, key->len, item_ext_size(ext)), &aux, sizeof(aux));
-	/* Now it is an item: who walks over the page sees it whole. */
-	store_release(&it->nkey, (uint8_t)key->len);
 }
 
 enum store_result
