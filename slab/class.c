@@ -266,6 +266,10 @@ class_take(struct store *st, struct slab_class *c)
 	}
 	if (c->roomy != NONE)
 		ref = page_take_chunk(st, c, c->roomy);
+	/* Who reads without a lock and sees what is written into the chunk from here on must also see that the sequence
+	 * of the stripe that let it go has moved: this pairs with the fence before his second look at it. */
+	if (ref != 0)
+		fence_stores_after(&item_at(st, ref)->version);
 	lock_drop(&c->lock);
 	return ref;
 }

@@ -381,7 +381,9 @@ bucket_of(const struct store *st, uint64_t hash)
 uint32_t index_find(const struct store *st, const struct store_key *key, struct slot *slot);
 
 /* Whether KEY's hint (not 0) is the item under KEY: its version says that it is linked, and no two linked items have one
- * key. To be believed as index_find is. */
+ * key. The version is the same before and after the key is compared, so both are of one item: the chunk may go from
+ * hand to hand meanwhile, but versions do not come again. Once the thread has let go of what it saw, a hint may lead
+ * into the middle of a chunk and is worth nothing (thread_lapses). To be believed as index_find is. */
 bool index_hint_holds(const struct store *st, const struct store_key *key);
 
 /* Where REF stands; false = it is not there. */
@@ -496,6 +498,9 @@ int memory_file_open(const char *path, size_t size);
 
 /* This thread's number, from 1; 0 = it has not joined. */
 extern _Thread_local unsigned thread_number;
+
+/* How often this thread has let go of what it saw: passed a quiescent point or paused, be it within a call. */
+extern _Thread_local uint16_t thread_lapses;
 
 static inline struct thread_counters *
 thread_counters(const struct store *st)

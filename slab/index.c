@@ -128,9 +128,11 @@ item_matches(const struct item *it, const struct store_key *key)
 bool
 index_hint_holds(const struct store *st, const struct store_key *key)
 {
-	const struct item *it = item_at(st, key->hint);
+	struct item *it = item_at(st, key->hint);
+	uint64_t version = load_acquire(&it->version);
 
-	return item_version(it) != 0 && item_matches(it, key);
+	return key->lapses == thread_lapses && (version & ~VERSION_EXT) != 0 &&
+	    item_matches(it, key) && load_after_loads(&it->version) == version;
 }
 
 uint32_t
@@ -184,6 +186,7 @@ store_prefetch_item(const struct store *st, struct store_key *key)
 	if (hits == 0)
 		return;
 	key->hint = load_relaxed(&b->refs[__builtin_ctz(hits)]);
+	key->lapses = thread_lapses;
 	__builtin_prefetch(item_at(st, key->hint));
 }
 
@@ -204,6 +207,7 @@ overflow_take(struct store *st)
 		n = st->overflow_made++;
 	}
 	if (n != 0) {
+		fence_stores_after(&all[n].next); /* as in class_take */
 		store_relaxed(&all[n].next, 0u);
 		st->overflow_used++;
 	}

@@ -350,6 +350,7 @@ move_finish(struct store *st, struct slab_class *c)
 	lock_take(&c->lock);
 	class_lose_page(st, c, page);
 	lock_drop(&c->lock);
+	thread_lapses++;
 	urcu_qsbr_synchronize_rcu();
 	if (st->mover.to == 0) {
 		reserve_release(&st->arena, (size_t)page << st->page_shift, st->page_size);

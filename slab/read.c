@@ -19,7 +19,7 @@ struct store_key
 store_key(const struct store *st, const char *data, size_t len)
 {
 	return (struct store_key){
-	    data, (uint32_t)len, 0, XXH3_64bits_withSeed(data, len, st->hash_seed)};
+	    data, (uint16_t)len, 0, 0, XXH3_64bits_withSeed(data, len, st->hash_seed)};
 }
 
 #if defined(TSAN_BUILD)
@@ -265,6 +265,8 @@ store_read_begin(
 		if (ref == 0) {
 			if (likely(load_after_loads(&s->sequence) == sequence))
 				return false;
+			thread_counters(st)->failed++;
+			bump_relaxed(&thread_counters(st)->read_retries, 1);
 			continue;
 		}
 		it = item_at(st, ref);

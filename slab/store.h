@@ -103,8 +103,11 @@ void store_thread_resume(void);
 /* A key with its hash. DATA belongs to the caller. */
 struct store_key {
 	const char *data;
-	uint32_t len;
-	uint32_t hint; /* the store's own: where store_prefetch_item saw it; 0 = nowhere */
+	uint16_t len;
+
+	/* The store's own: where store_prefetch_item saw it (0 = nowhere), and when. */
+	uint16_t lapses;
+	uint32_t hint;
 	uint64_t hash;
 };
 

@@ -8,6 +8,7 @@ static pthread_mutex_t numbers_mutex = PTHREAD_MUTEX_INITIALIZER;
 static bool numbers_taken[THREADS_MAX];
 static unsigned numbers_used; /* all numbers ever taken are below */
 _Thread_local unsigned thread_number;
+_Thread_local uint16_t thread_lapses;
 
 void
 store_thread_join(void)
@@ -42,12 +43,14 @@ store_thread_leave(void)
 void
 store_thread_quiescent(void)
 {
+	thread_lapses++;
 	urcu_qsbr_quiescent_state();
 }
 
 void
 store_thread_pause(void)
 {
+	thread_lapses++;
 	urcu_qsbr_thread_offline();
 }
 

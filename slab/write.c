@@ -500,6 +500,8 @@ store_entry_put(
 	} else if (!index_insert(st, entry->key->hash, ref)) {
 		store_abort(st, pending);
 		return false;
+	} else {
+		entry->slot = NULL;
 	}
 	item_note_birth(it, born);
 	item_set_version(it, version == 0 ? born : version_choose(st, it, version));
