@@ -56,23 +56,23 @@ window_class(struct store *st, struct slab_class *c)
 
 /* Begins a new window where the present one is over. */
 static void
-window_turn(struct store *st)
+window_turn(struct store *st) REQUIRES(st->mover.lock)
 {
 	uint64_t requests = 0, bytes = thread_set_bytes(st);
 
 	for (uint32_t id = 1; id <= st->nclasses; id++)
 		requests += thread_sets(st, id) + thread_hits(st, id);
-	if ((requests - st->window_requests) * 2 < load_relaxed(&st->items) &&
-	    (bytes - st->window_bytes) * 2 <
+	if ((requests - st->mover.window_requests) * 2 < load_relaxed(&st->items) &&
+	    (bytes - st->mover.window_bytes) * 2 <
 		((uint64_t)load_relaxed(&st->pages_limit) << st->page_shift))
 		return;
-	if (requests == st->window_requests)
+	if (requests == st->mover.window_requests)
 		return;
 	for (uint32_t id = 1; id <= st->nclasses; id++)
 		window_class(st, &st->classes[id]);
-	st->window_requests = requests;
-	st->window_bytes = bytes;
-	st->moves_left = 1 + load_relaxed(&st->pages_limit) / MOVE_SHARE;
+	st->mover.window_requests = requests;
+	st->mover.window_bytes = bytes;
+	st->mover.moves_left = 1 + load_relaxed(&st->pages_limit) / MOVE_SHARE;
 }
 
 static double
@@ -213,7 +213,10 @@ claim_try(struct store *st, struct slab_class *c, bool force) REQUIRES(st->mover
 	enum move_state state;
 
 	if (st->mover.page == NONE) {
-		uint32_t from = donor_choose(st, c, force);
+		uint32_t from;
+
+		window_turn(st);
+		from = donor_choose(st, c, force);
 
 		if (from == 0 || !move_start(st, from, c->id))
 			return MOVE_GIVEN_UP;
@@ -284,11 +287,11 @@ balance_start(struct store *st) REQUIRES(st->mover.lock)
 			(void)move_start(st, from, 0);
 		return;
 	}
-	if (load_relaxed(&st->automove) == 0 || st->moves_left == 0 ||
+	if (load_relaxed(&st->automove) == 0 || st->mover.moves_left == 0 ||
 	    !load_relaxed(&st->limit_kept) || st->eviction != STORE_EVICT_S3FIFO ||
 	    !balance_choose(st, &from, &to))
 		return;
-	st->moves_left--;
+	st->mover.moves_left--;
 	(void)move_start(st, from, to);
 }
 
@@ -297,9 +300,9 @@ balance_maintain(struct store *st)
 {
 	bool busy;
 
-	window_turn(st);
 	if (!lock_try(&st->mover.lock))
 		return false;
+	window_turn(st);
 	if (st->mover.page == NONE)
 		balance_start(st);
 	if (st->mover.page != NONE)

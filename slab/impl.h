@@ -139,6 +139,10 @@ struct mover {
 	uint32_t cursor;
 	unsigned passes;
 	bool gave_up; /* the last move: the same page would be busy again */
+	/* The balancer's window. */
+	uint64_t window_requests; /* hits and sets at its start */
+	uint64_t window_bytes;    /* bytes set until then */
+	uint32_t moves_left;      /* pages that may still move in it */
 };
 
 struct observer {
@@ -209,10 +213,7 @@ struct store {
 	const char *restart_error;
 
 	/* The maintenance thread's own. */
-	uint32_t walk_page;       /* where expiry walks on */
-	uint64_t window_requests; /* hits and sets at the start of the balancer's window */
-	uint64_t window_bytes;    /* bytes set until then */
-	uint32_t moves_left;      /* pages that may still move in this window */
+	uint32_t walk_page; /* where expiry walks on */
 };
 
 /* ---------------------------------------------------------------- references */
