@@ -179,11 +179,12 @@ donor_any(struct store *st, const struct slab_class *to)
 }
 
 static uint32_t
-donor_choose(struct store *st, struct slab_class *to, bool force)
+donor_choose(struct store *st, struct slab_class *to, bool force) REQUIRES(st->mover.lock)
 {
 	uint32_t from = donor_with_spare(st, to);
 
-	if (from != 0)
+	/* A spare page that could not be emptied just now would be chosen again and again. */
+	if (from != 0 && !st->mover.gave_up)
 		return from;
 	if (st->eviction == STORE_EVICT_NONE)
 		return 0;
