@@ -195,6 +195,7 @@ class_gain_page(struct store *st, struct slab_class *c, uint32_t page)
 	p->slot = c->npages;
 	store_relaxed(&p->earliest, NONE);
 	store_relaxed(&p->walked, load_relaxed(&st->now));
+	store_relaxed(&p->flushed, load_relaxed(&st->flush_version));
 	p->state = PAGE_ACTIVE;
 	p->roomy = false;
 	c->pages[c->npages] = page;
@@ -319,4 +320,16 @@ page_note_expiry(struct store *st, uint32_t ref, uint32_t expiry)
 {
 	note_earliest(&st->pages[ref_page(st, ref)].earliest, expiry);
 	note_earliest(&st->classes[ref_class(st, ref)].earliest, expiry);
+}
+
+void
+item_note_expiry(struct store *st, uint32_t ref)
+{
+	uint32_t expiry = item_expiry(item_at(st, ref));
+
+	if (expiry == 0)
+		return;
+	/* Pairs with the fence of the walk over the page (expire.c). */
+	fence_all(&st->pages[ref_page(st, ref)].earliest);
+	page_note_expiry(st, ref, expiry);
 }

@@ -205,13 +205,13 @@ lender(struct store *st, struct slab_class *c)
 static bool
 make_room(struct store *st, struct slab_class *c)
 {
-	if (expire_class(st, c) > 0)
+	if (expire_glance(st, c) > 0)
 		return true;
 	if (st->eviction == STORE_EVICT_NONE)
-		return balance_claim(st, c, false);
+		return expire_class(st, c) > 0 || balance_claim(st, c, false);
 	if (load_relaxed(&c->since_grant) >= c->per_page && balance_claim(st, c, false))
 		return true;
-	return evict_one(st, c) || balance_claim(st, c, true);
+	return evict_one(st, c) || expire_class(st, c) > 0 || balance_claim(st, c, true);
 }
 
 static uint32_t

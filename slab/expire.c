@@ -1,17 +1,26 @@
 /* slab/expire.c: memory of expired (and flushed) items comes back.
  *
- * Pages are walked in the order of memory; a page knows a time before which none of its items expires, and is
- * skipped until then. Every WALK_ALL seconds a page is walked in any case, to keep the 16-bit access times of its
- * items from wrapping.
+ * Pages are walked in the order of memory; a page knows a time before which none of its items expires, and the flush that
+ * the last walk over it saw, and is skipped until there is news. Every WALK_ALL seconds a page is walked in any case,
+ * to keep the 16-bit access times of its items from wrapping.
+ *
+ * A walk first forgets the page's time, then looks at the items; who gives an item an expiry first writes that, then lowers
+ * the time. So one of the two sees the other. Where both do not happen under the lock of the page's class, a full fence
+ * stands between the steps of each (item_note_expiry, look_at_batch).
+ *
+ * An allocation that finds no memory takes part: it looks at a few chunks of a page that is due (expire_glance). What
+ * is found so seldom that a look was in vain is left to the walk until the clock moves. Only where nothing may be
+ * evicted whole pages are walked on behalf of a request (expire_class).
  */
 #include "slab/impl.h"
 
-#define BATCH       64
-#define WALK_ALL    14400u          /* seconds */
-#define AGE_MAX     STORE_AGE_EXACT /* older access times are moved up to this */
-#define SLICE       8192u           /* chunks walked in one slice */
-#define LOOKS_MAX   4096u           /* pages looked at in one slice */
-#define CLASS_PAGES 2u              /* pages walked on behalf of an allocation */
+#define BATCH        64
+#define WALK_ALL     14400u          /* seconds */
+#define AGE_MAX      STORE_AGE_EXACT /* older access times are moved up to this */
+#define SLICE        8192u           /* chunks walked in one slice */
+#define LOOKS_MAX    4096u           /* pages looked at in one slice */
+#define CLASS_PAGES  2u              /* pages walked on behalf of an allocation */
+#define GLANCE_PAGES 16u             /* pages among which an allocation seeks one that is due */
 
 static_assert(AGE_MAX + WALK_ALL * 2 <= 65536, "an access time must be seen before it wraps");
 
@@ -41,24 +50,22 @@ look_at(struct store *st, uint32_t ref, struct findings *f)
 		store_relaxed(&it->atime, (uint16_t)(now - AGE_MAX));
 }
 
-/* Takes the dead item off its queue if it still is one. */
+/* Loses what lies in chunk REF if it still is a dead item. It may be anything by now; the index names only items, and
+ * while the stripe is locked they stay what they are. */
 static bool
 lose_if_dead(struct store *st, uint32_t ref)
 {
 	struct item *it = item_at(st, ref);
-	struct slab_class *q = queue_class(st, ref, it);
+	struct store_key key = item_key(st, it);
+	struct stripe *s = stripe_of(st, key.hash);
+	struct slot slot;
 	bool dead;
 
-	if (q->id == 0)
-		return false;
-	lock_take(&q->lock);
-	dead = load_relaxed(&it->nkey) != 0 && queue_holds(st, ref) &&
-	    queue_class(st, ref, it) == q && item_dead(st, it);
+	stripe_lock(s);
+	dead = index_find_ref(st, key.hash, ref, &slot) && item_dead(st, it);
 	if (dead)
-		queue_detach(st, q, ref);
-	lock_drop(&q->lock);
-	if (dead)
-		item_lose(st, ref, LOSS_EXPIRED);
+		item_bury(st, &key, ref, slot);
+	stripe_unlock(s);
 	return dead;
 }
 
@@ -77,6 +84,8 @@ look_at_batch(struct store *st, struct slab_class *c, uint32_t page, uint32_t n,
 		if (n == 0) {
 			store_relaxed(&p->earliest, NONE);
 			store_relaxed(&p->walked, load_relaxed(&st->now));
+			store_relaxed(&p->flushed, load_relaxed(&st->flush_version));
+			fence_all(&p->earliest);
 		}
 		for (uint32_t i = n; i < end; i++)
 			look_at(st, page_chunk(st, page, c, i), f);
@@ -110,7 +119,54 @@ page_due(const struct store *st, uint32_t page)
 	const struct page *p = &st->pages[page];
 	uint32_t now = load_relaxed(&st->now);
 
-	return load_relaxed(&p->earliest) <= now || now - load_relaxed(&p->walked) >= WALK_ALL;
+	return load_relaxed(&p->earliest) <= now || now - load_relaxed(&p->walked) >= WALK_ALL ||
+	    load_relaxed(&p->flushed) != load_relaxed(&st->flush_version);
+}
+
+/* The next page of C that is due, of a few; it stays the next until all its chunks were looked at. */
+static uint32_t
+glance_page(const struct store *st, struct slab_class *c) REQUIRES(c->lock)
+{
+	for (uint32_t i = 0; i < GLANCE_PAGES && i < c->npages; i++) {
+		uint32_t page;
+
+		if (c->glance_slot >= c->npages)
+			c->glance_slot = 0;
+		page = c->pages[c->glance_slot];
+		if (c->glance_chunk < st->pages[page].carved && page_due(st, page))
+			return page;
+		c->glance_slot++;
+		c->glance_chunk = 0;
+	}
+	return NONE;
+}
+
+unsigned
+expire_glance(struct store *st, struct slab_class *c)
+{
+	struct findings f = {.earliest = NONE};
+	uint32_t now = load_relaxed(&st->now), page;
+	unsigned lost = 0;
+
+	if (load_relaxed(&c->glanced) == now || load_relaxed(&c->earliest) > now)
+		return 0;
+	lock_take(&c->lock);
+	page = glance_page(st, c);
+	if (page != NONE) {
+		uint32_t n = c->glance_chunk, end = n + BATCH;
+
+		if (end > st->pages[page].carved)
+			end = st->pages[page].carved;
+		for (; n < end; n++)
+			look_at(st, page_chunk(st, page, c, n), &f);
+		c->glance_chunk = end;
+	}
+	lock_drop(&c->lock);
+	for (unsigned i = 0; i < f.ndead; i++)
+		lost += lose_if_dead(st, f.dead[i]);
+	if (lost == 0)
+		store_relaxed(&c->glanced, now);
+	return lost;
 }
 
 unsigned
@@ -125,7 +181,9 @@ expire_class(struct store *st, struct slab_class *c)
 	lock_take(&c->lock);
 	store_relaxed(&c->earliest, NONE);
 	for (uint32_t i = 0; i < c->npages; i++) {
-		uint32_t earliest = load_relaxed(&st->pages[c->pages[i]].earliest);
+		uint32_t earliest = page_due(st, c->pages[i])
+		    ? now
+		    : load_relaxed(&st->pages[c->pages[i]].earliest);
 
 		if (earliest <= now && ndue < CLASS_PAGES)
 			due[ndue++] = c->pages[i];

@@ -35,6 +35,7 @@ struct page {
 	uint32_t slot;       /* where it stands in its class's PAGES */
 	uint32_t earliest;   /* no item of this page expires before; NONE = no item expires */
 	uint32_t walked;     /* clock at the last walk over it */
+	uint64_t flushed;    /* the store's flush_version at that */
 	enum page_state state;
 	bool roomy; /* is in the list of pages with room */
 };
@@ -47,8 +48,7 @@ struct queue {
 
 /* Counters of a class; guarded by its lock. */
 struct class_counters {
-	uint64_t evicted, evicted_nonzero, evicted_unfetched, evicted_active, evicted_time,
-	    moved_out_items;
+	uint64_t evicted, evicted_nonzero, evicted_unfetched, evicted_active, evicted_time;
 	uint64_t no_memory, reclaimed, expired_unfetched, ghost_hits, promotions, direct_reclaims;
 	uint64_t pages_in, pages_out, deletes, touches;
 };
@@ -69,6 +69,9 @@ struct slab_class {
 	uint64_t evict_clock; /* evictions so far: the time of this class's ghosts */
 	uint32_t since_grant; /* chunks evicted since the last page came */
 	uint32_t earliest;    /* no item of this class expires before */
+	uint32_t glance_slot,
+	    glance_chunk; /* where allocations look for dead items: a place in PAGES */
+	uint32_t glanced; /* the clock when one looked in vain */
 	struct class_counters n;
 	struct class_counters at_reset; /* what they stood at when the statistics were reset */
 	uint64_t hits_at_reset, sets_at_reset;
@@ -321,8 +324,10 @@ void class_room_remove(struct store *st, struct slab_class *c, uint32_t page) RE
 uint32_t page_pool_take(struct store *st);
 void page_pool_give(struct store *st, uint32_t page);
 
-/* Lowers the time before which no item of REF's page expires. */
+/* Lowers the time before which no item of REF's page expires; item_note_expiry to the expiry of the queued item REF, after
+ * that was written. */
 void page_note_expiry(struct store *st, uint32_t ref, uint32_t expiry);
+void item_note_expiry(struct store *st, uint32_t ref);
 
 /* Random numbers for sampling; xorshift64. */
 uint64_t class_random(struct slab_class *c) REQUIRES(c->lock);
@@ -435,6 +440,9 @@ void item_drop(struct store *st, uint32_t ref);
 /* Takes a detached item out of the index (if nobody did) and drops it. */
 void item_lose(struct store *st, uint32_t ref, enum loss loss);
 
+/* Unlinks the dead item REF, which stands in SLOT under KEY; its stripe is locked. */
+void item_bury(struct store *st, const struct store_key *key, uint32_t ref, struct slot slot);
+
 /* The value of a large item: pieces_write as store_pending_write; pieces_free from the first on. */
 enum store_result pieces_write(
     struct store *st, struct store_pending *pending, const char *data, size_t n);
@@ -484,7 +492,8 @@ unsigned expire_page(struct store *st, uint32_t page);
 /* A slice of the walk over all pages; returns the milliseconds to wait before the next. */
 unsigned expire_maintain(struct store *st);
 
-/* Removes expired items of class C, of up to a few pages. */
+/* Removes dead items of class C and says how many: expire_glance of a few chunks, expire_class of up to a few pages. */
+unsigned expire_glance(struct store *st, struct slab_class *c);
 unsigned expire_class(struct store *st, struct slab_class *c);
 
 /* ---------------------------------------------------------------- restart.c */

@@ -136,8 +136,7 @@ item_transfer(struct store *st, struct slab_class *c, uint32_t ref, uint32_t cop
 	store_relaxed(&slot.bucket->refs[slot.n], copy);
 	item_set_version(it, 0);
 	queue_attach(st, c, copy);
-	if (item_expiry(new) != 0)
-		page_note_expiry(st, copy, item_expiry(new));
+	item_note_expiry(st, copy);
 }
 
 /* Gives a detached item back to its queue. Where it was unlinked meanwhile, that left it to us to free. */

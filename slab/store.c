@@ -233,12 +233,12 @@ store_item_max(const struct store *st)
 static void
 flush_now(struct store *st)
 {
-	uint32_t made = load_relaxed(&st->pages_made);
+	uint64_t old = load_relaxed(&st->flush_version), version = load_relaxed(&st->sequence);
 
-	store_relaxed(&st->flush_at, 0u);
-	store_relaxed(&st->flush_version, load_relaxed(&st->sequence));
-	for (uint32_t page = 0; page < made; page++)
-		store_relaxed(&st->pages[page].earliest, 1u);
+	while (old < version &&
+	    !__atomic_compare_exchange_n(
+		&st->flush_version, &old, version, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
 	for (uint32_t id = 1; id <= st->nclasses; id++)
 		store_relaxed(&st->classes[id].earliest, 1u);
 }
@@ -246,11 +246,16 @@ flush_now(struct store *st)
 void
 store_clock_set(struct store *st, uint32_t now)
 {
-	uint32_t at = load_relaxed(&st->flush_at);
+	uint32_t at = load_relaxed(&st->flush_at), old = load_relaxed(&st->now);
 
-	if (now > load_relaxed(&st->now))
-		store_relaxed(&st->now, now);
-	if (unlikely(at != 0 && at <= load_relaxed(&st->now)))
+	while (old < now &&
+	    !__atomic_compare_exchange_n(
+		&st->now, &old, now, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
+	/* Of several threads that see the time come one does it: a second flush would take what was set since. */
+	if (unlikely(at != 0 && at <= load_relaxed(&st->now)) &&
+	    __atomic_compare_exchange_n(
+		&st->flush_at, &at, 0u, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		flush_now(st);
 }
 
@@ -263,10 +268,11 @@ store_clock(const struct store *st)
 void
 store_flush(struct store *st, uint32_t at)
 {
-	if (at <= load_relaxed(&st->now))
+	bool now = at <= load_relaxed(&st->now);
+
+	store_relaxed(&st->flush_at, now ? 0u : at);
+	if (now)
 		flush_now(st);
-	else
-		store_relaxed(&st->flush_at, at);
 }
 
 /* ---------------------------------------------------------------- the limit */

@@ -269,6 +269,25 @@ item_lose(struct store *st, uint32_t ref, enum loss loss)
 	item_drop(st, ref);
 }
 
+void
+item_bury(struct store *st, const struct store_key *key, uint32_t ref, struct slot slot)
+{
+	struct item *it = item_at(st, ref);
+	struct slab_class *c = queue_class(st, ref, it);
+	struct store_view view;
+
+	stripe_change(stripe_of(st, key->hash));
+	if (st->nobservers > 0) {
+		item_view(st, ref, &view);
+		observers_tell(st, STORE_EVENT_EXPIRE, key, &view, view.version, c->id);
+	}
+	index_remove(st, key->hash, slot);
+	lock_take(&c->lock);
+	count_loss(st, c, it, LOSS_EXPIRED);
+	lock_drop(&c->lock);
+	item_unlink(st, ref, false);
+}
+
 /* ---------------------------------------------------------------- entries */
 
 static struct slot
@@ -283,24 +302,6 @@ entry_slot(const struct store_entry *entry)
 		ASSERT(there);
 	}
 	return slot;
-}
-
-/* Removes a dead item from under the entry. */
-static void
-entry_bury(struct store_entry *entry)
-{
-	struct store *st = entry->store;
-	struct item *it = item_at(st, entry->view.ref);
-	struct slab_class *c = queue_class(st, entry->view.ref, it);
-
-	stripe_change(entry->view.stripe);
-	item_view(st, entry->view.ref, &entry->view);
-	tell_entry(entry, STORE_EVENT_EXPIRE, entry->view.version);
-	index_remove(st, entry->key->hash, entry_slot(entry));
-	lock_take(&c->lock);
-	count_loss(st, c, it, LOSS_EXPIRED);
-	lock_drop(&c->lock);
-	item_unlink(st, entry->view.ref, false);
 }
 
 /* store_enter, but for the view. */
@@ -323,7 +324,7 @@ entry_open(
 	entry->view.stripe = s;
 	entry->view.ref = ref;
 	if (ref != 0 && unlikely(item_dead(st, item_at(st, ref)))) {
-		entry_bury(entry);
+		item_bury(st, key, ref, entry_slot(entry));
 		entry->found = false;
 	}
 }
@@ -355,8 +356,7 @@ store_entry_touch(struct store_entry *entry, uint32_t exptime)
 		exptime = LIFE_EXPIRY;
 	stripe_change(entry->view.stripe);
 	item_life_change(it, LIFE_EXPIRY, exptime);
-	if (exptime != 0)
-		page_note_expiry(st, entry->view.ref, exptime);
+	item_note_expiry(st, entry->view.ref);
 	entry->view.exptime = exptime;
 	lock_take(&c->lock);
 	c->n.touches++;
@@ -488,7 +488,6 @@ store_entry_put(
 	uint32_t ref = pending->ref, old = entry->found ? entry->view.ref : 0;
 	struct item *it = item_at(st, ref);
 	uint64_t born = version_next(st, old != 0 ? item_version(item_at(st, old)) : 0);
-	uint32_t expiry = item_expiry(it);
 
 	ASSERT(ref != 0 && pending->written == pending->size);
 	ASSERT(version == 0 || (item_ext_kind(it) & EXT_BIRTH));
@@ -508,9 +507,7 @@ store_entry_put(
 	if (marks != 0)
 		item_life_change(it, 0, life_marks(marks));
 	item_replace(st, ref, old, entry->key->hash);
-	/* After it is queued: the walk over its page, which begins by forgetting, then sees one or the other. */
-	if (expiry != 0)
-		page_note_expiry(st, ref, expiry);
+	item_note_expiry(st, ref);
 	pieces_unhold(st, pending);
 	pending->ref = 0;
 	entry->found = true;
@@ -566,8 +563,7 @@ overwrite(
 	store_relaxed(&it->heat, (uint8_t)(hits < HITS_MAX ? hits + 1 : hits));
 	store_relaxed(&it->atime, (uint16_t)load_relaxed(&st->now));
 	item_set_version(it, version_next(st, item_version(it)));
-	if (expiry != 0)
-		page_note_expiry(st, ref, expiry);
+	item_note_expiry(st, ref);
 	count_set(st, ref_class(st, ref), item_asks(it));
 }
 
