@@ -299,6 +299,7 @@ balance_start(struct store *st) REQUIRES(st->mover.lock)
 bool
 balance_maintain(struct store *st)
 {
+	enum move_state state = MOVE_GIVEN_UP;
 	bool busy;
 
 	if (!lock_try(&st->mover.lock))
@@ -307,9 +308,11 @@ balance_maintain(struct store *st)
 	if (st->mover.page == NONE)
 		balance_start(st);
 	if (st->mover.page != NONE)
-		(void)move_step(st, STEP_MAINTAIN);
-	busy = st->mover.page != NONE ||
-	    load_relaxed(&st->pages_held) > load_relaxed(&st->pages_limit);
+		state = move_step(st, STEP_MAINTAIN);
+	/* What could not be given back to the system this time may be so for long: it is not tried again at once. */
+	busy = state == MOVE_UNDER_WAY ||
+	    (state == MOVE_ARRIVED &&
+		load_relaxed(&st->pages_held) > load_relaxed(&st->pages_limit));
 	lock_drop(&st->mover.lock);
 	return busy;
 }
@@ -330,7 +333,7 @@ store_reassign(struct store *st, int from, int to)
 	} else {
 		if (from == -1)
 			from = (int)donor_any(st, &st->classes[to]);
-		if (from > 0 && st->classes[from].npages > 1 &&
+		if (from > 0 && load_relaxed(&st->classes[from].npages) > 1 &&
 		    move_start(st, (uint32_t)from, (uint32_t)to))
 			result = STORE_REASSIGN_OK;
 	}

@@ -11,9 +11,10 @@
 
 #include <urcu-qsbr.h>
 
-#define PASSES_MAX 3
-#define DRAWS      4  /* pages looked at to find a cheap one */
-#define LOOKS      16 /* chunks looked at in each */
+#define PASSES_MAX  3
+#define DRAWS       4  /* pages looked at to find a cheap one */
+#define LOOKS       16 /* chunks looked at in each */
+#define ROOMY_LOOKS 64 /* pages with room among which an empty one is sought */
 
 /* ---------------------------------------------------------------- choosing */
 
@@ -54,9 +55,11 @@ page_choose(struct store *st, struct slab_class *c) REQUIRES(c->lock)
 	uint32_t best = NONE;
 	uint64_t least = UINT64_MAX;
 
-	for (uint32_t page = c->roomy; page != NONE; page = st->pages[page].next)
+	for (uint32_t page = c->roomy, i = 0; page != NONE && i < ROOMY_LOOKS; i++) {
 		if (st->pages[page].used == 0)
 			return page;
+		page = st->pages[page].next;
+	}
 	for (unsigned i = 0; i <= DRAWS && c->npages > 0; i++) {
 		uint32_t page = i == 0 && !st->mover.gave_up
 		    ? tail_page(st, c)

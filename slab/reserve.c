@@ -25,18 +25,20 @@ reserve_round(size_t size)
 int
 reserve_init(struct reserve *r, size_t size, int fd)
 {
-	*r = (struct reserve){.size = round_huge(size)};
+	*r = (struct reserve){.size = round_huge(size), .shared = fd >= 0};
 	r->mapping_size = r->size + HUGE_PAGE;
 	r->mapping = mmap(
 	    NULL, r->mapping_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (r->mapping == MAP_FAILED)
+	if (r->mapping == MAP_FAILED) {
+		r->mapping = NULL;
 		return -errno;
+	}
 	r->base = (char *)round_huge((uintptr_t)r->mapping);
 	if (fd >= 0 &&
 	    mmap(r->base, r->size, PROT_NONE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
 		int error = -errno;
 
-		(void)munmap(r->mapping, r->mapping_size);
+		reserve_fini(r);
 		return error;
 	}
 	if (fd < 0)
@@ -99,5 +101,5 @@ void
 reserve_release(const struct reserve *r, size_t offset, size_t n)
 {
 	ASSERT(offset + n <= __atomic_load_n(&r->committed, __ATOMIC_RELAXED));
-	(void)madvise(r->base + offset, n, MADV_DONTNEED);
+	(void)madvise(r->base + offset, n, r->shared ? MADV_REMOVE : MADV_DONTNEED);
 }

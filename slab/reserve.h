@@ -15,6 +15,7 @@ struct reserve {
 	size_t committed; /* bytes from BASE that have memory */
 	void *mapping;
 	size_t mapping_size;
+	bool shared; /* it is a file's */
 };
 
 /* SIZE as reserve_init rounds it. */

@@ -45,7 +45,7 @@ options_error(const struct store_options *o)
 		return "the item size limit is not between 1 KB and 1 GB";
 	if (o->index_power > 32)
 		return "the index cannot start with more than 2^32 items";
-	if (o->growth_factor != 0 && o->growth_factor <= 1.0)
+	if (o->growth_factor != 0 && !(o->growth_factor > 1.0))
 		return "the growth factor is not above 1";
 	return NULL;
 }
@@ -69,6 +69,8 @@ choose_units(struct store *st)
 	st->pages_limit = (uint32_t)(limit >> st->page_shift);
 	st->pages_max = (uint32_t)(st->options.memory_max >> st->page_shift);
 	st->chunk_max = st->page_size / 2 < CHUNK_TOP ? st->page_size / 2 : CHUNK_TOP;
+	if (st->options.chunk_min > st->chunk_max)
+		st->options.chunk_min = st->chunk_max;
 }
 
 static int
