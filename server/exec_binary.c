@@ -142,6 +142,8 @@ binary_stored(struct conn *c, const struct command *cmd, const struct store_key 
 		count_cas(c->worker, result);
 	if (result == STORE_OK)
 		success(c, cmd, version);
+	else if (result == STORE_NO_MEMORY)
+		return result;
 	else if (result == STORE_EXISTS)
 		binary_status(c, cmd, BINARY_STATUS_KEY_EEXISTS, 0);
 	else if (result == STORE_NOT_FOUND && !appends)

@@ -117,7 +117,6 @@ reply_stored(struct conn *c, const struct command *cmd, enum store_result result
 	    [STORE_NOT_FOUND] = &REPLY_NOT_FOUND,
 	    [STORE_EXISTS] = &REPLY_EXISTS,
 	    [STORE_TOO_LARGE] = &REPLY_NOT_STORED,
-	    [STORE_NO_MEMORY] = &REPLY_NOT_STORED,
 	};
 
 	if (cmd->op == OP_CAS)
@@ -135,7 +134,8 @@ classic_stored(struct conn *c, const struct command *cmd, const struct store_key
 
 	put_of(cmd, &put);
 	result = store_put(c->worker->store, key, pending, &put, &version);
-	reply_stored(c, cmd, result);
+	if (result != STORE_NO_MEMORY)
+		reply_stored(c, cmd, result);
 	return result;
 }
 

@@ -71,10 +71,10 @@ is_text(const struct store_key *key)
 }
 
 static char *
-put_command(char *p, const struct store_key *key)
+put_command(char *p, const struct store_key *key, const struct store_view *view)
 {
 	p = reply_slice(p, SLICE_LITERAL("mg "));
-	if (is_text(key))
+	if (!(view->marks & STORE_TAGGED) && is_text(key))
 		return reply_slice(
 		    reply_slice(p, slice_of(key->data, key->len)), SLICE_LITERAL("\r\n"));
 	p = base64_encode(p, slice_of(key->data, key->len));
@@ -95,7 +95,7 @@ dump_visit(
 	if ((p = outq_reserve(&c->out, &c->worker->source, LINE_MAX_BYTES)) == NULL)
 		return;
 	if (d->as_commands)
-		p = put_command(p, key);
+		p = put_command(p, key, view);
 	else
 		p = put_facts(p, d, key, view, slab_class);
 	outq_commit(&c->out, p);

@@ -91,6 +91,7 @@ facts_of(const struct worker *w, const struct store_view *view, struct meta_fact
 	    .fetched = view->fetched,
 	    .stale = (view->marks & STORE_STALE) != 0,
 	    .others_won = (view->marks & STORE_WON) != 0,
+	    .binary_key = (view->marks & STORE_TAGGED) != 0,
 	};
 }
 
@@ -189,7 +190,7 @@ static void
 mg_make_empty(struct worker *w, const struct command *cmd, const struct store_key *key,
     struct store_pending *pending)
 {
-	struct store_head head = {.versioned = has(cmd, 'E')};
+	struct store_head head = {.versioned = has(cmd, 'E'), .tagged = has(cmd, 'b')};
 	struct expiry expiry;
 
 	if (!has(cmd, 'N'))
@@ -417,7 +418,8 @@ meta_stored(struct conn *c, const struct command *cmd, const struct store_key *k
 	counter_add(c->worker, cmd_meta, 1);
 	if (result == STORE_OK && is_append(cmd) && has(cmd, 's'))
 		facts.size = size_now(c->worker, key);
-	reply_code(c, cmd, stored_code(result), result == STORE_OK ? &facts : NULL);
+	if (result != STORE_NO_MEMORY)
+		reply_code(c, cmd, stored_code(result), result == STORE_OK ? &facts : NULL);
 	return result;
 }
 
@@ -467,7 +469,7 @@ exec_md(struct conn *c, const struct command *cmd, const struct store_key *key)
 {
 	struct worker *w = c->worker;
 	struct store_pending emptied = {0};
-	struct store_head head = {.versioned = has(cmd, 'E')};
+	struct store_head head = {.versioned = has(cmd, 'E'), .tagged = has(cmd, 'b')};
 	enum store_result result = STORE_OK;
 
 	if (has(cmd, 'x')) {
@@ -522,6 +524,7 @@ exec_ma(struct conn *c, const struct command *cmd, const struct store_key *key)
 	    .exptime = has(cmd, 'T') ? exec_exptime(w, cmd->meta.ttl) : 0,
 	    .create = has(cmd, 'N'),
 	    .initial = cmd->meta.initial,
+	    .tagged = has(cmd, 'b'),
 	};
 	enum delta_result result;
 
@@ -565,7 +568,7 @@ exec_me(struct conn *c, const struct command *cmd, const struct store_key *key)
 	char *p;
 
 	do {
-		if (!store_read_begin(w->store, key, 0, &view)) {
+		if (!store_read_begin(w->store, key, STORE_READ_META, &view)) {
 			reply_with(c, REPLY_META_MISS);
 			return;
 		}

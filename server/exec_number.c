@@ -115,6 +115,7 @@ spare_make(struct worker *w, const struct store_key *key, const struct delta *de
 	    .exptime = spare->found ? spare->view.exptime : delta->create_exptime,
 	    .size = text->len,
 	    .versioned = delta->version != 0,
+	    .tagged = spare->found ? (spare->view.marks & STORE_TAGGED) != 0 : delta->tagged,
 	};
 
 	store_abort(w->store, &spare->pending);
@@ -137,7 +138,7 @@ static bool
 write_number(struct store_entry *entry, const struct delta *delta, const struct number_text *text,
     struct spare *spare, enum delta_result *result)
 {
-	uint8_t marks = entry->found ? entry->view.marks : 0;
+	uint8_t marks = entry->found ? entry->view.marks & (STORE_STALE | STORE_WON) : 0;
 
 	if (entry->found && text->len == entry->view.size &&
 	    store_entry_overwrite(entry, text->bytes, text->len, delta->version))

@@ -41,6 +41,7 @@ struct delta {
 	    create; /* where there is no item, make one that holds INITIAL and expires at CREATE_EXPTIME */
 	uint64_t initial;
 	uint32_t create_exptime;
+	bool tagged; /* what is made bears STORE_TAGGED */
 
 	/* What came out. */
 	bool created;
@@ -84,7 +85,8 @@ void exec_arithmetic(struct conn *c, const struct command *cmd, const struct sto
 void exec_touch(struct conn *c, const struct command *cmd, const struct store_key *key);
 void exec_delete(struct conn *c, const struct command *cmd, const struct store_key *key);
 
-/* The last step of a storage command, in each protocol: puts PENDING and answers. Returns what came out. */
+/* The last step of a storage command, in each protocol: puts PENDING, which may be an offer, and answers. Returns what
+ * came out; STORE_NO_MEMORY is not answered. */
 enum store_result classic_stored(struct conn *c, const struct command *cmd,
     const struct store_key *key, struct store_pending *pending);
 

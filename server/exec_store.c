@@ -6,19 +6,18 @@
 #include "server/exec_op.h"
 #include "server/worker.h"
 
-static enum store_result
-make_room(struct worker *w, struct store_pending *pending, const struct store_key *key,
-    const struct command *cmd)
+static struct store_head
+head_of(const struct worker *w, const struct command *cmd)
 {
 	bool meta = command_infos[cmd->op].surface == SURFACE_META;
-	struct store_head head = {
+
+	return (struct store_head){
 	    .flags = cmd->client_flags,
 	    .exptime = exec_exptime(w, cmd->exptime),
 	    .size = cmd->size,
 	    .versioned = meta && (cmd->meta.flags & META_FLAG('E')) != 0,
+	    .tagged = meta && (cmd->meta.flags & META_FLAG('b')) != 0,
 	};
-
-	return store_alloc(w->store, pending, key, &head);
 }
 
 bool
@@ -74,19 +73,37 @@ static void
 stored(struct conn *c, const struct command *cmd, const struct store_key *key,
     struct store_pending *pending)
 {
+	enum store_result result = put_and_answer(c, cmd, key, pending);
+
 	counter_add(c->worker, cmd_set, 1);
-	note_set(c, cmd, key, put_and_answer(c, cmd, key, pending));
+	if (unlikely(result == STORE_NO_MEMORY))
+		refuse(c, cmd, key, result);
+	else
+		note_set(c, cmd, key, result);
+}
+
+/* Whether the item is put by store_put and nothing else. */
+static bool
+takes_offer(const struct command *cmd)
+{
+	return cmd->op != OP_MS || !(cmd->meta.flags & (META_FLAG('I') | META_FLAG('N')));
 }
 
 void
 exec_store(struct conn *c, const struct command *cmd, const struct store_key *key)
 {
+	struct store_head head = head_of(c->worker, cmd);
 	struct store *st = c->worker->store;
 	struct store_pending pending;
-	enum store_result result = make_room(c->worker, &pending, key, cmd);
+	enum store_result result;
 
-	if (likely(result == STORE_OK))
-		result = store_pending_write(st, &pending, cmd->value.ptr, cmd->value.len);
+	if (likely(takes_offer(cmd))) {
+		result = store_offer(st, &pending, key, &head, cmd->value.ptr);
+	} else {
+		result = store_alloc(st, &pending, key, &head);
+		if (result == STORE_OK)
+			result = store_pending_write(st, &pending, cmd->value.ptr, cmd->value.len);
+	}
 	if (likely(result == STORE_OK))
 		stored(c, cmd, key, &pending);
 	else
@@ -97,11 +114,12 @@ bool
 exec_stream_begin(struct conn *c, const struct command *cmd, const struct store_key *key,
     struct store_pending *pending)
 {
+	struct store_head head = head_of(c->worker, cmd);
 	enum store_result result;
 
 	if (!exec_allowed(c, cmd))
 		return false;
-	result = make_room(c->worker, pending, key, cmd);
+	result = store_alloc(c->worker->store, pending, key, &head);
 	if (result == STORE_OK)
 		return true;
 	refuse(c, cmd, key, result);
