@@ -74,7 +74,6 @@ worker_list(struct worker *w, struct conn *c)
 	lock_take(&w->conns_lock);
 	TAILQ_INSERT_TAIL(&w->conns, c, all);
 	lock_drop(&w->conns_lock);
-	(void)add_relaxed(&w->connections, 1);
 }
 
 void
@@ -210,7 +209,6 @@ adopt_one(struct worker *w, const struct handoff *handoff)
 {
 	struct conn *c = conn_new(w, handoff->fd, handoff->from, w->driver->conn_size);
 
-	(void)sub_relaxed(&w->connections, 1); /* it is no longer on its way */
 	if (c != NULL && w->driver->attach(c)) {
 		counter_add(w, total_connections, 1);
 		watch_opened(c);
@@ -221,6 +219,8 @@ adopt_one(struct worker *w, const struct handoff *handoff)
 	}
 	if (c != NULL)
 		conn_free(&c);
+	else
+		(void)sub_relaxed(&w->connections, 1);
 	log_error("no memory for a connection");
 	(void)close(handoff->fd);
 }

@@ -127,6 +127,7 @@ void worker_drop_all(struct worker *w);
 /* -vv: whether what happens on connections is logged. */
 bool worker_verbose(const struct worker *w);
 
+/* A connection is counted from workers_give, which makes it one on its way, to worker_unlist. */
 void worker_list(struct worker *w, struct conn *c);
 void worker_unlist(struct worker *w, struct conn *c);
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/atomics.h"
 #include "server/clock.h"
 #include "server/conn.h"
 #include "server/server.h"
@@ -67,6 +68,7 @@ machine_conn(struct machine *m)
 	struct conn *c = conn_new(m->worker, -1, NULL, 0);
 
 	ASSERT(c != NULL);
+	(void)add_relaxed(&m->worker->connections, 1); /* as workers_give does */
 	return c;
 }
 
