@@ -364,7 +364,7 @@ conn_close(struct conn *c)
 void
 conn_swallow(struct conn *c, uint64_t n)
 {
-	if (n == 0)
+	if (n == 0 || c->state == CONN_CLOSING)
 		return;
 	c->swallow = n;
 	conn_set_state(c, CONN_SWALLOW);

@@ -131,7 +131,7 @@ const char *conn_state_name(const struct conn *c);
 /* Ends the connection after what is queued so far. */
 void conn_close(struct conn *c);
 
-/* Drops the next N bytes of the input. Only from an executor, of the last command of its batch. */
+/* Drops the next N bytes of the input, unless the connection ends anyway. Only from an executor, of the last command of its batch. */
 void conn_swallow(struct conn *c, uint64_t n);
 
 #endif

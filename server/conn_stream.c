@@ -66,9 +66,8 @@ stream_refuse(struct conn *c, struct conn_stream *s)
 	uint64_t left = s->left + s->tail;
 
 	stream_drop(c, s);
-	if (c->state == CONN_CLOSING)
-		return;
-	conn_set_state(c, CONN_COMMANDS);
+	if (c->state == CONN_STREAM)
+		conn_set_state(c, CONN_COMMANDS);
 	conn_swallow(c, left);
 }
 

@@ -77,23 +77,26 @@ exec_keys_end(struct conn *c)
 	reply_with(c, REPLY_END);
 }
 
-/* memcached removes what a set that cannot be done would have replaced: nobody shall read the old value for the
- * new one. */
+/* A value too large: counted, told, and what the set would have replaced is removed, because nobody shall read the
+ * old value for the new one. */
 static void
-drop_old(struct conn *c, struct slice key)
+too_large(struct conn *c, const struct command *cmd, bool drop)
 {
-	struct store_key hashed = store_key(c->worker->store, key.ptr, key.len);
+	struct store_key key = store_key(c->worker->store, cmd->key.ptr, cmd->key.len);
 
-	(void)store_delete(c->worker->store, &hashed);
+	counter_add(c->worker, store_too_large, 1);
+	note_set(c, cmd, &key, STORE_TOO_LARGE);
+	if (drop)
+		(void)store_delete(c->worker->store, &key);
 }
 
 void
 exec_error(struct conn *c, const struct command *cmd, const struct parse_error *error)
 {
+	if (c->protocol == PROTOCOL_BINARY && error->too_large && !exec_allowed(c, cmd))
+		return;
 	if (error->too_large)
-		counter_add(c->worker, store_too_large, 1);
-	if (error->drop_key)
-		drop_old(c, cmd->key);
+		too_large(c, cmd, error->drop_key);
 	if (error->silent)
 		return;
 	if (c->protocol == PROTOCOL_BINARY && error->status != 0)

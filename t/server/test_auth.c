@@ -153,6 +153,25 @@ test_long_value_before_authentication_ends_it(void **state)
 	free(value);
 }
 
+/* A set that is too large removes the old value, but not for anybody. */
+static void
+test_too_large_before_authentication_removes_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct conn *other;
+	char *value = calloc(1, 2000000);
+
+	assert_non_null(value);
+	ask(f, "set x 0 0 10\r\nbob secret\r\nset a 0 0 1\r\n1\r\n", "STORED\r\nSTORED\r\n");
+	other = f->c;
+	f->c = machine_conn(&f->m);
+	assert_int_equal(ask_binary(f, 0x01, "a", value, 2000000), 0x20);
+	assert_true(conn_want(f->c) & CONN_WANT_CLOSE);
+	assert_int_equal(items(f), 1);
+	conn_free(&other);
+	free(value);
+}
+
 #define WITH_MACHINE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int
@@ -163,6 +182,7 @@ main(void)
 	    WITH_MACHINE(test_binary),
 	    WITH_MACHINE(test_binary_command_before_authentication_ends_it),
 	    WITH_MACHINE(test_long_value_before_authentication_ends_it),
+	    WITH_MACHINE(test_too_large_before_authentication_removes_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
