@@ -89,26 +89,34 @@ keys_begin(struct conn *c, const struct command *cmd, struct slice input, size_t
 }
 
 /* Executes one command of a batch; returns how far into the input it is done. */
-static size_t
-batch_execute(struct conn *c, unsigned i, struct slice input, size_t begin)
+static inline size_t
+batch_execute(struct conn *c, unsigned i, struct slice input)
 {
 	struct worker *w = c->worker;
 	struct command *cmd = &w->commands[i];
 	unsigned flags = command_infos[cmd->op].flags;
-	const char *block = c->out.block, *before = c->out.at;
-	bool verbose = unlikely(worker_verbose(w));
 
-	if (verbose)
-		conn_log_command(c, cmd, slice_of(input.ptr + begin, w->ends[i] - begin));
-	exec_command(c, cmd, flags & (CMD_KEY | CMD_KEYS) ? &w->keys[i] : NULL);
-	if (verbose)
-		conn_log_reply(c, c->out.block == block && block != NULL ? before : c->out.open);
+	exec_command(c, cmd, &w->keys[i]);
 	if (!(flags & CMD_KEYS))
 		return w->ends[i];
-	if (cmd->rest.len > 0)
+	if (unlikely(cmd->rest.len > 0))
 		return keys_begin(c, cmd, input, w->ends[i]);
 	exec_keys_end(c);
 	return w->ends[i];
+}
+
+/* The same with -vv. */
+static size_t
+batch_execute_logged(struct conn *c, unsigned i, struct slice input, size_t begin)
+{
+	struct worker *w = c->worker;
+	const char *block = c->out.block, *before = c->out.at;
+	size_t done;
+
+	conn_log_command(c, &w->commands[i], slice_of(input.ptr + begin, w->ends[i] - begin));
+	done = batch_execute(c, i, input);
+	conn_log_reply(c, c->out.block == block && block != NULL ? before : c->out.open);
+	return done;
 }
 
 /* Executes the N commands of a batch; returns how many bytes of INPUT are done with. False in *ALL where it stopped
@@ -117,16 +125,19 @@ static size_t
 batch_run(struct conn *c, unsigned n, struct slice input, bool *all)
 {
 	struct worker *w = c->worker;
+	bool verbose = worker_verbose(w);
 	size_t done = 0;
 
 	for (unsigned i = 0; i < n; i++)
 		if (command_infos[w->commands[i].op].flags & (CMD_KEY | CMD_KEYS))
 			store_prefetch_item(w->store, &w->keys[i]);
 	for (unsigned i = 0; i < n; i++) {
-		done = batch_execute(c, i, input, done);
-		*all = i + 1 == n && c->state == CONN_COMMANDS;
-		if (c->state != CONN_COMMANDS || conn_full(c))
+		done = likely(!verbose) ? batch_execute(c, i, input)
+					: batch_execute_logged(c, i, input, done);
+		if (c->state != CONN_COMMANDS || unlikely(conn_full(c))) {
+			*all = i + 1 == n && c->state == CONN_COMMANDS;
 			return done;
+		}
 	}
 	return done;
 }

@@ -13,7 +13,7 @@
 #include "server/conn.h"
 #include "slab/store.h"
 
-/* Executes CMD. KEY is the hashed CMD->key, NULL where CMD has none. A multi-get is executed for its first key only:
+/* Executes CMD. KEY is the hashed CMD->key, where CMD has one. A multi-get is executed for its first key only:
  * see exec_key and exec_keys_end. */
 void exec_command(struct conn *c, struct command *cmd, const struct store_key *key);
 

@@ -3,7 +3,6 @@
 #include "server/outq.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "slab/store.h"
 
@@ -158,17 +157,6 @@ outq_grow(struct outq *q, struct outq_source *src, size_t n)
 	q->block = q->open = q->at = block;
 	q->end = block + capacity;
 	return block;
-}
-
-void
-outq_append(struct outq *q, struct outq_source *src, const char *data, size_t n)
-{
-	char *to = outq_reserve(q, src, n);
-
-	if (to == NULL || n == 0)
-		return;
-	memcpy(to, data, n);
-	outq_commit(q, to + n);
 }
 
 void

@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/uio.h>
 
 #include "base/assert.h"
@@ -82,7 +83,16 @@ outq_commit(struct outq *q, char *end)
 }
 
 /* Copies. */
-void outq_append(struct outq *q, struct outq_source *src, const char *data, size_t n);
+static inline void
+outq_append(struct outq *q, struct outq_source *src, const char *data, size_t n)
+{
+	char *to = outq_reserve(q, src, n);
+
+	if (unlikely(to == NULL))
+		return;
+	memcpy(to, data, n);
+	outq_commit(q, to + n);
+}
 
 static inline void
 outq_append_slice(struct outq *q, struct outq_source *src, struct slice s)
