@@ -3,10 +3,8 @@ still there. Used by the tests of the memory limit."""
 
 import os
 import random
-import re
 import socket
 import sys
-import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -42,27 +40,42 @@ class Sizes:
         return sum(self.of(n) for n in range(2000)) / 2000
 
 
-def write_all(port, step, sizes, numbers, result):
-    """Sets the items of NUMBERS over one connection, pipelined; counts what is not STORED."""
+def windows(step, sizes, count):
+    """The commands that set items 0 to COUNT, in pieces of about WINDOW bytes: (bytes, replies due)."""
+    window, pending = [], 0
+    for n in range(count):
+        key = b"%s:%d" % (step, n)
+        value = sizes.value(key, n)
+        window.append(b"set %s 0 0 %d\r\n%s\r\n" % (key, len(value), value))
+        pending += len(value) + 60
+        if pending > WINDOW:
+            yield b"".join(window), len(window)
+            window, pending = [], 0
+    if window:
+        yield b"".join(window), len(window)
+
+
+def fill(server, step, sizes, count, writers):
+    """Sets items over several connections in turns, each with one window under way, so that what is newest by its number
+    is newest by time as well. Returns how often which reply came in place of STORED."""
+    sockets = [socket.create_connection(("127.0.0.1", server.port), 60) for _ in range(writers)]
+    due = [0] * writers
     refused = {}
-    with socket.create_connection(("127.0.0.1", port), 60) as s:
-        window, pending, due = [], 0, 0
-        for n in numbers:
-            key = b"%s:%d" % (step, n)
-            value = sizes.value(key, n)
-            window.append(b"set %s 0 0 %d\r\n%s\r\n" % (key, len(value), value))
-            pending += len(value) + 60
-            due += 1
-            if pending > WINDOW:
-                _exchange(s, b"".join(window), due, refused)
-                window, pending, due = [], 0, 0
-        if due:
-            _exchange(s, b"".join(window), due, refused)
-    result.append(refused)
+    try:
+        for turn, (data, replies) in enumerate(windows(step, sizes, count)):
+            w = turn % writers
+            _replies(sockets[w], due[w], refused)
+            sockets[w].sendall(data)
+            due[w] = replies
+        for s, n in zip(sockets, due):
+            _replies(s, n, refused)
+    finally:
+        for s in sockets:
+            s.close()
+    return refused
 
 
-def _exchange(s, data, due, refused):
-    s.sendall(data)
+def _replies(s, due, refused):
     got = b""
     while got.count(b"\n") < due:
         more = s.recv(1 << 18)
@@ -135,25 +148,6 @@ def run(megabytes, steps, options=(), writers=2, times=3, server=None):
     if own:
         server.stop(20)
     return failures
-
-
-def fill(server, step, sizes, count, writers):
-    """Several connections, each its share of neighbouring numbers, so that all get new at the same pace."""
-    results, threads = [], []
-    for w in range(writers):
-        t = threading.Thread(target=write_all, args=(server.port, step, sizes, range(w, count, writers), results))
-        t.start()
-        threads.append(t)
-    for t in threads:
-        t.join()
-    if len(results) != writers:
-        raise AssertionError("a writer failed; the server %s: %s" % (
-            "lives" if server.alive() else "has ended", server.output()[-2000:]))
-    refused = {}
-    for r in results:
-        for line, n in r.items():
-            refused[line] = refused.get(line, 0) + n
-    return refused
 
 
 def single(size):
