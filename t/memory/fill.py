@@ -113,14 +113,12 @@ def table_bytes(server):
     return int(server.stats().get("hash_bytes", 0))
 
 
-def run(megabytes, steps, options=(), writers=2, times=3, server=None):
+def run(megabytes, steps, options=(), writers=2, times=3, present_least=PRESENT):
     """Each step fills TIMES the limit; returns the number of failures."""
     failures = 0
-    own = server is None
-    server = server or testlib.ringcached(["-m", str(megabytes), "-t", "2"] + list(options))
+    server = testlib.ringcached(["-m", str(megabytes), "-t", "2"] + list(options))
     begin_rss = server.rss()
     print("-m %d %s: %.1f MiB resident before" % (megabytes, " ".join(options), begin_rss / MIB))
-    highest = 0
     for index, sizes in enumerate(steps):
         step = b"s%d" % index
         begun = time.monotonic()
@@ -131,22 +129,20 @@ def run(megabytes, steps, options=(), writers=2, times=3, server=None):
         newest = min(count, int(megabytes * MIB / 2 / item))
         found = present(server.port, step, sizes, count - newest, count)
         rss, table = server.rss(), table_bytes(server)
-        highest = max(highest, rss)
         allowed = megabytes * MIB + table + FIXED
         bad = []
         if refused:
             bad.append("refused: %s" % refused)
         if rss > allowed:
             bad.append("more than the %.1f MiB allowed" % (allowed / MIB))
-        if found < PRESENT * newest:
+        if found < present_least * newest:
             bad.append("too few of the newest")
         failures += len(bad)
         print("  %-18s %8d sets in %5.1f s, resident %7.1f MiB (table %5.1f), newest there %7d of %7d = %5.1f %%%s" % (
             sizes.name, count, took, rss / MIB, table / MIB, found, newest, 100 * found / max(1, newest),
             "" if not bad else "   FAILED: " + "; ".join(bad)))
         sys.stdout.flush()
-    if own:
-        server.stop(20)
+    server.stop(20)
     return failures
 
 
