@@ -1,5 +1,24 @@
-/* base/number.c: see number.h. Output goes two digits at a time from a table of pairs. */
+/* base/number.c: see number.h. Output goes two digits at a time from a table of pairs, and at once where the number is
+ * below 1000. */
 #include "base/number.h"
+
+/* V as text at the left. The expansion must be a constant: hence no loop. */
+#define LENGTH(v) ((v) < 10 ? 1 : (v) < 100 ? 2 : 3)
+#define FIRST(v)  ('0' + ((v) < 10 ? (v) : (v) < 100 ? (v) / 10 : (v) / 100))
+#define SECOND(v) ((v) < 10 ? 0 : '0' + ((v) < 100 ? (v) % 10 : (v) / 10 % 10))
+#define THIRD(v)  ((v) < 100 ? 0 : '0' + (v) % 10)
+#define ONE(v)                                                                                     \
+	{                                                                                          \
+		{FIRST(v), SECOND(v), THIRD(v)}, LENGTH(v)                                         \
+	}
+#define FIVE(v)    ONE(v), ONE((v) + 1), ONE((v) + 2), ONE((v) + 3), ONE((v) + 4)
+#define TEN(v)     FIVE(v), FIVE((v) + 5)
+#define FIFTY(v)   TEN(v), TEN((v) + 10), TEN((v) + 20), TEN((v) + 30), TEN((v) + 40)
+#define HUNDRED(v) FIFTY(v), FIFTY((v) + 50)
+
+const struct number_short number_shorts[1000] = {HUNDRED(0), HUNDRED(100), HUNDRED(200),
+    HUNDRED(300), HUNDRED(400), HUNDRED(500), HUNDRED(600), HUNDRED(700), HUNDRED(800),
+    HUNDRED(900)};
 
 static const char digit_pairs[] = "00010203040506070809"
 				  "10111213141516171819"
@@ -97,11 +116,16 @@ number_length_u64(uint64_t v)
 }
 
 char *
-number_format_u64(char *p, uint64_t v)
+number_format_long(char *p, uint64_t v)
 {
-	size_t n = number_length_u64(v);
-	char *end = p + n;
+	char *end;
 
+	if (v < 10000) {
+		memcpy(p, number_shorts[v / 10].digits, 3);
+		p[3] = (char)('0' + v % 10);
+		return p + 4;
+	}
+	end = p + number_length_u64(v);
 	for (p = end; v >= 100; v /= 100) {
 		p -= 2;
 		memcpy(p, digit_pairs + (v % 100) * 2, 2);

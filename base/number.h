@@ -5,6 +5,7 @@
 #ifndef BASE_NUMBER_H
 #define BASE_NUMBER_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,8 +23,27 @@ bool number_parse_u32(struct slice s, uint32_t *out);
 bool number_parse_i64(struct slice s, int64_t *out);
 bool number_parse_i32(struct slice s, int32_t *out);
 
-/* Writes V in decimal at P (NUMBER_U64_MAX_LEN bytes of room), no terminator; returns the end. */
-char *number_format_u64(char *p, uint64_t v);
+/* The numbers below 1000 as text: LEN digits, then NULs. */
+struct number_short {
+	char digits[3];
+	uint8_t len;
+};
+static_assert(sizeof(struct number_short) == 4, "one of them is copied at once");
+extern const struct number_short number_shorts[1000];
+
+/* For number_format_u64, of V above 999. */
+char *number_format_long(char *p, uint64_t v);
+
+/* Writes V in decimal at P, no terminator; returns the end. The room must be NUMBER_U64_MAX_LEN bytes, or, where V is
+ * known to be short, as many as it has digits, and 4 at least: bytes behind the end may be written, too. */
+static inline char *
+number_format_u64(char *p, uint64_t v)
+{
+	if (__builtin_expect(v >= 1000, 0))
+		return number_format_long(p, v);
+	memcpy(p, &number_shorts[v], sizeof(number_shorts[v]));
+	return p + number_shorts[v].len;
+}
 
 /* How many digits number_format_u64 would write. */
 size_t number_length_u64(uint64_t v);

@@ -47,12 +47,14 @@ content_value_size(const struct content *c, uint64_t key, uint32_t version)
 char *
 content_key(char *p, uint64_t key, size_t size)
 {
-	size_t digits = number_length_u64(key);
+	char text[NUMBER_U64_MAX_LEN];
+	size_t digits = (size_t)(number_format_u64(text, key) - text);
 
 	memset(p, '0', size);
 	if (size > digits)
 		p[0] = 'k';
-	return number_format_u64(p + size - digits, key);
+	memcpy(p + size - digits, text, digits);
+	return p + size;
 }
 
 bool

@@ -12,36 +12,6 @@
 
 /* ---------------------------------------------------------------- classic */
 
-static char *
-value_line(char *p, struct slice key, uint32_t flags, uint32_t size)
-{
-	p = PUT(p, "VALUE ");
-	p = reply_slice(p, key);
-	*p++ = ' ';
-	if (flags == 0)
-		*p++ = '0';
-	else
-		p = number_format_u64(p, flags);
-	*p++ = ' ';
-	return number_format_u64(p, size);
-}
-
-char *
-reply_value(char *p, struct slice key, uint32_t flags, uint32_t size)
-{
-	p = value_line(p, key, flags, size);
-	return PUT(p, "\r\n");
-}
-
-char *
-reply_value_cas(char *p, struct slice key, uint32_t flags, uint32_t size, uint64_t cas)
-{
-	p = value_line(p, key, flags, size);
-	*p++ = ' ';
-	p = number_format_u64(p, cas);
-	return PUT(p, "\r\n");
-}
-
 char *
 reply_number(char *p, uint64_t number)
 {

@@ -6,6 +6,10 @@
 #ifndef PROTO_REPLY_H
 #define PROTO_REPLY_H
 
+#include <endian.h>
+
+#include "base/assert.h"
+#include "base/number.h"
 #include "proto/command.h"
 
 #define REPLY(symbol, text)                                                                        \
@@ -17,8 +21,41 @@
 
 /* "VALUE <key> <flags> <size>[ <cas>]\r\n" */
 #define REPLY_VALUE_MAX (6 + PROTO_KEY_MAX + 1 + 10 + 1 + 10 + 1 + 20 + 2)
-char *reply_value(char *p, struct slice key, uint32_t flags, uint32_t size);
-char *reply_value_cas(char *p, struct slice key, uint32_t flags, uint32_t size, uint64_t cas);
+
+static inline char *
+reply_value_line(char *p, struct slice key, uint32_t flags, uint32_t size)
+{
+	memcpy(p, "VALUE ", 6);
+	p = slice_copy_short(p + 6, key);
+	*p++ = ' ';
+	if (likely(flags == 0))
+		*p++ = '0';
+	else
+		p = number_format_u64(p, flags);
+	*p++ = ' ';
+	return number_format_u64(p, size);
+}
+
+static inline char *
+reply_line_end(char *p)
+{
+	memcpy(p, "\r\n", 2);
+	return p + 2;
+}
+
+static inline char *
+reply_value(char *p, struct slice key, uint32_t flags, uint32_t size)
+{
+	return reply_line_end(reply_value_line(p, key, flags, size));
+}
+
+static inline char *
+reply_value_cas(char *p, struct slice key, uint32_t flags, uint32_t size, uint64_t cas)
+{
+	p = reply_value_line(p, key, flags, size);
+	*p++ = ' ';
+	return reply_line_end(number_format_u64(p, cas));
+}
 
 /* "<number>\r\n": the result of incr and decr. */
 #define REPLY_NUMBER_MAX (20 + 2)

@@ -181,7 +181,7 @@ check_format(uint64_t v)
 	end = number_format_u64(got, v);
 	assert_int_equal(end - got, n);
 	assert_memory_equal(got, want, (size_t)n);
-	assert_int_equal(*end, '#');
+	assert_int_equal(got[n > 4 ? n : 4], '#'); /* the room that it is promised */
 	assert_int_equal(number_length_u64(v), (size_t)n);
 	assert_true((size_t)n <= NUMBER_U64_MAX_LEN);
 }
