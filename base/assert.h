@@ -22,4 +22,7 @@ _Noreturn void panic_at(const char *file, int line, const char *func, const char
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
+/* For small functions of hot paths, and those that are specialised by a constant argument. */
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
 #endif

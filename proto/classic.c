@@ -6,23 +6,26 @@
  */
 #include "proto/classic.h"
 
+#include <endian.h>
+
 #include "base/assert.h"
 #include "proto/meta.h"
 #include "proto/text.h"
 
 /* ---------------------------------------------------------------- reading */
 
-/* Whether every word of KEYS can be a key. */
+/* Whether every word of KEYS can be a key: no run of PROTO_KEY_MAX + 1 bytes is without a blank. */
 static bool
 keys_fit(struct slice keys)
 {
-	struct slice key;
+	const char *p = keys.ptr, *end = p + keys.len;
 
-	if (keys.len <= PROTO_KEY_MAX)
-		return true;
-	while (proto_token_next(&keys, &key))
-		if (key.len > PROTO_KEY_MAX)
+	while (end - p > (ptrdiff_t)PROTO_KEY_MAX) {
+		p = memrchr(p, ' ', PROTO_KEY_MAX + 1);
+		if (p == NULL)
 			return false;
+		p++;
+	}
 	return true;
 }
 
@@ -237,7 +240,7 @@ parse_general(struct slice window, const struct parse_limits *limits, struct com
  */
 
 /* "get" or "gets" (OP is set) with more than one key: STOP is the blank behind the first, which begins at P. */
-static enum parse_result
+static __attribute__((noinline)) enum parse_result
 parse_multiget(struct slice window, const struct parse_limits *limits, struct command *command,
     struct parse_error *error, const char *p, const char *stop)
 {
@@ -256,74 +259,108 @@ parse_multiget(struct slice window, const struct parse_limits *limits, struct co
 }
 
 /* "<key>*" at P, behind the name of OP. */
-static inline enum parse_result
+static ALWAYS_INLINE enum parse_result
 fast_get(enum opcode op, struct slice window, const struct parse_limits *limits,
     struct command *command, struct parse_error *error, const char *p)
 {
 	const char *end = window.ptr + window.len;
-	const char *stop = text_find(window.ptr, p, end, ' ', '\n');
-	size_t len;
+	const char *stop = text_break(window.ptr, p, end);
+	size_t len = (size_t)(stop - p);
 
 	command->op = (uint8_t)op;
-	if (unlikely(stop == end))
-		return parse_general(window, limits, command, error);
-	if (*stop == ' ')
-		return parse_multiget(window, limits, command, error, p, stop);
-	len = (size_t)(stop - p) - (stop[-1] == '\r');
-	if (unlikely(len - 1 >= PROTO_KEY_MAX))
-		return parse_general(window, limits, command, error);
 	command->noreply = false;
+	if (unlikely(len - 1 >= PROTO_KEY_MAX || end - stop < 2))
+		return parse_general(window, limits, command, error);
+	if (unlikely(!text_is_end(stop))) {
+		if (*stop == ' ')
+			return parse_multiget(window, limits, command, error, p, stop);
+		return parse_general(window, limits, command, error);
+	}
 	command->key = slice_of(p, len);
 	command->rest = slice_of(stop, 0);
-	command->used = (size_t)(stop + 1 - window.ptr);
+	command->used = (size_t)(stop + 2 - window.ptr);
 	return PARSE_COMMAND;
 }
 
-/* The number at P, of one to ten digits, into *OUT, and the byte behind it, which is LAST; NULL where it is not so.
- * GUARDED: there is a line end at or behind P, so that no digit can be the last readable byte. */
-static inline __attribute__((always_inline)) const char *
-fast_number(const char *p, const char *end, bool guarded, char last, uint64_t *out)
-{
-	const char *start = p;
-	unsigned digit;
-	uint64_t v = 0;
+/* What fast_number may look at, three times in a row, with the line's end. */
+#define NUMBERS_MAX 40
 
-	if (guarded && (digit = (unsigned)(unsigned char)*p - '0') <= 9 && p[1] == last) {
-		*out = digit; /* the 0 that flags and exptime mostly are */
-		return p + 1;
-	}
-	for (; (guarded || p < end) && (digit = (unsigned)(unsigned char)*p - '0') <= 9; p++)
-		v = v * 10 + digit;
-	*out = v;
-	return (guarded || p < end) && *p == last && (size_t)(p - start) - 1 < 10 ? p : NULL;
+/* How many of the four bytes at P are digits, from the first on, and the number *V that they are. All four are worked on
+ * at once, the first as the lowest byte. */
+static ALWAYS_INLINE unsigned
+four_digits(const char *p, uint64_t *v)
+{
+	uint64_t digits, ends;
+	uint32_t bytes;
+	int last;
+
+	memcpy(&bytes, p, 4);
+	digits = le32toh(bytes) ^ 0x30303030u;
+	ends = ((digits + 0x76767676u) | digits | UINT64_C(1) << 39) & UINT64_C(0x8080808080);
+	last = __builtin_ctzll(ends); /* the highest bit of the first byte that is none */
+	digits = (digits << (39 - last)) & UINT32_MAX;
+	digits = digits * 10 + (digits >> 8); /* two pairs, in the bytes 0 and 2 */
+	*v = (digits & 0xff) * 100 + (digits >> 16 & 0xff);
+	return (unsigned)last / 8;
 }
 
-/* "<flags> <exptime> <bytes>\r\n" at P, all of it plain digits; false where it is anything else. */
-static inline __attribute__((always_inline)) bool
-fast_set(struct slice window, const char *p, bool guarded, struct command *command)
+/* The number at *P, of one to ten digits, and *P behind the byte behind it, which is LAST; false where it is not so. */
+static ALWAYS_INLINE bool
+fast_number(const char **p, char last, uint64_t *out)
 {
-	const char *end = window.ptr + window.len;
-	uint64_t flags, exptime, size;
+	const char *s = *p;
+	unsigned digit, n = four_digits(s, out);
 
-	p = fast_number(p, end, guarded, ' ', &flags);
-	if (p == NULL)
-		return false;
-	p = fast_number(p + 1, end, guarded, ' ', &exptime);
-	if (p == NULL)
-		return false;
-	p = fast_number(p + 1, end, guarded, '\r', &size);
-	if (p == NULL || (!guarded && end - p < 2) || p[1] != '\n')
-		return false;
-	if (size > PROTO_VALUE_MAX)
-		return false;
-	command->op = OP_SET;
-	command->noreply = false;
+	if (n == 4)
+		for (; n < 10 && (digit = (unsigned)(unsigned char)s[n] - '0') <= 9; n++)
+			*out = *out * 10 + digit;
+	*p = s + n + 1;
+	return n > 0 && s[n] == last;
+}
+
+/* "<flags> <exptime> <bytes>\r\n" at P, of which NUMBERS_MAX bytes can be read, all of it plain digits. Its length; 0
+ * where it is anything else. */
+static ALWAYS_INLINE size_t
+fast_numbers(const char *begin, struct command *command)
+{
+	const char *p = begin;
+	uint64_t flags = 0, exptime = 0, size;
+
+	if (likely(memcmp(p, "0 0 ", 4) == 0))
+		p += 4;
+	else if (!fast_number(&p, ' ', &flags) || !fast_number(&p, ' ', &exptime))
+		return 0;
+	if (!fast_number(&p, '\r', &size) || *p != '\n' || size > PROTO_VALUE_MAX)
+		return 0;
 	command->client_flags = (uint32_t)flags; /* the lower bits of both, as in the general way */
 	command->exptime = (int32_t)(uint32_t)exptime;
 	command->size = (uint32_t)size;
+	return (size_t)(p + 1 - begin);
+}
+
+/* What set is behind its key: STOP is the end of that. NUMBERS is the length of what follows, up to the data block. */
+static ALWAYS_INLINE enum parse_result
+set_numbers(struct slice window, const struct parse_limits *limits, struct command *command,
+    struct parse_error *error, const char *stop, size_t numbers)
+{
+	if (unlikely(numbers == 0))
+		return parse_general(window, limits, command, error);
+	command->op = OP_SET;
+	command->noreply = false;
 	command->cas = 0;
-	command->used = (size_t)(p + 2 - window.ptr);
-	return true;
+	command->used = (size_t)(stop + 1 - window.ptr) + numbers;
+	return text_data_block(window, limits, true, command, error);
+}
+
+/* Where less than NUMBERS_MAX bytes can be read behind the key. */
+static __attribute__((noinline)) enum parse_result
+parse_last_set(struct slice window, const struct parse_limits *limits, struct command *command,
+    struct parse_error *error, const char *stop)
+{
+	char copy[NUMBERS_MAX] = {0};
+
+	memcpy(copy, stop + 1, (size_t)(window.ptr + window.len - stop - 1));
+	return set_numbers(window, limits, command, error, stop, fast_numbers(copy, command));
 }
 
 /* "<key> <flags> <exptime> <bytes>\r\n" and the data block, behind the name of set, which ends at P. */
@@ -332,18 +369,15 @@ parse_set(struct slice window, const struct parse_limits *limits, struct command
     struct parse_error *error, const char *p)
 {
 	const char *end = window.ptr + window.len;
-	const char *stop = text_find(window.ptr, p, end, ' ', '\n');
+	const char *stop = text_break(window.ptr, p, end);
 	size_t len = (size_t)(stop - p);
-	bool plain;
 
 	if (unlikely(stop == end || *stop != ' ' || len - 1 >= PROTO_KEY_MAX))
 		return parse_general(window, limits, command, error);
 	command->key = slice_of(p, len);
-	plain = end[-1] == '\n' ? fast_set(window, stop + 1, true, command)
-				: fast_set(window, stop + 1, false, command);
-	if (unlikely(!plain))
-		return parse_general(window, limits, command, error);
-	return text_data_block(window, limits, true, command, error);
+	if (unlikely(end - stop <= NUMBERS_MAX))
+		return parse_last_set(window, limits, command, error, stop);
+	return set_numbers(window, limits, command, error, stop, fast_numbers(stop + 1, command));
 }
 
 /* "mg ", "ms ", "md ", "ma ": their names are found at once, the rest is meta.c's. */

@@ -181,4 +181,7 @@ struct command {
  * looked at the whole line. */
 bool proto_token_next(struct slice *rest, struct slice *word);
 
+/* The same for up to MAX words at once, for less: into WORDS; returns how many. Fewer than MAX: there are no more. */
+unsigned proto_tokens_next(struct slice *rest, struct slice *words, unsigned max);
+
 #endif

@@ -6,11 +6,7 @@
 void
 text_split(struct slice line, struct words *words)
 {
-	unsigned n = 0;
-
-	while (n < TEXT_WORDS_MAX && proto_token_next(&line, &words->word[n]))
-		n++;
-	words->count = n;
+	words->count = proto_tokens_next(&line, words->word, TEXT_WORDS_MAX);
 }
 
 bool
@@ -130,7 +126,7 @@ refuse_too_large(bool quiet_errors, struct command *command, struct parse_error 
 }
 
 enum parse_result
-text_data_block(struct slice window, const struct parse_limits *limits, bool quiet_errors,
+text_any_data_block(struct slice window, const struct parse_limits *limits, bool quiet_errors,
     struct command *command, struct parse_error *error)
 {
 	size_t head = command->used, size = command->size;
@@ -150,7 +146,7 @@ text_data_block(struct slice window, const struct parse_limits *limits, bool qui
 	command->value = slice_of(window.ptr + head, size);
 	command->used = head + size + 2;
 	tail = window.ptr + head + size;
-	if (tail[0] == '\r' && tail[1] == '\n')
+	if (text_is_end(tail))
 		return PARSE_COMMAND;
 	text_refuse(command, error, REPLY_BAD_DATA_CHUNK, command->used);
 	error->silent = quiet_errors && command->noreply;

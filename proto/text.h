@@ -6,6 +6,7 @@
 #include <emmintrin.h>
 #endif
 
+#include "base/assert.h"
 #include "proto/command.h"
 #include "proto/reply.h"
 
@@ -40,6 +41,55 @@ text_find(const char *begin, const char *p, const char *end, char a, char b)
 	return p;
 }
 
+#ifdef __SSE2__
+/* A bit for each of the 16 bytes at P that is a blank or a control byte (all up to ' '). */
+static inline unsigned
+text_breaks(const char *p)
+{
+	__m128i v = _mm_loadu_si128((const __m128i_u *)p);
+
+	v = _mm_subs_epu8(v, _mm_set1_epi8(' '));
+	return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_setzero_si128()));
+}
+#endif
+
+/* The first blank or control byte at or behind P, or END; BEGIN as above. */
+static inline const char *
+text_break(const char *begin, const char *p, const char *end)
+{
+#ifdef __SSE2__
+	unsigned hits;
+
+	for (; end - p >= 32; p += 32) {
+		hits = text_breaks(p) | text_breaks(p + 16) << 16;
+		if (likely(hits != 0))
+			return p + __builtin_ctz(hits);
+	}
+	if (end - p >= 16) {
+		hits = text_breaks(p);
+		if (hits != 0)
+			return p + __builtin_ctz(hits);
+		p += 16;
+	}
+	if (end - begin >= 16) { /* the last 16 bytes, those before P ignored */
+		hits = text_breaks(end - 16) >> (16 - (end - p));
+		return hits != 0 ? p + __builtin_ctz(hits) : end;
+	}
+#else
+	(void)begin;
+#endif
+	while (p < end && (unsigned char)*p > ' ')
+		p++;
+	return p;
+}
+
+/* Whether P begins with "\r\n". */
+static inline bool
+text_is_end(const char *p)
+{
+	return memcmp(p, "\r\n", 2) == 0;
+}
+
 /* A line as memcached sees it: words split by blanks, 23 at most, what follows ignored. */
 #define TEXT_WORDS_MAX 23
 struct words {
@@ -68,8 +118,24 @@ enum parse_result text_refuse(
 
 /* The end of every storage command: OP, KEY, SIZE, CLIENT_FLAGS, NOREPLY and USED (the line) of COMMAND are set. Is the
  * item too large, is the value there, does it end as it must? QUIET_ERRORS: noreply hides them. */
-enum parse_result text_data_block(struct slice window, const struct parse_limits *limits,
+enum parse_result text_any_data_block(struct slice window, const struct parse_limits *limits,
     bool quiet_errors, struct command *command, struct parse_error *error);
+
+/* The same; what is well is seen here. */
+static inline enum parse_result
+text_data_block(struct slice window, const struct parse_limits *limits, bool quiet_errors,
+    struct command *command, struct parse_error *error)
+{
+	size_t head = command->used, size = command->size;
+	uint64_t most = (uint64_t)limits->item_overhead + 4 + 1 + 2 + command->key.len + size;
+
+	if (unlikely(most > limits->item_size_max || size > limits->inline_value_max ||
+		window.len - head < size + 2 || !text_is_end(window.ptr + head + size)))
+		return text_any_data_block(window, limits, quiet_errors, command, error);
+	command->value = slice_of(window.ptr + head, size);
+	command->used = head + size + 2;
+	return PARSE_COMMAND;
+}
 
 /* Administration, in admin.c. LINE is without its end, and USED is its length with it. */
 enum parse_result admin_parse(struct slice line, size_t used, const struct parse_limits *limits,

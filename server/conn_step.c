@@ -193,14 +193,12 @@ step_keys(struct conn *c, struct slice *input)
 	struct worker *w = c->worker;
 	struct conn_keys *keys = &c->keys;
 	struct slice rest = {input->ptr, keys->left - keys->tail};
-	const char *ends[WORKER_BATCH];
-	struct slice word;
-	unsigned n = 0, i = 0;
+	struct slice words[WORKER_BATCH];
+	unsigned n = proto_tokens_next(&rest, words, WORKER_BATCH), i;
 
-	while (n < WORKER_BATCH && proto_token_next(&rest, &word)) {
-		w->keys[n] = store_key(w->store, word.ptr, word.len);
-		store_prefetch_bucket(w->store, &w->keys[n]);
-		ends[n++] = rest.ptr;
+	for (i = 0; i < n; i++) {
+		w->keys[i] = store_key(w->store, words[i].ptr, words[i].len);
+		store_prefetch_bucket(w->store, &w->keys[i]);
 	}
 	for (i = 0; i < n; i++)
 		store_prefetch_item(w->store, &w->keys[i]);
@@ -208,7 +206,7 @@ step_keys(struct conn *c, struct slice *input)
 		size_t used;
 
 		exec_key(c, (enum opcode)keys->op, &w->keys[i], keys->exptime);
-		used = (size_t)(ends[i] - input->ptr);
+		used = (size_t)(words[i].ptr + words[i].len - input->ptr);
 		slice_advance(input, used);
 		keys->left -= used;
 	}

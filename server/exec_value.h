@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/assert.h"
 #include "base/slice.h"
 #include "server/conn.h"
 #include "server/worker.h"
@@ -28,8 +29,6 @@ struct value_format {
 	struct slice tail; /* what stands behind the value */
 	bool omit;         /* the value itself is left out */
 };
-
-#define ALWAYS_INLINE inline __attribute__((always_inline))
 
 /* The value is held by PIN, which belongs to the output from now on: only what stands around it is copied. */
 static inline void

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "proto/text.h"
+#include "t/lib/random.h"
 #include "t/lib/unit.h"
 #include "t/proto/wire.h"
 
@@ -128,6 +129,8 @@ find_anywhere(void **state)
 				s = wire_edge(slice_of(bytes, len));
 				found = text_find(s.ptr, s.ptr + from, s.ptr + len, ' ', '\n');
 				assert_int_equal(found - s.ptr, at >= from ? at : len);
+				found = text_break(s.ptr, s.ptr + from, s.ptr + len);
+				assert_int_equal(found - s.ptr, at >= from ? at : len);
 			}
 		}
 	}
@@ -158,6 +161,58 @@ words_of_a_line(void **state)
 	assert_false(text_noreply(&words));
 }
 
+/* What ends a key: a blank and every control byte, nothing else. */
+static void
+break_at_each_byte(void **state)
+{
+	(void)state;
+	for (int c = 0; c < 256; c++) {
+		char bytes[20];
+
+		memset(bytes, 'x', sizeof(bytes));
+		bytes[3] = bytes[17] = (char)c;
+		for (size_t len = 4; len <= sizeof(bytes); len += 16) {
+			struct slice s = wire_edge(slice_of(bytes, len));
+			const char *found = text_break(s.ptr, s.ptr + 1, s.ptr + len);
+
+			assert_int_equal(found - s.ptr, c <= ' ' ? 3 : len);
+		}
+	}
+}
+
+/* Many words at once are the same as one by one, wherever they lie and however many are wanted. */
+static void
+words_at_once(void **state)
+{
+	struct random_state r;
+
+	(void)state;
+	random_init(&r);
+	for (unsigned round = 0; round < 20000; round++) {
+		char bytes[300];
+		size_t len = random_below(&r, 4) == 0 ? 64 * random_below(&r, 5)
+						      : random_below(&r, sizeof(bytes) + 1);
+		uint32_t rarity = (uint32_t)random_below(&r, 30) + 2;
+		unsigned max = (unsigned)random_below(&r, 40) + 1, n;
+		struct slice rest, again, words[40], word;
+
+		for (size_t i = 0; i < len; i++)
+			bytes[i] = random_below(&r, rarity) == 0 ? ' ' : 'a';
+		rest = again = wire_edge(slice_of(bytes, len));
+		do {
+			n = proto_tokens_next(&rest, words, max);
+			for (unsigned i = 0; i < n; i++) {
+				assert_true(proto_token_next(&again, &word));
+				assert_ptr_equal(words[i].ptr, word.ptr);
+				assert_int_equal(words[i].len, word.len);
+			}
+		} while (n == max);
+		assert_int_equal(rest.len, 0);
+		assert_ptr_equal(rest.ptr, again.ptr + again.len);
+		assert_false(proto_token_next(&again, &word));
+	}
+}
+
 int
 main(void)
 {
@@ -166,7 +221,9 @@ main(void)
 	    cmocka_unit_test(limits_of_length),
 	    cmocka_unit_test(what_strtol_forgives),
 	    cmocka_unit_test(find_anywhere),
+	    cmocka_unit_test(break_at_each_byte),
 	    cmocka_unit_test(words_of_a_line),
+	    cmocka_unit_test(words_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
