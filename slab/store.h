@@ -142,7 +142,7 @@ struct store_view {
 	bool fetched;          /* read at least once before */
 
 	/* The store's own. */
-	uint8_t how, tries;
+	uint8_t how;
 	bool locked;
 	uint32_t ref, sequence;
 	void *stripe;
