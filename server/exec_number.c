@@ -89,10 +89,11 @@ look(const struct store_entry *entry, struct delta *delta, struct number_text *t
 		number_text(text, delta->initial, 0);
 		return delta->create ? DELTA_OK : DELTA_NOT_FOUND;
 	}
+	if (view->value == NULL || view->size == 0)
+		return DELTA_NOT_NUMERIC;
 	if (delta->compare && delta->compare_to != view->version)
 		return DELTA_EXISTS;
-	if (view->value == NULL || view->size > NUMBER_LOOKED_AT ||
-	    !exec_number(slice_of(view->value, view->size), &old))
+	if (view->size > NUMBER_LOOKED_AT || !exec_number(slice_of(view->value, view->size), &old))
 		return DELTA_NOT_NUMERIC;
 	delta->number = apply(delta, old);
 	number_text(text, delta->number, view->size);
@@ -133,19 +134,18 @@ spare_fits(const struct spare *spare, const struct store_entry *entry)
 		spare->view.exptime == entry->view.exptime);
 }
 
-/* Writes TEXT into what ENTRY holds, or SPARE in its place; false where that needs another SPARE. */
+/* Writes TEXT into what ENTRY holds, or SPARE, which as in memcached is no longer stale, in its place; false where that
+ * needs another SPARE. */
 static bool
 write_number(struct store_entry *entry, const struct delta *delta, const struct number_text *text,
     struct spare *spare, enum delta_result *result)
 {
-	uint8_t marks = entry->found ? entry->view.marks & (STORE_STALE | STORE_WON) : 0;
-
 	if (entry->found && text->len == entry->view.size &&
 	    store_entry_overwrite(entry, text->bytes, text->len, delta->version))
 		return true;
 	if (!spare_fits(spare, entry))
 		return false;
-	if (!store_entry_put(entry, &spare->pending, delta->version, marks))
+	if (!store_entry_put(entry, &spare->pending, delta->version, 0))
 		*result = DELTA_NO_MEMORY;
 	return true;
 }
