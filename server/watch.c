@@ -47,6 +47,8 @@ struct watchers {
 	uint64_t ids;           /* atomic: lines made */
 	uint64_t sent, skipped; /* lines */
 	const struct clock *clock;
+	struct store *store;
+	bool observing; /* the store's evictions: from the first watcher of them on */
 };
 
 /* ---------------------------------------------------------------- lines in */
@@ -370,6 +372,10 @@ watch_add(struct watchers *all, struct watch *watch)
 	room = all->count < WATCHERS_MAX;
 	if (room)
 		all->list[all->count++] = watch;
+	if (room && (watch->streams & (1u << WATCH_EVICTIONS)) && !all->observing) {
+		store_observe(all->store, observe, all);
+		all->observing = true;
+	}
 	update_wanted(all);
 	lock_drop(&all->lock);
 	return room;
@@ -413,7 +419,7 @@ watchers_new(struct store *st, const struct clock *clock)
 		return NULL;
 	lock_init(&all->lock, LOCK_WATCH);
 	all->clock = clock;
-	store_observe(st, observe, all);
+	all->store = st;
 	return all;
 }
 

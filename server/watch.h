@@ -23,7 +23,8 @@ struct clock;
 struct watchers;
 struct worker;
 
-/* NULL where memory is out. It observes the evictions of ST, as long as that lives. */
+/* NULL where memory is out. When somebody watches evictions it begins to observe ST, which must not be called any more
+ * when this is freed. */
 struct watchers *watchers_new(struct store *st, const struct clock *clock);
 void watchers_free(struct watchers **watchers);
 

@@ -355,7 +355,7 @@ struct store_mutation {
 /* Called under the stripe's lock for each mutation: it must not block nor call the store. */
 typedef void store_observer(void *context, const struct store_mutation *mutation);
 
-/* At most STORE_OBSERVERS_MAX, before other threads call the store. */
+/* At most STORE_OBSERVERS_MAX, for good; two calls not at the same time. As long as there is none, mutations cost less. */
 #define STORE_OBSERVERS_MAX 4
 void store_observe(struct store *st, store_observer *observer, void *context);
 

@@ -43,15 +43,18 @@ observers_tell(const struct store *st, enum store_event event, const struct stor
 	    .version = version,
 	    .slab_class = (int)slab_class};
 
-	for (unsigned i = 0; i < st->nobservers; i++)
+	for (unsigned i = 0; i < load_acquire(&st->nobservers); i++)
 		st->observers[i].call(st->observers[i].context, &m);
 }
 
 void
 store_observe(struct store *st, store_observer *observer, void *context)
 {
-	ASSERT(st->nobservers < STORE_OBSERVERS_MAX);
-	st->observers[st->nobservers++] = (struct observer){observer, context};
+	unsigned n = st->nobservers;
+
+	ASSERT(n < STORE_OBSERVERS_MAX);
+	st->observers[n] = (struct observer){observer, context};
+	store_release(&st->nobservers, n + 1); /* pairs with the acquire of whoever tells them */
 }
 
 static void
@@ -59,7 +62,7 @@ tell_entry(const struct store_entry *entry, enum store_event event, uint64_t ver
 {
 	const struct store *st = entry->store;
 
-	if (st->nobservers > 0)
+	if (load_acquire(&st->nobservers) > 0)
 		observers_tell(st, event, entry->key, &entry->view, version,
 		    queue_class(st, entry->view.ref, item_at(st, entry->view.ref))->id);
 }
@@ -251,7 +254,7 @@ item_lose(struct store *st, uint32_t ref, enum loss loss)
 		struct store_view view;
 
 		stripe_change(s);
-		if (st->nobservers > 0) {
+		if (load_acquire(&st->nobservers) > 0) {
 			item_view(st, ref, &view);
 			observers_tell(st,
 			    loss == LOSS_EVICTED ? STORE_EVENT_EVICT : STORE_EVENT_EXPIRE, &key,
@@ -277,7 +280,7 @@ item_bury(struct store *st, const struct store_key *key, uint32_t ref, struct sl
 	struct store_view view;
 
 	stripe_change(stripe_of(st, key->hash));
-	if (st->nobservers > 0) {
+	if (load_acquire(&st->nobservers) > 0) {
 		item_view(st, ref, &view);
 		observers_tell(st, STORE_EVENT_EXPIRE, key, &view, view.version, c->id);
 	}
@@ -405,7 +408,7 @@ store_entry_delete(struct store_entry *entry)
 
 	ASSERT(entry->found);
 	stripe_change(entry->view.stripe);
-	if (st->nobservers > 0)
+	if (load_acquire(&st->nobservers) > 0)
 		tell_entry(entry, STORE_EVENT_DELETE, version_next(st, entry->view.version));
 	index_remove(st, entry->key->hash, entry_slot(entry));
 	item_unlink(st, entry->view.ref, true);
@@ -585,7 +588,7 @@ put_in_place(struct store *st, const struct store_key *key, const struct store_h
 	} else if (entry.found && fits_in_place(item_at(st, entry.view.ref), head)) {
 		overwrite(&entry, head, value, put->marks);
 		*version = item_version(item_at(st, entry.view.ref));
-		if (unlikely(st->nobservers > 0)) {
+		if (unlikely(load_acquire(&st->nobservers) > 0)) {
 			item_view(st, entry.view.ref, &entry.view);
 			tell_entry(&entry, STORE_EVENT_SET, *version);
 		}
