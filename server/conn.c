@@ -313,7 +313,7 @@ conn_filled(struct conn *c, size_t n)
 void
 conn_resume(struct conn *c)
 {
-	if (!c->waiting)
+	if (!c->waiting && !conn_full(c))
 		input_work(c);
 }
 

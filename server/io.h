@@ -33,17 +33,24 @@ struct io_driver {
 	/* Begins to serve C. False where that cannot be done: the caller frees it. */
 	bool (*attach)(struct conn *c);
 
-	/* Takes what has arrived for C, without waiting, and serves it. May free C. */
-	void (*receive)(struct conn *c);
+	/* Serves what has arrived on all connections, without waiting. */
+	void (*drain)(struct worker *w);
 
 	/* C has output or work done outside of its own events: sends, and rearms what it waits for. May
 	 * free C. */
 	void (*serve)(struct conn *c);
 
-	/* Closes C now. */
+	/* Closes C. It may be freed now, or before run returns, when the system has let go of it. */
 	void (*drop)(struct conn *c);
 };
 
 extern const struct io_driver io_event;
+#ifdef HAVE_LIBURING
+extern const struct io_driver io_uring;
+#endif
+
+/* The driver for CHOICE, an enum io_choice; says in the log which that is and why. NULL with a sentence in *ERROR
+ * (static storage) where CHOICE cannot be had. Before there are workers. */
+const struct io_driver *io_choose(int choice, const char **error);
 
 #endif

@@ -118,6 +118,17 @@ event_receive(struct conn *c)
 }
 
 static void
+event_drain(struct worker *w)
+{
+	struct conn *c, *next;
+
+	for (c = TAILQ_FIRST(&w->conns); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, all);
+		event_receive(c);
+	}
+}
+
+static void
 on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct conn *c = arg;
@@ -249,7 +260,7 @@ const struct io_driver io_event = {
     .run = event_run,
     .finish = event_finish,
     .attach = event_attach,
-    .receive = event_receive,
+    .drain = event_drain,
     .serve = event_serve,
     .drop = event_drop,
 };

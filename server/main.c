@@ -199,12 +199,17 @@ end_server(struct process *p)
 static int
 start_workers(struct process *p)
 {
-	const struct io_driver *driver = &io_event;
+	const struct io_driver *driver;
 	bool to_syslog = p->settings.daemonize && p->settings.verbosity == 0;
 	const char *error = "";
 	int result;
 
 	log_init("ringcached", settings_log_level(p->settings.verbosity), to_syslog);
+	driver = io_choose(p->settings.io, &error);
+	if (driver == NULL) {
+		(void)fprintf(stderr, "%s\n", error);
+		return EX_UNAVAILABLE;
+	}
 	result = workers_start(&p->server, driver, p->settings.threads, &error);
 	if (result != 0) {
 		(void)fprintf(

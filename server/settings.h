@@ -33,7 +33,8 @@
 
 #define SETTINGS_IOS(CHOICE)                                                                       \
 	CHOICE(IO_AUTO, "auto", "the best that the system allows")                                 \
-	CHOICE(IO_EVENT, "event", "libevent")
+	CHOICE(IO_EVENT, "event", "libevent")                                                      \
+	CHOICE(IO_URING, "uring", "io_uring")
 
 #define CHOICE(symbol, name, text) symbol,
 enum binding { SETTINGS_PROTOCOLS(CHOICE) };

@@ -138,7 +138,7 @@ worker_sweep(struct worker *w)
 		return;
 	for (c = TAILQ_FIRST(&w->conns); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, all);
-		if (w->now - c->last_active <= limit)
+		if (c->kicked || w->now - c->last_active <= limit)
 			continue;
 		counter_add(w, idle_kicks, 1);
 		c->kicked = true;
@@ -152,14 +152,12 @@ worker_drop_all(struct worker *w)
 	struct conn *c, *next;
 
 	worker_adopt(w);
-	if (load_relaxed(&w->draining)) {
-		for (c = TAILQ_FIRST(&w->conns); c != NULL; c = next) {
-			next = TAILQ_NEXT(c, all);
-			w->driver->receive(c);
-		}
-	}
-	while ((c = TAILQ_FIRST(&w->conns)) != NULL)
+	if (load_relaxed(&w->draining))
+		w->driver->drain(w);
+	for (c = TAILQ_FIRST(&w->conns); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, all);
 		w->driver->drop(c);
+	}
 }
 
 /* ---------------------------------------------------------------- handing over */

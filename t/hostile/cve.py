@@ -122,7 +122,7 @@ def conns_of_long_socket():
     directory = tempfile.mkdtemp(prefix="rc")
     path = directory + "/" + "s" * (107 - len(directory) - 1)
     with Watched() as w:
-        other = subprocess.Popen([testlib.ringcached_path(), "-s", path, "-m", "64", "-t", "1"] +
+        other = subprocess.Popen([testlib.ringcached_path(), *testlib.MORE_ARGS, "-s", path, "-m", "64", "-t", "1"] +
                                  (["-u", "root"] if os.geteuid() == 0 else []), preexec_fn=testlib._die_with_parent)
         try:
             s = socket.socket(socket.AF_UNIX)

@@ -4,7 +4,7 @@
         client = server.connect()
         client.sendall(b"version\\r\\n")
 
-$RINGCACHED is the program. Everything waits for a condition, with a limit; nothing waits for a time."""
+$RINGCACHED is the program, $RINGCACHED_ARGS are options for each server (such as --io=event). Everything waits for a condition, with a limit; nothing waits for a time."""
 
 import os
 import shutil
@@ -16,6 +16,7 @@ import tempfile
 import time
 
 PROGRAM = os.environ.get("RINGCACHED", "./ringcached")
+MORE_ARGS = os.environ.get("RINGCACHED_ARGS", "").split()
 MEMCACHED = shutil.which("memcached")
 IS_ROOT = os.geteuid() == 0
 SKIPPED = 77
@@ -55,7 +56,7 @@ class Server:
         os.chmod(self.directory, 0o777)
         self.port_file = os.path.join(self.directory, "ports")
         self.log_path = os.path.join(self.directory, "log")
-        command = [program, "-v", *args]
+        command = [program, *MORE_ARGS, "-v", *args]
         if listen:
             command += ["-l", "127.0.0.1", "-p", "-1"]
         if IS_ROOT and user:

@@ -1,8 +1,9 @@
 """What the tests over sockets share: starting a server on a free port, waiting until it answers,
 stopping it by its process id, and small clients that see every byte.
 
-The server under test is $RINGCACHED (make check sets it to the one just built). The oracle is Debian's
-memcached, $MEMCACHED; a test that needs it is skipped (exit code 77) where there is none.
+The server under test is $RINGCACHED (make check sets it to the one just built), each with the options in $RINGCACHED_ARGS
+(such as --io=event). The oracle is Debian's memcached, $MEMCACHED; a test that needs it is skipped (exit code 77) where there is
+none.
 """
 
 import atexit
@@ -18,6 +19,7 @@ import tempfile
 import time
 
 SKIP = 77
+MORE_ARGS = os.environ.get("RINGCACHED_ARGS", "").split()
 ORACLE_OPTIONS = ["-o", "no_lru_maintainer,no_lru_crawler"]
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -81,7 +83,8 @@ class Server:
         for attempt in range(5):
             self.port = free_port()
             self.log = tempfile.TemporaryFile()
-            command = self.limits + [self.path, "-l", "127.0.0.1", "-p", str(self.port), "-U", "0"]
+            more = MORE_ARGS if self.path == ringcached_path() else []
+            command = self.limits + [self.path, *more, "-l", "127.0.0.1", "-p", str(self.port), "-U", "0"]
             if os.geteuid() == 0:
                 command += ["-u", "root"]
             self.process = subprocess.Popen(

@@ -205,7 +205,7 @@ test_choices(void **state)
 		assert_refused(id, "AUTO");
 		assert_refused(id, NULL);
 	}
-	assert_int_equal(tried, 3 + 3 + 9 + 3 + 2);
+	assert_int_equal(tried, 3 + 3 + 9 + 3 + 3);
 }
 
 static void

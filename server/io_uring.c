@@ -1,0 +1,515 @@
+/* server/io_uring.c: the io_uring driver.
+ *
+ * Each connection has one receive under way that goes on by itself (multishot) into buffers of the worker's ring, and at most
+ * one send. One system call a turn submits what the last turn led to and waits for what comes:
+ *
+ *	completions -> what has arrived is executed -> turns (worker_turn_end): sends, receives -> submit and wait
+ *
+ * What all completions of a turn add to a connection's output thus leaves with one send, and what is added
+ * while that is under way leaves with the next: c->out's front, blocks and pinned values alike, stays where it is until
+ * the completion says how much of it is gone. The pieces of gather sends lie in the loop's own array only until they are
+ * submitted: then the kernel has its copy.
+ *
+ * A connection that must not be read keeps its receive until bytes come all the same; these are kept, the receive is
+ * cancelled, and it is begun again when the connection wants input. So a client that sends and does not read has bytes
+ * here for one turn and what the ring's buffers hold, and one that merely waits costs nothing.
+ *
+ * The kernel knows a connection as long as one of its operations is under way. So a drop cancels them, and the connection is
+ * freed when the last has come back; until then it is dying: no bytes are taken for it and none are sent.
+ *
+ * A completion's user data is the connection's address with the operation in its low bits. Where no submission can be had,
+ * the connection gets another turn, in which all that is missing is tried again.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "server/conn.h"
+#include "server/io.h"
+#include "server/settings.h"
+#include "server/uring_ring.h"
+#include "server/worker.h"
+
+#define ENTRIES      512u
+#define BUFFER_COUNT 64u
+#define BUFFER_SIZE  ((size_t)16 << 10)
+
+/* Pieces of one sendmsg, and of all that are not submitted yet. */
+#define PIECES_MAX   256u
+#define PIECES_TOTAL 2048u
+
+/* How often a stopping worker looks whether more has arrived. */
+#define DRAIN_ROUNDS 64u
+
+enum operation {
+	URING_RECEIVE,
+	URING_SEND,
+	URING_CANCEL,
+	URING_WAKE,
+	URING_SWEEP,
+	URING_MASK = 15
+};
+
+static_assert(_Alignof(max_align_t) > URING_MASK, "operations fit beside an address");
+
+struct uring_loop {
+	struct uring_ring ring;
+	bool waking, sweeping; /* under way: the poll of w->wake_fd, the timeout of the sweep */
+	unsigned piece_count;
+	struct iovec pieces[PIECES_TOTAL];
+	struct msghdr messages[ENTRIES]; /* of sends with several pieces */
+	unsigned message_count;
+};
+
+struct uring_conn {
+	bool receiving, sending;                /* under way */
+	bool receive_cancelled, send_cancelled; /* and to end early */
+	bool ended;                             /* the peer sends nothing more */
+	bool dying;                             /* dropped */
+};
+
+static uint64_t
+tag(const struct conn *c, enum operation op)
+{
+	return (uint64_t)(uintptr_t)c | (uint64_t)op;
+}
+
+/* ---------------------------------------------------------------- submissions */
+
+/* What was submitted is copied: its pieces are free for others. */
+static void
+pieces_release(struct uring_loop *loop)
+{
+	if (io_uring_sq_ready(&loop->ring.io) > 0)
+		return;
+	loop->piece_count = 0;
+	loop->message_count = 0;
+}
+
+/* Whether there is room for one more gather send. */
+static bool
+pieces_left(const struct uring_loop *loop)
+{
+	return PIECES_TOTAL - loop->piece_count >= PIECES_MAX && loop->message_count < ENTRIES;
+}
+
+/* A submission, or NULL where the kernel takes no more at the moment. */
+static struct io_uring_sqe *
+take_sqe(struct uring_loop *loop)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&loop->ring.io);
+
+	if (likely(sqe != NULL))
+		return sqe;
+	(void)io_uring_submit(&loop->ring.io);
+	pieces_release(loop);
+	return io_uring_get_sqe(&loop->ring.io);
+}
+
+static bool
+begin_receive(struct uring_loop *loop, struct conn *c)
+{
+	struct uring_conn *uc = c->io;
+	struct io_uring_sqe *sqe = take_sqe(loop);
+
+	if (sqe == NULL)
+		return false;
+	uring_ring_prep_receive(sqe, c->fd);
+	io_uring_sqe_set_data64(sqe, tag(c, URING_RECEIVE));
+	uc->receiving = true;
+	return true;
+}
+
+/* Fills SQE in: sends the pieces at IOV. */
+static void
+prep_send(struct uring_loop *loop, struct io_uring_sqe *sqe, int fd, struct iovec *iov, unsigned n)
+{
+	struct msghdr *message;
+
+	if (n == 1) {
+		io_uring_prep_send(sqe, fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL);
+		return;
+	}
+	message = &loop->messages[loop->message_count++];
+	*message = (struct msghdr){.msg_iov = iov, .msg_iovlen = n};
+	io_uring_prep_sendmsg(sqe, fd, message, MSG_NOSIGNAL);
+	loop->piece_count += n;
+}
+
+static bool
+begin_send(struct uring_loop *loop, struct conn *c)
+{
+	struct uring_conn *uc = c->io;
+	struct io_uring_sqe *sqe;
+	struct iovec *iov;
+	unsigned n;
+
+	if (unlikely(!pieces_left(loop))) {
+		(void)io_uring_submit(&loop->ring.io);
+		pieces_release(loop);
+		if (!pieces_left(loop))
+			return false;
+	}
+	if ((sqe = take_sqe(loop)) == NULL)
+		return false;
+	iov = &loop->pieces[loop->piece_count];
+	n = outq_gather(&c->out, &c->worker->source, iov, PIECES_MAX);
+	prep_send(loop, sqe, c->fd, iov, n);
+	io_uring_sqe_set_data64(sqe, tag(c, URING_SEND));
+	uc->sending = true;
+	return true;
+}
+
+/* Ends what is under way for TARGET early; its completion says how. */
+static bool
+begin_cancel(struct uring_loop *loop, uint64_t target)
+{
+	struct io_uring_sqe *sqe = take_sqe(loop);
+
+	if (sqe == NULL)
+		return false;
+	io_uring_prep_cancel64(sqe, target, 0);
+	io_uring_sqe_set_flags(sqe, IOSQE_CQE_SKIP_SUCCESS);
+	io_uring_sqe_set_data64(sqe, URING_CANCEL);
+	return true;
+}
+
+static void
+cancel_receive(struct uring_loop *loop, struct conn *c)
+{
+	struct uring_conn *uc = c->io;
+
+	if (!uc->receiving || uc->receive_cancelled)
+		return;
+	uc->receive_cancelled = begin_cancel(loop, tag(c, URING_RECEIVE));
+	if (!uc->receive_cancelled)
+		worker_queue_turn(c->worker, c);
+}
+
+static void
+cancel_send(struct uring_loop *loop, struct conn *c)
+{
+	struct uring_conn *uc = c->io;
+
+	if (!uc->sending || uc->send_cancelled)
+		return;
+	uc->send_cancelled = begin_cancel(loop, tag(c, URING_SEND));
+	if (!uc->send_cancelled)
+		worker_queue_turn(c->worker, c);
+}
+
+/* ---------------------------------------------------------------- connections */
+
+/* C is dying: frees it as soon as the kernel has let go of it. */
+static void
+reap(struct conn *c)
+{
+	struct uring_loop *loop = c->worker->loop;
+	struct uring_conn *uc = c->io;
+	int fd = c->fd;
+
+	if (uc->receiving || uc->sending) {
+		cancel_receive(loop, c);
+		cancel_send(loop, c);
+		return;
+	}
+	if (worker_verbose(c->worker))
+		log_debug("<%d connection closed.", fd);
+	conn_free(&c);
+	(void)close(fd);
+}
+
+static void
+uring_drop(struct conn *c)
+{
+	struct uring_conn *uc = c->io;
+
+	if (uc->dying)
+		return;
+	uc->dying = true;
+	conn_end(c);
+	reap(c);
+}
+
+static void
+uring_serve(struct conn *c)
+{
+	struct uring_loop *loop = c->worker->loop;
+	struct uring_conn *uc = c->io;
+	unsigned want = conn_want(c);
+	bool all = true;
+
+	if (unlikely(uc->dying)) {
+		reap(c);
+		return;
+	}
+	if (unlikely(uc->ended) && (want & CONN_WANT_INPUT)) {
+		conn_end(c);
+		want = conn_want(c);
+	}
+	if (unlikely(want == CONN_WANT_CLOSE)) {
+		uring_drop(c);
+		return;
+	}
+	if ((want & CONN_WANT_OUTPUT) && !uc->sending)
+		all = begin_send(loop, c);
+	if (unlikely((want & CONN_WANT_INPUT) && !uc->receiving))
+		all &= begin_receive(loop, c);
+	if (unlikely((want & CONN_WANT_TURN) || !all))
+		worker_queue_turn(c->worker, c);
+}
+
+static bool
+uring_attach(struct conn *c)
+{
+	if (!begin_receive(c->worker->loop, c))
+		worker_queue_turn(c->worker, c);
+	return true;
+}
+
+/* ---------------------------------------------------------------- completions */
+
+/* Something has come of an operation of C. */
+static void
+next_turn(struct conn *c)
+{
+	const struct uring_conn *uc = c->io;
+
+	if (unlikely(uc->dying))
+		reap(c);
+	else
+		worker_queue_turn(c->worker, c);
+}
+
+/* N bytes for C lie in buffer ID. */
+static void
+take_bytes(struct conn *c, unsigned id, size_t n)
+{
+	struct uring_loop *loop = c->worker->loop;
+	struct uring_conn *uc = c->io;
+	bool wanted = conn_want(c) & CONN_WANT_INPUT;
+
+	if (likely(!uc->dying))
+		conn_input(c, uring_ring_bytes(&loop->ring, id), n);
+	uring_ring_give(&loop->ring, id);
+	if (unlikely(!wanted))
+		cancel_receive(loop, c);
+	next_turn(c);
+}
+
+/* Whether RESULT of a receive that brought nothing says that nothing more will come. */
+static bool
+receive_ended(int result)
+{
+	switch (-result) {
+	case ENOBUFS:
+	case ECANCELED:
+	case EAGAIN:
+	case EINTR:
+		return false;
+	default:
+		return true;
+	}
+}
+
+static void
+on_receive(struct conn *c, const struct io_uring_cqe *cqe)
+{
+	struct uring_conn *uc = c->io;
+
+	if (unlikely(!(cqe->flags & IORING_CQE_F_MORE)))
+		uc->receiving = uc->receive_cancelled = false;
+	if (likely(cqe->res > 0)) {
+		take_bytes(c, cqe->flags >> IORING_CQE_BUFFER_SHIFT, (size_t)cqe->res);
+		return;
+	}
+	uc->ended |= receive_ended(cqe->res);
+	next_turn(c);
+}
+
+static void
+on_send(struct conn *c, int result)
+{
+	struct uring_conn *uc = c->io;
+
+	uc->sending = uc->send_cancelled = false;
+	if (likely(result > 0))
+		conn_sent(c, (size_t)result);
+	else if (result < 0 && result != -EAGAIN && result != -EINTR && !uc->dying) {
+		uring_drop(c);
+		return;
+	}
+	if (conn_want(c) != CONN_WANT_INPUT || !uc->receiving)
+		next_turn(c);
+}
+
+static void
+on_wake(struct worker *w, const struct io_uring_cqe *cqe)
+{
+	struct uring_loop *loop = w->loop;
+
+	if (!(cqe->flags & IORING_CQE_F_MORE))
+		loop->waking = false;
+	worker_adopt(w);
+}
+
+static void
+on_sweep(struct worker *w)
+{
+	struct uring_loop *loop = w->loop;
+
+	loop->sweeping = false;
+	worker_sweep(w);
+}
+
+static void
+on_completion(struct worker *w, const struct io_uring_cqe *cqe)
+{
+	uint64_t data = cqe->user_data;
+	struct conn *c = (void *)(uintptr_t)(data & ~(uint64_t)URING_MASK);
+
+	switch ((enum operation)(data & URING_MASK)) {
+	case URING_RECEIVE:
+		on_receive(c, cqe);
+		break;
+	case URING_SEND:
+		on_send(c, cqe->res);
+		break;
+	case URING_WAKE:
+		on_wake(w, cqe);
+		break;
+	case URING_SWEEP:
+		on_sweep(w);
+		break;
+	case URING_CANCEL: /* there was nothing left to cancel */
+	case URING_MASK:
+		break;
+	}
+}
+
+/* ---------------------------------------------------------------- the loop */
+
+/* What the loop itself waits for. */
+static void
+arm(struct worker *w)
+{
+	static struct __kernel_timespec second = {.tv_sec = 1};
+	struct uring_loop *loop = w->loop;
+	struct io_uring_sqe *sqe;
+
+	if (unlikely(!loop->waking) && (sqe = take_sqe(loop)) != NULL) {
+		io_uring_prep_poll_multishot(sqe, w->wake_fd, POLLIN);
+		io_uring_sqe_set_data64(sqe, URING_WAKE);
+		loop->waking = true;
+	}
+	if (unlikely(!loop->sweeping) && w->server->settings->idle_timeout > 0 &&
+	    (sqe = take_sqe(loop)) != NULL) {
+		io_uring_prep_timeout(sqe, &second, 0, 0);
+		io_uring_sqe_set_data64(sqe, URING_SWEEP);
+		loop->sweeping = true;
+	}
+}
+
+static void
+submit_and_wait(struct worker *w, bool block)
+{
+	struct uring_loop *loop = w->loop;
+	int rc = block ? io_uring_submit_and_wait(&loop->ring.io, 1)
+		       : io_uring_submit_and_get_events(&loop->ring.io);
+
+	if (rc < 0 && rc != -EINTR && rc != -EAGAIN && rc != -EBUSY)
+		panic("the ring of worker %u failed: %s", w->id, strerror(-rc));
+	pieces_release(loop);
+}
+
+/* Ends a turn, waits where there is nothing left to do, and takes the completions; returns how many. */
+static unsigned
+turn(struct worker *w, bool block)
+{
+	struct uring_loop *loop = w->loop;
+	struct io_uring_cqe *cqe;
+	unsigned head, n = 0;
+	bool more = worker_turn_end(w);
+
+	arm(w);
+	submit_and_wait(w, block && !more);
+	worker_turn_begin(w);
+	io_uring_for_each_cqe(&loop->ring.io, head, cqe)
+	{
+		on_completion(w, cqe);
+		n++;
+	}
+	io_uring_cq_advance(&loop->ring.io, n);
+	return n;
+}
+
+static void
+uring_drain(struct worker *w)
+{
+	for (unsigned i = 0; i < DRAIN_ROUNDS; i++) {
+		if (turn(w, false) == 0 && TAILQ_EMPTY(&w->turns))
+			return;
+	}
+}
+
+static void
+uring_run(struct worker *w)
+{
+	struct uring_loop *loop = w->loop;
+	int rc = uring_ring_begin(&loop->ring);
+
+	if (rc != 0)
+		panic("the ring of worker %u cannot begin: %s", w->id, strerror(-rc));
+	while (!load_acquire(&w->stopping))
+		(void)turn(w, true);
+	worker_drop_all(w);
+	while (!TAILQ_EMPTY(&w->conns))
+		(void)turn(w, true);
+	uring_ring_end(&loop->ring);
+}
+
+static int
+uring_start(struct worker *w)
+{
+	struct uring_loop *loop = calloc(1, sizeof(*loop));
+	int rc;
+
+	if (loop == NULL)
+		return -ENOMEM;
+	if ((rc = uring_ring_init(&loop->ring, ENTRIES, BUFFER_COUNT, BUFFER_SIZE)) != 0) {
+		free(loop);
+		return rc;
+	}
+	w->loop = loop;
+	return 0;
+}
+
+static void
+uring_finish(struct worker *w)
+{
+	struct uring_loop *loop = w->loop;
+
+	uring_ring_fini(&loop->ring);
+	free(loop);
+	w->loop = NULL;
+}
+
+const struct io_driver io_uring = {
+    .name = "uring",
+    .conn_size = sizeof(struct uring_conn),
+    .start = uring_start,
+    .run = uring_run,
+    .finish = uring_finish,
+    .attach = uring_attach,
+    .drain = uring_drain,
+    .serve = uring_serve,
+    .drop = uring_drop,
+};
