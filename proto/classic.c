@@ -212,8 +212,8 @@ more(struct command *command, size_t need)
 	return PARSE_MORE;
 }
 
-static enum parse_result
-parse_general(struct slice window, const struct parse_limits *limits, struct command *command,
+enum parse_result
+text_parse(struct slice window, const struct parse_limits *limits, struct command *command,
     struct parse_error *error)
 {
 	const char *eol = window.len > 0 ? memchr(window.ptr, '\n', window.len) : NULL;
@@ -248,10 +248,10 @@ parse_multiget(struct slice window, const struct parse_limits *limits, struct co
 	const char *eol = memchr(stop, '\n', (size_t)(end - stop));
 
 	if (eol == NULL || (size_t)(stop - p) - 1 >= PROTO_KEY_MAX)
-		return parse_general(window, limits, command, error);
+		return text_parse(window, limits, command, error);
 	command->rest = slice_of(stop, (size_t)(eol - stop) - (eol[-1] == '\r'));
 	if (!keys_fit(command->rest))
-		return parse_general(window, limits, command, error);
+		return text_parse(window, limits, command, error);
 	command->noreply = false;
 	command->key = slice_of(p, (size_t)(stop - p));
 	command->used = (size_t)(eol + 1 - window.ptr);
@@ -270,11 +270,11 @@ fast_get(enum opcode op, struct slice window, const struct parse_limits *limits,
 	command->op = (uint8_t)op;
 	command->noreply = false;
 	if (unlikely(len - 1 >= PROTO_KEY_MAX || end - stop < 2))
-		return parse_general(window, limits, command, error);
+		return text_parse(window, limits, command, error);
 	if (unlikely(!text_is_end(stop))) {
 		if (*stop == ' ')
 			return parse_multiget(window, limits, command, error, p, stop);
-		return parse_general(window, limits, command, error);
+		return text_parse(window, limits, command, error);
 	}
 	command->key = slice_of(p, len);
 	command->rest = slice_of(stop, 0);
@@ -344,7 +344,7 @@ set_numbers(struct slice window, const struct parse_limits *limits, struct comma
     struct parse_error *error, const char *stop, size_t numbers)
 {
 	if (unlikely(numbers == 0))
-		return parse_general(window, limits, command, error);
+		return text_parse(window, limits, command, error);
 	command->op = OP_SET;
 	command->noreply = false;
 	command->cas = 0;
@@ -373,36 +373,29 @@ parse_set(struct slice window, const struct parse_limits *limits, struct command
 	size_t len = (size_t)(stop - p);
 
 	if (unlikely(stop == end || *stop != ' ' || len - 1 >= PROTO_KEY_MAX))
-		return parse_general(window, limits, command, error);
+		return text_parse(window, limits, command, error);
 	command->key = slice_of(p, len);
 	if (unlikely(end - stop <= NUMBERS_MAX))
 		return parse_last_set(window, limits, command, error, stop);
 	return set_numbers(window, limits, command, error, stop, fast_numbers(stop + 1, command));
 }
 
-/* "mg ", "ms ", "md ", "ma ": their names are found at once, the rest is meta.c's. */
-static __attribute__((noinline)) enum parse_result
+/* "m? " is here: a meta command with a key, or nothing. */
+static ALWAYS_INLINE enum parse_result
 fast_meta(struct slice window, const struct parse_limits *limits, struct command *command,
     struct parse_error *error)
 {
-	const char *p = window.ptr + 2, *end = window.ptr + window.len;
-	const char *eol = text_find(window.ptr, p, end, '\n', '\n');
-	size_t used = (size_t)(eol + 1 - window.ptr);
-	struct slice args = slice_of(p, (size_t)(eol - p) - (eol[-1] == '\r'));
-
-	if (eol == end)
-		return parse_general(window, limits, command, error);
 	switch (window.ptr[1]) {
 	case 'g':
-		return meta_parse(OP_MG, args, used, window, limits, command, error);
+		return meta_parse_mg(window, limits, command, error);
 	case 's':
-		return meta_parse(OP_MS, args, used, window, limits, command, error);
+		return meta_parse_other(OP_MS, window, limits, command, error);
 	case 'd':
-		return meta_parse(OP_MD, args, used, window, limits, command, error);
+		return meta_parse_other(OP_MD, window, limits, command, error);
 	case 'a':
-		return meta_parse(OP_MA, args, used, window, limits, command, error);
+		return meta_parse_other(OP_MA, window, limits, command, error);
 	default:
-		return parse_general(window, limits, command, error);
+		return text_parse(window, limits, command, error);
 	}
 }
 
@@ -413,7 +406,7 @@ classic_parse(struct slice window, const struct parse_limits *limits, struct com
 	const char *p = window.ptr;
 
 	if (unlikely(window.len < 6))
-		return parse_general(window, limits, command, error);
+		return text_parse(window, limits, command, error);
 	if (memcmp(p, "get ", 4) == 0)
 		return fast_get(OP_GET, window, limits, command, error, p + 4);
 	if (memcmp(p, "set ", 4) == 0)
@@ -422,7 +415,7 @@ classic_parse(struct slice window, const struct parse_limits *limits, struct com
 		return fast_meta(window, limits, command, error);
 	if (memcmp(p, "gets ", 5) == 0)
 		return fast_get(OP_GETS, window, limits, command, error, p + 5);
-	return parse_general(window, limits, command, error);
+	return text_parse(window, limits, command, error);
 }
 
 /* ---------------------------------------------------------------- authentication by a set */

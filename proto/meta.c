@@ -1,6 +1,6 @@
 /* proto/meta.c: see meta.h.
  *
- * A good line is taken in one pass (fast_request). Where that stumbles, the line is split into words and looked at
+ * A good line is taken in one pass (fast_line). Where that stumbles, the line is split into words and looked at
  * again: a line is refused for the reason for which memcached refuses it, so that way keeps its order: the words, the
  * key, the number of flags, then flag by flag; among bad arguments the last one names the error.
  */
@@ -19,12 +19,6 @@
 	    META_FLAG('t') | META_FLAG('c') | META_FLAG('f') | META_FLAG('v') | META_FLAG('h') |   \
 	    META_FLAG('u') | META_FLAG('q') | META_FLAG('x') | META_FLAG('F') | META_FLAG('C') |   \
 	    META_FLAG('E') | META_FLAG('M') | META_FLAG('J') | META_FLAG('D') | META_FLAG('I'))
-
-bool
-meta_flag_next(struct slice *rest, struct slice *flag)
-{
-	return proto_token_next(rest, flag);
-}
 
 /* ---------------------------------------------------------------- flags */
 
@@ -206,73 +200,6 @@ take_request(
 	return reply;
 }
 
-/* ---------------------------------------------------------------- the fast way */
-
-/* The next word at *P, before END: its length, and *P behind it. */
-static inline size_t
-next_word(const char **p, const char *end, const char **word)
-{
-	const char *s = *p;
-
-	while (s < end && *s == ' ')
-		s++;
-	*word = s;
-	while (s < end && *s != ' ')
-		s++;
-	*p = s;
-	return (size_t)(s - *word);
-}
-
-/* All flags between P and END; false where one of them is not plainly good. */
-static inline bool
-fast_flags(const char *p, const char *end, struct command *command)
-{
-	uint64_t seen = 0, bit;
-	unsigned count = 0;
-	const char *word;
-	size_t len;
-
-	while ((len = next_word(&p, end, &word)) > 0) {
-		if (*word < 'A' || *word > 'z')
-			return false;
-		bit = META_FLAG(*word);
-		if ((bit & VALID_FLAGS & ~seen) == 0 ||
-		    (*word == 'O' && len - 1 > PROTO_OPAQUE_MAX))
-			return false;
-		if ((bit & ARGUMENT_FLAGS) != 0 && !take_flag(slice_of(word, len), command))
-			return false;
-		seen |= bit;
-		count++;
-	}
-	command->meta.flags = seen;
-	return count <= FLAGS_MAX - 3;
-}
-
-/* "<key> [<bytes>] <flag>*" in ARGS. False where the other way must look; then nothing is said about COMMAND. */
-static bool
-fast_request(enum opcode op, struct slice args, struct command *command)
-{
-	const char *p = args.ptr + (args.len > 0), *end = args.ptr + args.len, *word;
-	const char *stop = text_find(args.ptr, p, end, ' ', ' ');
-	size_t len = (size_t)(stop - p);
-	int32_t size;
-
-	if (len - 1 >= PROTO_KEY_MAX)
-		return false;
-	command->key = command->meta.wire_key = slice_of(p, len);
-	p = stop;
-	if (op == OP_MS) {
-		len = next_word(&p, end, &word);
-		if (!text_i32(slice_of(word, len), &size) || size < 0 ||
-		    (uint32_t)size > PROTO_VALUE_MAX)
-			return false;
-		command->size = (uint32_t)size;
-	}
-	command->meta.tokens = slice_of(p, (size_t)(end - p));
-	reset(command);
-	return fast_flags(p, end, command) && conclude(op, command).len == 0;
-}
-
 /* ---------------------------------------------------------------- commands */
 
 /* The words of ARGS, and whether memcached takes each flag's first byte for one. */
@@ -338,9 +265,6 @@ meta_parse(enum opcode op, struct slice args, size_t used, struct slice window,
 	command->noreply = false;
 	if (op == OP_MN)
 		return PARSE_COMMAND;
-	if (op != OP_ME && likely(fast_request(op, args, command)))
-		return op == OP_MS ? text_data_block(window, limits, false, command, error)
-				   : PARSE_COMMAND;
 	if (!split(args, first_flag, &words)) {
 		text_refuse(command, error, REPLY_BAD_FORMAT, used);
 		error->close = op == OP_MS && limits->strict;
@@ -356,4 +280,174 @@ meta_parse(enum opcode op, struct slice args, size_t used, struct slice window,
 		return parse_me(&words, used, command, error);
 	reply = take_request(op, &words, 1, command);
 	return reply.len == 0 ? PARSE_COMMAND : text_refuse(command, error, reply, used);
+}
+
+/* ---------------------------------------------------------------- the fast way */
+
+/* The end of the line whose first blank or control byte stands at STOP; NULL where it is not there. */
+static ALWAYS_INLINE const char *
+line_end(const char *begin, const char *stop, const char *end)
+{
+	const char *eol = text_find(begin, stop, end, '\n', '\n');
+
+	return eol != end && (*stop == ' ' || eol - stop <= (*stop == '\r')) ? eol : NULL;
+}
+
+/* The value of a flag that is one to nine digits; false where it is anything else. */
+static bool
+plain_number(struct slice arg, uint32_t *out)
+{
+	uint32_t v = 0;
+
+	if (arg.len - 1 >= 9)
+		return false;
+	for (size_t i = 0; i < arg.len; i++) {
+		unsigned digit = (unsigned)(unsigned char)arg.ptr[i] - '0';
+
+		if (digit > 9)
+			return false;
+		v = v * 10 + digit;
+	}
+	*out = v;
+	return true;
+}
+
+/* " <bytes>" at *P, before END; false where it is anything else. */
+static ALWAYS_INLINE bool
+fast_size(const char **p, const char *end, struct command *command)
+{
+	const char *s = *p + 1, *stop = s;
+
+	while (stop < end && *stop != ' ')
+		stop++;
+	*p = stop;
+	return s <= end && plain_number(slice_of(s, (size_t)(stop - s)), &command->size);
+}
+
+/* A flag with its argument, both good; false where they are not plainly so. */
+static bool
+fast_argument(struct slice flag, struct command *command)
+{
+	uint32_t v;
+
+	switch (flag.ptr[0]) {
+	case 'O':
+		return flag.len - 1 <= PROTO_OPAQUE_MAX;
+	case 'T':
+		if (!plain_number(slice_of(flag.ptr + 1, flag.len - 1), &v))
+			break;
+		command->meta.ttl = (int32_t)v;
+		return true;
+	case 'F':
+		if (!plain_number(slice_of(flag.ptr + 1, flag.len - 1), &v))
+			break;
+		command->client_flags = v;
+		return true;
+	default:
+		break;
+	}
+	return take_flag(flag, command);
+}
+
+/* All flags between P and END; false where one of them is not plainly good. */
+static bool
+fast_flags(const char *p, const char *end, struct command *command)
+{
+	struct slice rest = slice_of(p, (size_t)(end - p)), flag;
+	uint64_t seen = 0, bit;
+	unsigned count;
+
+	for (count = 0; meta_flag_next(&rest, &flag); count++) {
+		if (*flag.ptr < 'A' || *flag.ptr > 'z')
+			return false;
+		bit = META_FLAG(*flag.ptr);
+		if ((bit & VALID_FLAGS & ~seen) == 0)
+			return false;
+		if ((bit & (ARGUMENT_FLAGS | META_FLAG('O'))) != 0 && !fast_argument(flag, command))
+			return false;
+		seen |= bit;
+	}
+	command->meta.flags = seen;
+	return count <= FLAGS_MAX - 3;
+}
+
+/* " v\r\n" at STOP, behind the key at P: what most ask for. */
+static ALWAYS_INLINE enum parse_result
+take_plain_mg(const char *begin, const char *p, const char *stop, struct command *command)
+{
+	command->op = OP_MG;
+	command->noreply = false;
+	command->used = (size_t)(stop + 4 - begin);
+	command->exptime = 0;
+	command->client_flags = 0;
+	command->key = slice_of(p, (size_t)(stop - p));
+	command->meta.wire_key = slice_of(p, (size_t)(stop - p));
+	command->meta.flags = META_FLAG('v');
+	command->meta.tokens = slice_of(stop, 2);
+	command->meta.mode = 'S';
+	return PARSE_COMMAND;
+}
+
+/* "<key> [<bytes>] <flag>*", for a constant OP where there is one; the key is the LEN bytes in front of STOP. False: the
+ * general way must look, and nothing is said about COMMAND. */
+static ALWAYS_INLINE bool
+fast_line(
+    enum opcode op, struct slice window, const char *stop, size_t len, struct command *command)
+{
+	const char *begin = window.ptr, *end = begin + window.len, *eol;
+
+	if (len - 1 >= PROTO_KEY_MAX || stop == end || (eol = line_end(begin, stop, end)) == NULL)
+		return false;
+	command->op = (uint8_t)op;
+	command->used = (size_t)(eol + 1 - begin);
+	command->key = slice_of(stop - len, len);
+	command->meta.wire_key = slice_of(stop - len, len);
+	eol -= eol[-1] == '\r';
+	if (op == OP_MS && !fast_size(&stop, eol, command))
+		return false;
+	command->meta.tokens = slice_of(stop, (size_t)(eol - stop));
+	reset(command);
+	return fast_flags(stop, eol, command) && conclude(op, command).len == 0;
+}
+
+/* The first blank or control byte behind "m? ". */
+static ALWAYS_INLINE const char *
+key_end(struct slice window)
+{
+	return text_break(window.ptr, window.ptr + 3, window.ptr + window.len);
+}
+
+enum parse_result
+meta_parse_other(enum opcode op, struct slice window, const struct parse_limits *limits,
+    struct command *command, struct parse_error *error)
+{
+	const char *stop = key_end(window);
+	size_t len = (size_t)(stop - window.ptr) - 3;
+
+	if (unlikely(!fast_line(op, window, stop, len, command)))
+		return text_parse(window, limits, command, error);
+	return op == OP_MS ? text_data_block(window, limits, false, command, error) : PARSE_COMMAND;
+}
+
+/* An mg with any flags, or with none. */
+static __attribute__((noinline)) enum parse_result
+parse_mg(struct slice window, const struct parse_limits *limits, struct command *command,
+    struct parse_error *error, const char *stop, size_t len)
+{
+	if (unlikely(!fast_line(OP_MG, window, stop, len, command)))
+		return text_parse(window, limits, command, error);
+	return PARSE_COMMAND;
+}
+
+enum parse_result
+meta_parse_mg(struct slice window, const struct parse_limits *limits, struct command *command,
+    struct parse_error *error)
+{
+	const char *p = window.ptr + 3, *stop = key_end(window);
+	size_t len = (size_t)(stop - p);
+
+	if (likely(window.ptr + window.len - stop >= 4 && memcmp(stop, " v\r\n", 4) == 0 &&
+		len - 1 < PROTO_KEY_MAX))
+		return take_plain_mg(window.ptr, p, stop, command);
+	return parse_mg(window, limits, command, error, stop, len);
 }

@@ -31,8 +31,6 @@ reply_stat(char *p, struct slice name, struct slice value)
 
 /* ---------------------------------------------------------------- meta */
 
-static const struct meta_facts no_facts = {0};
-
 static char *
 put_flag(char *p, char flag, uint64_t number)
 {
@@ -73,34 +71,22 @@ put_opaque(char *p, struct slice flag)
 	return reply_slice(p, flag);
 }
 
-/* Which flags an answer to OP bears where there is an item. */
-static uint64_t
-answered_flags(enum opcode op)
-{
-	const uint64_t always = META_FLAG('O') | META_FLAG('k');
-
-	switch ((int)op) {
-	case OP_MG:
-		return always | META_FLAG('s') | META_FLAG('t') | META_FLAG('c') | META_FLAG('f') |
-		    META_FLAG('l') | META_FLAG('h');
-	case OP_MS:
-		return always | META_FLAG('c') | META_FLAG('s');
-	case OP_MA:
-		return always | META_FLAG('c') | META_FLAG('t');
-	default:
-		return always;
-	}
-}
+/* Which flags an answer bears where there is no item, and, by the operation, where there is one. */
+#define ALWAYS_ANSWERED (META_FLAG('O') | META_FLAG('k'))
+static const uint64_t answered_flags[OP_COUNT] = {
+    [OP_MG] = ALWAYS_ANSWERED | META_FLAG('s') | META_FLAG('t') | META_FLAG('c') | META_FLAG('f') |
+	META_FLAG('l') | META_FLAG('h'),
+    [OP_MS] = ALWAYS_ANSWERED | META_FLAG('c') | META_FLAG('s'),
+    [OP_MD] = ALWAYS_ANSWERED,
+    [OP_MA] = ALWAYS_ANSWERED | META_FLAG('c') | META_FLAG('t'),
+};
 
 static char *
-put_answer(char *p, struct slice flag, const struct command *command,
-    const struct meta_facts *facts, bool binary_key)
+put_answer(char *p, char flag, const struct command *command, const struct meta_facts *facts)
 {
-	switch (flag.ptr[0]) {
-	case 'O':
-		return put_opaque(p, flag);
+	switch (flag) {
 	case 'k':
-		return put_key(p, command->key, binary_key);
+		return put_key(p, command->key, key_encoded(command, facts));
 	case 's':
 		return put_flag(p, 's', facts->size);
 	case 't':
@@ -116,18 +102,23 @@ put_answer(char *p, struct slice flag, const struct command *command,
 	}
 }
 
-/* The flags that COMMAND asks for and that are in ALLOWED, in its order. */
+/* The flags of ASKED, in the order of COMMAND. */
 static char *
-put_flags(char *p, const struct command *command, const struct meta_facts *facts, uint64_t allowed)
+put_flags(char *p, const struct command *command, const struct meta_facts *facts, uint64_t asked)
 {
-	bool encoded = key_encoded(command, facts);
 	struct slice rest = command->meta.tokens, flag;
 
-	if ((command->meta.flags & allowed) == 0)
-		return p;
-	while (meta_flag_next(&rest, &flag))
-		if ((META_FLAG(flag.ptr[0]) & allowed) != 0)
-			p = put_answer(p, flag, command, facts, encoded);
+	while (asked != 0 && meta_flag_next(&rest, &flag)) {
+		uint64_t bit = META_FLAG(flag.ptr[0]);
+
+		if ((bit & asked) == 0)
+			continue;
+		asked &= ~bit;
+		if (flag.ptr[0] == 'O')
+			p = put_opaque(p, flag);
+		else
+			p = put_answer(p, flag.ptr[0], command, facts);
+	}
 	return p;
 }
 
@@ -143,9 +134,9 @@ put_marks(char *p, const struct meta_facts *facts)
 	return p;
 }
 
-char *
-reply_meta(
-    char *p, enum meta_code code, const struct command *command, const struct meta_facts *facts)
+static char *
+put_meta(char *p, enum meta_code code, const struct command *command,
+    const struct meta_facts *facts, uint64_t allowed)
 {
 	static const char codes[][2] = {
 	    [META_HD] = {'H', 'D'},
@@ -155,24 +146,39 @@ reply_meta(
 	    [META_EX] = {'E', 'X'},
 	    [META_NF] = {'N', 'F'},
 	};
-	const struct meta_facts sent = {.size = command->size};
-	uint64_t allowed = answered_flags(command->op);
+	uint64_t asked = command->meta.flags & allowed;
 
-	if (facts == NULL && command->op == OP_MS)
-		facts = &sent;
-	if (facts == NULL) {
-		facts = &no_facts;
-		allowed = answered_flags(OP_COUNT);
-	}
 	memcpy(p, codes[code], 2);
 	p += 2;
 	if (code == META_VA) {
 		*p++ = ' ';
 		p = number_format_u64(p, facts->size);
 	}
-	p = put_flags(p, command, facts, allowed);
-	p = put_marks(p, facts);
-	return PUT(p, "\r\n");
+	if (asked != 0)
+		p = put_flags(p, command, facts, asked);
+	if (unlikely(facts->others_won || facts->stale || facts->won))
+		p = put_marks(p, facts);
+	return reply_line_end(p);
+}
+
+static char *
+put_meta_absent(char *p, enum meta_code code, const struct command *command)
+{
+	const struct meta_facts none = {.size = command->size};
+	uint64_t allowed = ALWAYS_ANSWERED;
+
+	if (command->op == OP_MS)
+		allowed = answered_flags[OP_MS];
+	return put_meta(p, code, command, &none, allowed);
+}
+
+char *
+reply_meta(
+    char *p, enum meta_code code, const struct command *command, const struct meta_facts *facts)
+{
+	if (facts == NULL)
+		return put_meta_absent(p, code, command);
+	return put_meta(p, code, command, facts, answered_flags[command->op]);
 }
 
 char *

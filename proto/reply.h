@@ -99,6 +99,14 @@ enum meta_code { META_HD, META_VA, META_EN, META_NS, META_EX, META_NF };
 char *reply_meta(
     char *p, enum meta_code code, const struct command *command, const struct meta_facts *facts);
 
+/* The same for META_VA where nothing but v was asked for and no fact adds anything. */
+static inline char *
+reply_meta_size(char *p, uint32_t size)
+{
+	memcpy(p, "VA ", 3);
+	return reply_line_end(number_format_u64(p + 3, size));
+}
+
 /* Whether q, where the client asked for it, hides an answer with CODE. */
 bool reply_meta_quiet(const struct command *command, enum meta_code code);
 

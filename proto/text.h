@@ -137,6 +137,10 @@ text_data_block(struct slice window, const struct parse_limits *limits, bool qui
 	return PARSE_COMMAND;
 }
 
+/* Any line and its data block, the general way, in classic.c. Results as of classic_parse. */
+enum parse_result text_parse(struct slice window, const struct parse_limits *limits,
+    struct command *command, struct parse_error *error);
+
 /* Administration, in admin.c. LINE is without its end, and USED is its length with it. */
 enum parse_result admin_parse(struct slice line, size_t used, const struct parse_limits *limits,
     struct command *command, struct parse_error *error);

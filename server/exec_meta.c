@@ -137,6 +137,8 @@ mg_head(char *p, const void *context, const struct store_view *view)
 
 	if (mg->facts != NULL)
 		return reply_meta(p, mg->code, mg->command, mg->facts);
+	if (likely(mg->command->meta.flags == META_FLAG('v') && view->marks == 0))
+		return reply_meta_size(p, view->size);
 	facts_of(mg->worker, view, &facts);
 	return reply_meta(p, mg->code, mg->command, &facts);
 }
