@@ -14,12 +14,14 @@
 #include "slab/impl.h"
 
 #define WORTH_RATIO   1.3
-#define MOVE_SHARE    50  /* one in so many pages may move in a window */
-#define STEP_CLAIM    64  /* chunks that an allocation works on */
-#define STEP_BYTES    128 /* and one more for so many bytes that it wants */
+#define MOVE_SHARE    50   /* one in so many pages may move in a window */
+#define STEP_CLAIM    64   /* chunks that an allocation works on */
+#define STEP_BYTES    128  /* and one more for so many bytes that it has evicted */
+#define STEP_MOST     4096 /* but so many at most: below half a millisecond */
 #define STEP_MAINTAIN 512
 #define NOISE_FACTOR  2 /* times as many ghost hits as chance alone would give count for nothing */
 #define CLAIM_TRIES   16
+#define WINDOW_TELLS  8 /* one in so many of the limit, written without a hit */
 #define AGE_RATIO     2
 
 static const double exponents[] = {
@@ -130,23 +132,37 @@ donor_with_spare(struct store *st, const struct slab_class *to)
 	return 0;
 }
 
+/* Whether the present window is long enough to say that what was not hit in it is idle. */
 static bool
-class_idle(struct slab_class *c, const struct slab_class *to)
+window_tells(const struct store *st) REQUIRES(st->mover.lock)
 {
-	return load_relaxed(&c->npages) > 0 && load_relaxed(&c->ghost_rate) == 0 &&
-	    load_relaxed(&c->hit_rate) * 2 <= load_relaxed(&to->hit_rate);
+	uint64_t limit = (uint64_t)load_relaxed(&st->pages_limit) << st->page_shift;
+
+	return (thread_set_bytes(st) - st->mover.window_bytes) * WINDOW_TELLS >= limit;
+}
+
+/* Whether C is of no use beside TO: nobody missed what it evicted, and it was hit much less in the last window or not at
+ * all in a good part of this one. */
+static bool
+class_idle(const struct store *st, struct slab_class *c, const struct slab_class *to)
+    REQUIRES(st->mover.lock)
+{
+	if (load_relaxed(&c->npages) == 0 || load_relaxed(&c->ghost_rate) != 0)
+		return false;
+	return load_relaxed(&c->hit_rate) * 2 <= load_relaxed(&to->hit_rate) ||
+	    (window_tells(st) && thread_hits(st, c->id) == c->window_hits);
 }
 
 /* The idle class whose next item in line is the oldest, if it is much older than TO's. */
 static uint32_t
-donor_idle(struct store *st, struct slab_class *to)
+donor_idle(struct store *st, struct slab_class *to) REQUIRES(st->mover.lock)
 {
 	uint64_t oldest = class_tail_age(st, to) * AGE_RATIO;
 	uint32_t best = 0;
 
 	for (uint32_t id = 1; id <= st->nclasses; id++) {
 		struct slab_class *c = &st->classes[id];
-		uint64_t age = c == to || !class_idle(c, to) ? 0 : class_tail_age(st, c);
+		uint64_t age = c == to || !class_idle(st, c, to) ? 0 : class_tail_age(st, c);
 
 		if (age > oldest) {
 			oldest = age;
@@ -207,6 +223,16 @@ mover_take(struct store *st, bool wait) TRY_ACQUIRES(true, st->mover.lock) NO_LO
 	return true;
 }
 
+/* How many chunks of a donor's page an allocation works on: in step with what the class evicts for want of pages. */
+static unsigned
+claim_budget(const struct slab_class *c)
+{
+	uint64_t bytes = (uint64_t)load_relaxed(&c->since_grant) * c->chunk_size;
+	uint64_t budget = STEP_CLAIM + bytes / STEP_BYTES;
+
+	return budget < STEP_MOST ? (unsigned)budget : STEP_MOST;
+}
+
 /* One attempt, or a step of the move under way: MOVE_GIVEN_UP also where there is nothing to move. */
 static enum move_state
 claim_try(struct store *st, struct slab_class *c, bool force) REQUIRES(st->mover.lock)
@@ -223,7 +249,7 @@ claim_try(struct store *st, struct slab_class *c, bool force) REQUIRES(st->mover
 			return MOVE_GIVEN_UP;
 	}
 	do {
-		state = move_step(st, STEP_CLAIM + c->chunk_size / STEP_BYTES);
+		state = move_step(st, claim_budget(c));
 	} while (force && state == MOVE_UNDER_WAY);
 	return state;
 }

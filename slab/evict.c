@@ -42,6 +42,14 @@ s3fifo_spare(struct store *st, struct slab_class *c, uint32_t ref, bool main) RE
 	return true;
 }
 
+/* An item of a page that is being emptied: its chunk would be of no use to the class. The mover sees to it. */
+static bool
+on_its_way_out(const struct store *st, uint32_t ref)
+{
+	return !item_is_large(item_at(st, ref)) &&
+	    st->pages[ref_page(st, ref)].state == PAGE_DRAINING;
+}
+
 static uint32_t
 s3fifo_victim(struct store *st, struct slab_class *c) REQUIRES(c->lock)
 {
@@ -49,8 +57,12 @@ s3fifo_victim(struct store *st, struct slab_class *c) REQUIRES(c->lock)
 	uint32_t ref = s3fifo_next(c, &main);
 
 	for (int round = 0; ref != 0 && round < ROUNDS_MAX; round++) {
-		if (item_dead(st, item_at(st, ref)) || !s3fifo_spare(st, c, ref, main))
+		if (on_its_way_out(st, ref)) {
+			queue_remove(st, c, ref);
+			queue_push(st, c, ref, main);
+		} else if (item_dead(st, item_at(st, ref)) || !s3fifo_spare(st, c, ref, main)) {
 			break;
+		}
 		ref = s3fifo_next(c, &main);
 	}
 	return ref;
@@ -109,7 +121,7 @@ sample_one(struct store *st, struct slab_class *c) REQUIRES(c->lock)
 		return 0;
 	page = c->pages[class_random(c) % c->npages];
 	p = &st->pages[page];
-	if (p->carved == 0)
+	if (p->carved == 0 || p->state == PAGE_DRAINING)
 		return 0;
 	ref = page_chunk(st, page, c, (uint32_t)(class_random(c) % p->carved));
 	if (load_relaxed(&item_at(st, ref)->nkey) == 0) {
