@@ -45,7 +45,8 @@ some_size(struct world *w)
 static enum store_result
 put(struct world *w, uint32_t n, size_t size)
 {
-	const struct store_head head = {.size = size, .flags = n % 2};
+	const struct store_head head = {
+	    .size = size, .flags = n % 2, .exptime = n % 3 ? 0 : 1000 + n};
 	const struct store_put how = {.mode = STORE_SET};
 	uint64_t version;
 
@@ -106,6 +107,32 @@ moved_items_are_whole(void **state)
 	assert_true(s.pages_moved > 30);
 	for (uint32_t n = 0; n < KEYS; n++)
 		assert_true(sound(&w, n));
+	world_fini(&w);
+}
+
+/* Dead items are not worth a copy, which would lie where the walk for a flush has been already. */
+static void
+the_dead_are_not_moved(void **state)
+{
+	struct world w;
+	struct store_stats before, after;
+	uint32_t id;
+
+	(void)state;
+	world_init(&w, 16u << 20, STORE_EVICT_NONE);
+	for (uint32_t n = 0; n < KEYS; n++)
+		assert_int_equal(put(&w, n, 100), STORE_OK);
+	store_flush(w.st, 0);
+	store_stats(w.st, &before);
+	id = class_for(w.st, ITEM_HEADER + 120);
+	lock_take(&w.st->mover.lock);
+	assert_true(move_start(w.st, id, 1));
+	while (move_step(w.st, 64) == MOVE_UNDER_WAY)
+		;
+	lock_drop(&w.st->mover.lock);
+	store_stats(w.st, &after);
+	assert_true(after.items < before.items);
+	assert_int_equal(after.reclaimed, before.items - after.items);
 	world_fini(&w);
 }
 
@@ -290,6 +317,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(moved_items_are_whole),
+	    cmocka_unit_test(the_dead_are_not_moved),
 	    cmocka_unit_test(pinned_values_stay),
 	    cmocka_unit_test(items_in_the_making_stay),
 	    cmocka_unit_test(the_limit_goes_down_and_up),
