@@ -1,0 +1,229 @@
+/* t/slab/test_index.c: the index as it grows and empties: each item is found at each step, chains give their buckets
+ * back, a walk misses nothing that was there all the time, and hints are hints. */
+#include "slab/impl.h"
+#include "t/slab/model.h"
+
+#define KEYS 60000u
+
+static struct store *
+make(void)
+{
+	struct store_options o = {.memory_limit = 64u << 20, .index_power = 4, .threads = 1};
+	struct random_state chance;
+	struct store *st;
+	const char *error;
+
+	random_init(&chance);
+	o.hash_seed = random_next(&chance);
+	assert_int_equal(store_new(&st, &o, &error), 0);
+	return st;
+}
+
+static void
+put(struct store *st, uint32_t n, size_t size)
+{
+	const struct store_head head = {.size = size};
+	const struct store_put how = {.mode = STORE_SET};
+	uint64_t version;
+
+	assert_int_equal(model_put(st, n, &head, n, &how, &version), STORE_OK);
+}
+
+static bool
+there(struct store *st, uint32_t n)
+{
+	char value[16];
+	struct store_view view;
+
+	return model_get(st, n, &view, value);
+}
+
+static void delete (struct store *st, uint32_t n)
+{
+	char name[STORE_KEY_MAX];
+	struct store_key key = model_key(st, name, n);
+
+	assert_int_equal(store_delete(st, &key), STORE_OK);
+}
+
+static void
+grows_and_empties(void **state)
+{
+	struct store *st = make();
+	struct store_stats s;
+	uint64_t buckets = st->nbuckets;
+
+	(void)state;
+	for (uint32_t n = 0; n < KEYS; n++) {
+		put(st, n, 4);
+		assert_true(there(st, n / 2));
+	}
+	store_check(st);
+	store_stats(st, &s);
+	assert_int_equal(s.items, KEYS);
+	assert_int_equal(s.index_buckets, buckets + s.index_splits);
+	assert_true(s.index_buckets * 7 >= KEYS);
+	for (uint32_t n = 0; n < KEYS; n++)
+		assert_true(there(st, n));
+	for (uint32_t n = 0; n < KEYS; n++)
+		delete (st, n);
+	store_check(st);
+	store_stats(st, &s);
+	assert_int_equal(s.items, 0);
+	assert_int_equal(s.overflow_buckets, 0);
+	store_free(&st);
+}
+
+/* With no room to grow, chains get long and stay right. */
+static void
+long_chains(void **state)
+{
+	struct store *st = make();
+	struct store_stats s;
+
+	(void)state;
+	lock_take(&st->grow_lock);
+	for (uint32_t n = 0; n < 5000; n++)
+		put(st, n, 4);
+	store_stats(st, &s);
+	assert_true(s.overflow_buckets > 300);
+	lock_drop(&st->grow_lock);
+	store_check(st);
+	for (uint32_t n = 0; n < 5000; n += 2)
+		delete (st, n);
+	for (uint32_t n = 0; n < 5000; n++)
+		assert_int_equal(there(st, n), n % 2);
+	store_check(st);
+	for (int i = 0; i < 2000; i++)
+		index_grow(st);
+	store_check(st);
+	store_stats(st, &s);
+	assert_true(s.index_buckets * 7 >= s.items);
+	for (uint32_t n = 0; n < 5000; n++)
+		assert_int_equal(there(st, n), n % 2);
+	store_free(&st);
+}
+
+static void
+mark(void *context, const struct store_key *key, const struct store_view *view, int slab_class)
+{
+	uint8_t *seen = context;
+	uint32_t n;
+
+	(void)view;
+	(void)slab_class;
+	memcpy(&n, key->data, sizeof(n));
+	seen[n] = 1;
+}
+
+static void
+walks_miss_nothing(void **state)
+{
+	struct store *st = make();
+	uint8_t *seen = test_calloc(KEYS, 1);
+	uint64_t cursor = 0;
+	uint32_t n = 0;
+
+	(void)state;
+	for (; n < 1000; n++)
+		put(st, n, 4);
+	while (store_walk(st, &cursor, mark, seen))
+		for (uint32_t end = n + 300; n < KEYS && n < end; n++)
+			put(st, n, 4);
+	assert_true(n == KEYS);
+	for (n = 0; n < 1000; n++)
+		assert_true(seen[n]);
+	test_free(seen);
+	store_free(&st);
+}
+
+/* A hint is right, or is seen to be wrong: after the item moved, was replaced, deleted, or its thread let go. */
+static void
+hints(void **state)
+{
+	struct store *st = make();
+	char name[STORE_KEY_MAX];
+	struct store_key key;
+	struct store_view view;
+
+	(void)state;
+	put(st, 1, 4);
+	key = model_key(st, name, 1);
+	store_prefetch_item(st, &key);
+	assert_true(key.hint != 0 && index_hint_holds(st, &key));
+	put(st, 1, 500);
+	put(st, 2, 4);
+	assert_false(index_hint_holds(st, &key));
+	assert_true(store_read_begin(st, &key, 0, &view));
+	assert_int_equal(view.size, 500);
+	assert_true(store_read_end(st, &view));
+	store_prefetch_item(st, &key);
+	assert_true(index_hint_holds(st, &key));
+	store_thread_quiescent();
+	assert_false(index_hint_holds(st, &key));
+	store_prefetch_item(st, &key);
+	delete (st, 1);
+	assert_false(store_read_begin(st, &key, 0, &view));
+	store_free(&st);
+}
+
+/* A page that is cut anew within the same batch: the old hint leads to where a liar has written a header. */
+static void
+hints_of_recut_pages(void **state)
+{
+	struct store *st = make();
+	char name[STORE_KEY_MAX], lie[4096];
+	struct store_key key;
+	struct store_view view;
+	uint32_t old;
+
+	(void)state;
+	for (uint32_t n = 0; n < 20; n++)
+		put(st, n, 20);
+	key = model_key(st, name, 19);
+	store_prefetch_item(st, &key);
+	old = key.hint;
+	for (uint32_t n = 0; n < 20; n++)
+		delete (st, n);
+	lock_take(&st->mover.lock);
+	assert_true(move_start(st, ref_class(st, old), class_for(st, 5000)));
+	assert_int_equal(move_step(st, 1000), MOVE_ARRIVED);
+	lock_drop(&st->mover.lock);
+	memset(lie, 0, sizeof(lie));
+	memcpy(item_at(st, old), lie, sizeof(struct item));
+	item_at(st, old)->version = 77;
+	item_at(st, old)->nkey = (uint8_t)key.len;
+	memcpy(item_at(st, old)->data, key.data, key.len);
+	assert_false(store_read_begin(st, &key, 0, &view));
+	store_free(&st);
+}
+
+static int
+join(void **state)
+{
+	(void)state;
+	store_thread_join();
+	return 0;
+}
+
+static int
+leave(void **state)
+{
+	(void)state;
+	store_thread_leave();
+	return 0;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(grows_and_empties),
+	    cmocka_unit_test(long_chains),
+	    cmocka_unit_test(walks_miss_nothing),
+	    cmocka_unit_test(hints),
+	    cmocka_unit_test(hints_of_recut_pages),
+	};
+
+	return cmocka_run_group_tests(tests, join, leave);
+}
