@@ -11,6 +11,8 @@
 
 #include "slab/impl.h"
 
+#define GROW_STEP 4096u /* buckets copied in one slice of upkeep */
+
 /* Steps of the time: the window is below 2^14 of them, so that 16 bits tell old from new. */
 static unsigned
 ghost_shift(uint64_t window)
@@ -98,20 +100,25 @@ ghost_fini(struct store *st)
 	reserve_fini(&st->ghost);
 }
 
-/* Keeps an entry for each item. A bucket's entries are copied to its new twin, so that nothing is forgotten. */
+/* Keeps an entry for each item. A bucket's entries are copied to its new twin, a few buckets a call; what is added to a
+ * bucket between its copy and the end is known to half of the keys. */
 void
 ghost_grow(struct store *st)
 {
 	struct ghost_bucket *buckets = (struct ghost_bucket *)(void *)st->ghost.base;
-	uint64_t n = st->ghost_mask + 1;
+	uint64_t n = st->ghost_mask + 1, i = st->ghost_copied;
+	uint64_t end = n - i < GROW_STEP ? n : i + GROW_STEP;
 
 	if (load_relaxed(&st->items) <= n * GHOST_WAYS ||
 	    !reserve_grow(&st->ghost, n * 2 * sizeof(struct ghost_bucket)))
 		return;
-	for (uint64_t i = 0; i < n; i++)
+	for (; i < end; i++)
 		for (unsigned k = 0; k < GHOST_WAYS; k++)
 			store_relaxed(
 			    &buckets[n + i].entries[k], load_relaxed(&buckets[i].entries[k]));
+	st->ghost_copied = end == n ? 0 : end;
+	if (end < n)
+		return;
 	/* Pairs with the acquire in ghost_bucket: who sees the mask sees the copies. */
 	store_release(&st->ghost_mask, n * 2 - 1);
 }

@@ -199,6 +199,7 @@ struct store {
 	/* Guarded by GROW. */
 	struct lock grow_lock __attribute__((aligned(CACHE_LINE)));
 	uint64_t splits;
+	uint64_t ghost_copied; /* buckets of ghosts that have their twin in the next larger table */
 
 	/* Guarded by OVERFLOW. */
 	struct lock overflow_lock __attribute__((aligned(CACHE_LINE)));

@@ -198,6 +198,37 @@ hints_of_recut_pages(void **state)
 	store_free(&st);
 }
 
+/* The table of ghosts grows a slice at a time, and what was remembered before it grew still is. */
+static void
+ghosts_grow(void **state)
+{
+	struct store *st = make();
+	struct slab_class *c = &st->classes[1];
+	uint64_t hash = 0x123456789abcdef0, last = 0;
+	unsigned unfinished = 0;
+
+	(void)state;
+	lock_take(&c->lock);
+	c->small.count = 1000000; /* a window that forgets nothing */
+	ghost_add(st, c, hash);
+	lock_drop(&c->lock);
+	st->items = 100000;
+	lock_take(&st->grow_lock);
+	while (last != st->ghost_mask || st->ghost_copied != 0) {
+		last = st->ghost_mask;
+		ghost_grow(st);
+		unfinished += st->ghost_mask == last && st->ghost_copied != 0;
+	}
+	lock_drop(&st->grow_lock);
+	assert_true((st->ghost_mask + 1) * GHOST_WAYS >= st->items);
+	assert_true(unfinished > 0);
+	lock_take(&c->lock);
+	assert_true(ghost_take(st, c, hash));
+	assert_false(ghost_take(st, c, hash));
+	lock_drop(&c->lock);
+	store_free(&st);
+}
+
 static int
 join(void **state)
 {
@@ -223,6 +254,7 @@ main(void)
 	    cmocka_unit_test(walks_miss_nothing),
 	    cmocka_unit_test(hints),
 	    cmocka_unit_test(hints_of_recut_pages),
+	    cmocka_unit_test(ghosts_grow),
 	};
 
 	return cmocka_run_group_tests(tests, join, leave);
