@@ -15,6 +15,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "server/settings.h"
+
 struct conn;
 struct worker;
 
@@ -49,8 +51,8 @@ extern const struct io_driver io_event;
 extern const struct io_driver io_uring;
 #endif
 
-/* The driver for CHOICE, an enum io_choice; says in the log which that is and why. NULL with a sentence in *ERROR
+/* The driver for CHOICE; says in the log which that is and why. NULL with a sentence in *ERROR
  * (static storage) where CHOICE cannot be had. Before there are workers. */
-const struct io_driver *io_choose(int choice, const char **error);
+const struct io_driver *io_choose(enum io_choice choice, const char **error);
 
 #endif

@@ -50,7 +50,7 @@ uring_missing(void)
 #endif
 
 const struct io_driver *
-io_choose(int choice, const char **error)
+io_choose(enum io_choice choice, const char **error)
 {
 	static char text[160];
 	const char *missing = choice == IO_EVENT ? "" : uring_missing();
