@@ -10,6 +10,7 @@
 #include <event2/event_struct.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -47,18 +48,38 @@ event_drop(struct conn *c)
 	(void)close(fd);
 }
 
-/* Sends what there is. False where the connection is broken. */
-static bool
-event_send(struct conn *c)
+/* The calls themselves: no thread is ever cancelled, which the library's functions would prepare for at each call. */
+static ssize_t
+receive_call(int fd, char *to, size_t n)
+{
+	return syscall(SYS_recvfrom, fd, to, n, 0, NULL, NULL);
+}
+
+static ssize_t
+send_call(int fd, struct slice bytes)
+{
+	return syscall(SYS_sendto, fd, bytes.ptr, bytes.len, MSG_NOSIGNAL, NULL, 0);
+}
+
+/* One call's worth of what there is. */
+static ssize_t
+send_pieces(struct conn *c)
 {
 	struct iovec pieces[PIECES_MAX];
 	struct msghdr message = {.msg_iov = pieces};
 
-	while (outq_bytes(&c->out) > 0) {
-		ssize_t n;
+	message.msg_iovlen = outq_gather(&c->out, &c->worker->source, pieces, PIECES_MAX);
+	return sendmsg(c->fd, &message, MSG_NOSIGNAL);
+}
 
-		message.msg_iovlen = outq_gather(&c->out, &c->worker->source, pieces, PIECES_MAX);
-		n = sendmsg(c->fd, &message, MSG_NOSIGNAL);
+/* Sends what there is. False where the connection is broken. */
+static bool
+event_send(struct conn *c)
+{
+	while (outq_bytes(&c->out) > 0) {
+		ssize_t n = likely(outq_is_plain(&c->out)) ? send_call(c->fd, outq_plain(&c->out))
+							   : send_pieces(c);
+
 		if (n < 0)
 			return errno == EAGAIN || errno == EINTR;
 		conn_sent(c, (size_t)n);
@@ -104,11 +125,9 @@ event_receive(struct conn *c)
 	char *room;
 	ssize_t n;
 
-	if (!(conn_want(c) & CONN_WANT_INPUT))
-		return;
 	room = conn_room(c, &size);
 	if (room != NULL) {
-		n = recv(c->fd, room, size, 0);
+		n = receive_call(c->fd, room, size);
 		if (n > 0)
 			conn_filled(c, (size_t)n);
 		else if (n == 0 || (errno != EAGAIN && errno != EINTR))
@@ -124,7 +143,8 @@ event_drain(struct worker *w)
 
 	for (c = TAILQ_FIRST(&w->conns); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, all);
-		event_receive(c);
+		if (conn_want(c) & CONN_WANT_INPUT)
+			event_receive(c);
 	}
 }
 
@@ -136,7 +156,8 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	worker_turn_begin(c->worker);
-	event_receive(c);
+	if (likely(c->waiting)) /* it may have been poked in this turn */
+		event_receive(c);
 }
 
 static void

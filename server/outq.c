@@ -42,6 +42,37 @@ outq_source_fini(struct outq_source *src)
 		src->free = next;
 	}
 	src->free_count = 0;
+	if (src->spare != NULL) {
+		pool_back(src->pool, OUTQ_BLOCK);
+		pool_give(src->pool, src->spare, OUTQ_BLOCK);
+	}
+	src->spare = NULL;
+}
+
+/* Most answers fit into one block and are sent at once: the block goes from queue to queue, past the pool. */
+static char *
+block_take(struct outq_source *src, size_t n, size_t *capacity)
+{
+	char *block = src->spare;
+
+	if (likely(block != NULL && n <= OUTQ_BLOCK)) {
+		src->spare = NULL;
+		pool_back(src->pool, OUTQ_BLOCK);
+		*capacity = OUTQ_BLOCK;
+		return block;
+	}
+	return pool_take(src->pool, n > OUTQ_BLOCK ? n : OUTQ_BLOCK, capacity);
+}
+
+static void
+block_give(struct outq_source *src, char *block, size_t capacity)
+{
+	if (unlikely(src->spare != NULL || capacity != OUTQ_BLOCK)) {
+		pool_give(src->pool, block, capacity);
+		return;
+	}
+	src->spare = block;
+	pool_aside(src->pool, OUTQ_BLOCK);
 }
 
 static struct segment *
@@ -65,7 +96,8 @@ segment_drop(struct segment *seg, struct outq_source *src)
 {
 	if (seg->kind == SEGMENT_PIN)
 		store_unpin(src->store, seg->pin);
-	pool_give(src->pool, seg->block, seg->block_capacity);
+	if (seg->block != NULL)
+		block_give(src, seg->block, seg->block_capacity);
 	if (src->free_count == SEGMENTS_KEPT) {
 		free(seg);
 		return;
@@ -95,7 +127,8 @@ outq_init(struct outq *q)
 static void
 outq_drop_block(struct outq *q, struct outq_source *src)
 {
-	pool_give(src->pool, q->block, (size_t)(q->end - q->block));
+	if (q->block != NULL)
+		block_give(src, q->block, (size_t)(q->end - q->block));
 	q->block = q->open = q->at = q->end = NULL;
 }
 
@@ -149,7 +182,7 @@ outq_grow(struct outq *q, struct outq_source *src, size_t n)
 
 	if (q->block != NULL && !outq_close(q, src, true))
 		return NULL;
-	block = pool_take(src->pool, n > OUTQ_BLOCK ? n : OUTQ_BLOCK, &capacity);
+	block = block_take(src, n, &capacity);
 	if (block == NULL) {
 		q->broken = true;
 		return NULL;

@@ -37,6 +37,7 @@ struct outq_source {
 	struct store *store;
 	struct segment *free; /* segments that wait for use */
 	uint32_t free_count;
+	char *spare; /* a block of OUTQ_BLOCK bytes that the next queue takes, or NULL */
 };
 
 struct outq {
@@ -102,6 +103,20 @@ outq_append_slice(struct outq *q, struct outq_source *src, struct slice s)
 
 /* SIZE bytes of PIN, which belongs to the queue from now on, also where it fails. */
 void outq_pin(struct outq *q, struct outq_source *src, struct store_pin *pin, size_t size);
+
+/* Whether all that is to send is one piece: what lies in the block. */
+static inline bool
+outq_is_plain(const struct outq *q)
+{
+	return q->head == NULL;
+}
+
+/* That piece. */
+static inline struct slice
+outq_plain(const struct outq *q)
+{
+	return slice_of(q->open, (size_t)(q->at - q->open));
+}
 
 /* Fills IOV with at most MAX pieces of what can be sent now; returns how many. */
 unsigned outq_gather(

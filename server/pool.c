@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "base/atomics.h"
 
 struct pool_free {
 	struct pool_free *next;

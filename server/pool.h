@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/atomics.h"
+
 #define POOL_SMALLEST ((size_t)1 << 10)
 #define POOL_LARGEST  ((size_t)1 << 17)
 #define POOL_CLASSES  8
@@ -43,5 +45,22 @@ char *pool_grow(struct pool *pool, char *buffer, size_t used, size_t want, size_
 
 /* CAPACITY is what pool_take said. A NULL buffer is fine. */
 void pool_give(struct pool *pool, char *buffer, size_t capacity);
+
+/* A buffer's owner keeps it for the next use: from here to pool_back it counts as one that lies free. */
+static inline void
+pool_aside(struct pool *pool, size_t capacity)
+{
+	bump_relaxed(&pool->bytes_out, -capacity);
+	bump_relaxed(&pool->bytes_free, capacity);
+	bump_relaxed(&pool->count_out, -UINT64_C(1));
+}
+
+static inline void
+pool_back(struct pool *pool, size_t capacity)
+{
+	bump_relaxed(&pool->bytes_out, capacity);
+	bump_relaxed(&pool->bytes_free, -capacity);
+	bump_relaxed(&pool->count_out, 1);
+}
 
 #endif
