@@ -22,7 +22,8 @@
 #define NOISE_FACTOR  2 /* times as many ghost hits as chance alone would give count for nothing */
 #define CLAIM_TRIES   16
 #define WINDOW_TELLS  8 /* one in so many of the limit, written without a hit */
-#define AGE_RATIO     2
+#define AGE_RATIO_NUM 3
+#define AGE_RATIO_DEN 2
 
 static const double exponents[] = {
     [STORE_BALANCE_HITS] = 0.5,
@@ -101,7 +102,7 @@ class_holds_items(struct slab_class *c)
 
 /* How many versions ago the item next in line was born: how old is what the class would lose. */
 static uint64_t
-class_tail_age(struct store *st, struct slab_class *c)
+class_tail_age(const struct store *st, struct slab_class *c)
 {
 	uint64_t now = load_relaxed(&st->sequence), birth = now;
 
@@ -153,16 +154,26 @@ class_idle(const struct store *st, struct slab_class *c, const struct slab_class
 	    (window_tells(st) && thread_hits(st, c->id) == c->window_hits);
 }
 
-/* The idle class whose next item in line is the oldest, if it is much older than TO's. */
+/* How old the next item in line would be with a page less, if things go on as in this window: a class that still grows
+ * by itself is not robbed of its only page. */
+static uint64_t
+age_without_page(const struct store *st, struct slab_class *c)
+{
+	uint64_t age = class_tail_age(st, c), pages = load_relaxed(&c->npages);
+
+	return thread_sets(st, c->id) == c->window_sets ? age : age / pages * (pages - 1);
+}
+
+/* The idle class whose next item in line is the oldest, if it is older than TO's even with a page less. */
 static uint32_t
 donor_idle(struct store *st, struct slab_class *to) REQUIRES(st->mover.lock)
 {
-	uint64_t oldest = class_tail_age(st, to) * AGE_RATIO;
+	uint64_t oldest = class_tail_age(st, to) / AGE_RATIO_DEN * AGE_RATIO_NUM;
 	uint32_t best = 0;
 
 	for (uint32_t id = 1; id <= st->nclasses; id++) {
 		struct slab_class *c = &st->classes[id];
-		uint64_t age = c == to || !class_idle(st, c, to) ? 0 : class_tail_age(st, c);
+		uint64_t age = c == to || !class_idle(st, c, to) ? 0 : age_without_page(st, c);
 
 		if (age > oldest) {
 			oldest = age;

@@ -65,7 +65,7 @@ s3fifo_victim(struct store *st, struct slab_class *c) REQUIRES(c->lock)
 		}
 		ref = s3fifo_next(c, &main);
 	}
-	return ref;
+	return ref != 0 && c->npages == 1 && on_its_way_out(st, ref) ? 0 : ref;
 }
 
 /* ---------------------------------------------------------------- sampling */
@@ -251,6 +251,11 @@ chunk_alloc(struct store *st, uint32_t slab_class)
 	ref = chunk_try(st, from);
 	if (ref == 0 && from != c)
 		ref = chunk_try(st, c);
+	/* All pages that C could have are held by what is being made or sent: a larger chunk is better than none. */
+	for (uint32_t id = c->id + 1;
+	     ref == 0 && st->eviction != STORE_EVICT_NONE && id <= st->nclasses; id++)
+		if (!class_barren(&st->classes[id]))
+			ref = chunk_try(st, &st->classes[id]);
 	if (ref == 0) {
 		lock_take(&c->lock);
 		c->n.no_memory++;

@@ -582,10 +582,8 @@ put_in_place(struct store *st, const struct store_key *key, const struct store_h
 	if (entry.found)
 		entry.view.version = item_version(item_at(st, entry.view.ref));
 	*result = put_condition(&entry, put);
-	if (*result != STORE_OK) {
-		if (entry.found)
-			store_entry_count(&entry);
-	} else if (entry.found && fits_in_place(item_at(st, entry.view.ref), head)) {
+	if (*result == STORE_OK && entry.found &&
+	    fits_in_place(item_at(st, entry.view.ref), head)) {
 		overwrite(&entry, head, value, put->marks);
 		*version = item_version(item_at(st, entry.view.ref));
 		if (unlikely(load_acquire(&st->nobservers) > 0)) {
@@ -593,7 +591,7 @@ put_in_place(struct store *st, const struct store_key *key, const struct store_h
 			tell_entry(&entry, STORE_EVENT_SET, *version);
 		}
 	} else {
-		done = false;
+		done = *result != STORE_OK;
 	}
 	store_leave(&entry);
 	return done;
@@ -637,8 +635,6 @@ put_now(struct store *st, const struct store_key *key, struct store_pending *pen
 		if (!store_entry_put(&entry, pending, put->version, put->marks))
 			result = STORE_NO_MEMORY;
 		*version = entry.view.version;
-	} else if (entry.found) {
-		store_entry_count(&entry);
 	}
 	store_leave(&entry);
 	return result;
