@@ -28,6 +28,7 @@ import testlib
 
 NO_CAS = b"4611686018427387904"  # stands for the number of a key that is not there
 SHRINK_SECONDS = 60
+LINGER = 0.03  # seconds
 SHOWN = 40  # lines of a stream
 
 
@@ -36,6 +37,10 @@ class Cas:
 
     def __init__(self, key):
         self.key = key
+
+    def form(self, number):
+        """The bytes to send for the decimal NUMBER."""
+        return number
 
     def __repr__(self):
         return "cas of %r" % self.key
@@ -67,10 +72,11 @@ def _short(piece):
 class Batch:
     """The commands of one connection, and how they are cut into pieces."""
 
-    def __init__(self, commands, seed, whole=False):
+    def __init__(self, commands, seed, whole=False, linger=False):
         self.commands = commands
         self.seed = seed
-        self.whole = whole  # each command as one piece
+        self.whole = whole    # each command as one piece
+        self.linger = linger  # a moment before the sending side is closed: memcached can lose replies to that
 
     def keys(self):
         found = []
@@ -121,7 +127,7 @@ class Side:
 
 
 def render(stream, numbers):
-    return b"".join(numbers.get(p.key, NO_CAS) if isinstance(p, Cas) else p for p in stream)
+    return b"".join(p.form(numbers.get(p.key, NO_CAS)) if isinstance(p, Cas) else p for p in stream)
 
 
 def pieces_of(batch, data_of_commands):
@@ -144,7 +150,7 @@ def pieces_of(batch, data_of_commands):
     return [data[a:b] for a, b in zip(edges, edges[1:]) if a < b]
 
 
-def exchange(port, pieces, gap):
+def exchange(port, pieces, gap, linger=False):
     """Sends PIECES over a new connection while reading; returns everything that came back."""
     with socket.create_connection(("127.0.0.1", port), 20) as s:
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -157,6 +163,8 @@ def exchange(port, pieces, gap):
                         time.sleep(gap)
             else:
                 _send_while_reading(s, pieces, gap, got)
+            if linger:
+                _read_for_a_moment(s, got)
             s.shutdown(socket.SHUT_WR)
         except (BrokenPipeError, ConnectionResetError, OSError) as e:
             if isinstance(e, TimeoutError):
@@ -173,6 +181,18 @@ def exchange(port, pieces, gap):
         except TimeoutError:
             raise Mismatch("the server neither answers nor closes; so far: %r" % b"".join(got)[-300:])
         return b"".join(got)
+
+
+def _read_for_a_moment(s, got):
+    s.settimeout(LINGER)
+    try:
+        while True:
+            data = s.recv(1 << 18)
+            if not data:
+                return
+            got.append(data)
+    except TimeoutError:
+        pass
 
 
 def _send_while_reading(s, pieces, gap, got):
@@ -247,7 +267,7 @@ class Run:
 
     def _talk(self, side, batch, data, gap):
         try:
-            return exchange(side.server.port, pieces_of(batch, data), gap)
+            return exchange(side.server.port, pieces_of(batch, data), gap, batch.linger)
         except OSError as e:
             alive = side.server.alive()
             raise Mismatch("%s: %s; the server %s\n%s" % (
@@ -292,11 +312,11 @@ def shrink(run, batches):
             if not out or out[-1][0] is not b:
                 out.append((b, []))
             out[-1][1].append(c)
-        return [Batch(cs, b.seed, b.whole) for b, cs in out]
+        return [Batch(cs, b.seed, b.whole, b.linger) for b, cs in out]
 
     commands = _reduce(commands, lambda pairs: fails(rebuild(pairs)))
     kept = rebuild(commands)
-    whole = [Batch(b.commands, b.seed, True) for b in kept]
+    whole = [Batch(b.commands, b.seed, True, b.linger) for b in kept]
     if fails(whole):
         kept = whole
     found = fails(kept)
