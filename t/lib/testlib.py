@@ -272,5 +272,6 @@ class Connection:
 
 
 def seed_from(arguments):
-    """The seed given as an argument, or a new one."""
-    return int(arguments.seed) if arguments.seed is not None else random.SystemRandom().randrange(1 << 32)
+    """The seed given as an argument or as $SEED, or a new one."""
+    given = arguments.seed if arguments.seed is not None else os.environ.get("SEED")
+    return int(given) if given else random.SystemRandom().randrange(1 << 32)
