@@ -23,6 +23,8 @@ CONFIGURATIONS = [
     ("negative", _BIG, _BIG),
     ("reqs-1", _BIG + ["-R", "1"], _BIG + ["-R", "1"]),
 ]
+# Only when named: here -C hides no numbers, and -F is looked at behind the argument.
+APART = {"no-cas", "no-flush"}
 ITEM_MAX = {"small": 512 << 10, "large": 2 << 20}
 
 DIFFERENCES = {
@@ -210,6 +212,10 @@ class Generator:
         rng = self.rng
         key = rng.choice(_GROWING) if verb in (b"append", b"prepend") else self.key()
         value = self.value(key)
+        if key in _GROWING:  # far from the largest item: there memcached refuses an append some bytes earlier
+            value = value[:5000]
+        if len(value) > self.item_max - 600 and b":" in key:  # memcached counts for stats detail what it refuses
+            key = b"k9"
         noreply = rng.random() < 0.15
         surplus = [b"1", b"bogus", b"0"][:rng.randrange(1, 4)] if rng.random() < 0.02 else ()
         ours, theirs = self.store_line(
@@ -222,7 +228,8 @@ class Generator:
         return Command(ours + [block])
 
     def store_bad_chunk(self, verb):
-        """Another end than CR LF behind the declared length; what follows it is a command."""
+        """Another end than CR LF behind the declared length; what follows it is a command. The key has no prefix, since
+        memcached counts for stats detail what it refuses."""
         rng = self.rng
         n = rng.randrange(0, 40)
         end = rng.choice([b"XY", b"\nX", b"\rX", b"\n\r", b"X\n", b"\n\n"])
@@ -508,7 +515,8 @@ def compare(cas, theirs, ours):
         b = [u for u in b if u[0] != b"MN"]
     for at in range(max(len(a), len(b))):
         if at >= len(a) or at >= len(b) or not _same(cas, a[at], b[at]):
-            raise Mismatch(differ.show_difference(a, b, at))
+            chance = at < min(len(a), len(b)) and differ.blanks_only(a[at][1], b[at][1])
+            raise Mismatch(differ.show_difference(a, b, at), chance)
 
 
 def _same(cas, a, b):

@@ -29,6 +29,7 @@ import testlib
 NO_CAS = b"4611686018427387904"  # stands for the number of a key that is not there
 SHRINK_SECONDS = 60
 LINGER = 0.03  # seconds
+CHANCES = 5    # of memcached's, in each configuration
 SHOWN = 40  # lines of a stream
 
 
@@ -89,7 +90,18 @@ class Batch:
 
 
 class Mismatch(Exception):
-    pass
+    """CHANCE: it is memcached that sometimes answers one thing and sometimes the other."""
+
+    def __init__(self, text, chance=False):
+        super().__init__(text)
+        self.chance = chance
+
+
+def blanks_only(theirs, ours):
+    """Whether two values are one number with more or fewer blanks behind: see "queued replies" in classic.py. To
+    send mn first makes that rare, not impossible."""
+    a, b = (theirs or b"").rstrip(b" \r\n"), (ours or b"").rstrip(b" \r\n")
+    return a == b and a.isdigit() and theirs != ours
 
 
 class Side:
@@ -274,14 +286,14 @@ class Run:
                 side.name, e, "lives" if alive else "has ended", "" if alive else side.server.output()[-3000:]))
 
     def all(self, batches):
-        """The first mismatch as (index, text) or None."""
+        """The first mismatch as (index, text, chance) or None."""
         for at, batch in enumerate(batches):
             try:
                 self.batch(batch)
             except Mismatch as e:
-                return at, str(e)
+                return at, str(e), e.chance
             except (EOFError, OSError) as e:
-                return at, "the control connection: %s; %s" % (e, self.ours.server.output()[-2000:])
+                return at, "the control connection: %s; %s" % (e, self.ours.server.output()[-2000:]), False
         return None
 
 
@@ -405,7 +417,8 @@ def main(protocol, commands_default, argv=None):
     print("seed %d (repeat with --seed %d)" % (seed, seed))
     if testlib.memcached_path() is None:
         testlib.skip("there is no memcached to compare with")
-    configurations = [c for c in protocol.CONFIGURATIONS if arguments.configuration in (None, c[0])]
+    configurations = [c for c in protocol.CONFIGURATIONS if arguments.configuration == c[0] or
+                      arguments.configuration is None and c[0] not in getattr(protocol, "APART", ())]
     begun = time.monotonic()
     total = mismatches = 0
     differences = collections.Counter()
@@ -437,7 +450,7 @@ def run_configuration(protocol, configuration, seed, commands, deadline, argumen
     run = Run(protocol, ours, theirs, arguments.self)
     start = int(time.time())
     batches = []
-    done = found = number = 0
+    done = found = number = chances = 0
     while done < commands and time.monotonic() < deadline:
         batch = protocol.generate(random.Random("%d/%s/%d" % (seed, name, number)), name, start)
         number += 1
@@ -446,6 +459,11 @@ def run_configuration(protocol, configuration, seed, commands, deadline, argumen
         differences.update(c.difference for c in batch.commands if c.difference)
         result = run.all([batch])
         if result is None:
+            continue
+        if result[2] and chances < CHANCES:
+            chances += 1
+            run.restart()
+            batches = []
             continue
         found += 1
         report(run, name, batches, result)
@@ -459,7 +477,8 @@ def run_configuration(protocol, configuration, seed, commands, deadline, argumen
     except AssertionError as e:
         print("%s: %s" % (name, e))
         found += 1
-    print("%-12s %7d commands in %.1f s" % (name, done, time.monotonic() - begun))
+    print("%-12s %7d commands in %.1f s%s" % (
+        name, done, time.monotonic() - begun, ", %d times memcached's chance" % chances if chances else ""))
     return done, found
 
 

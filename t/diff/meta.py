@@ -93,7 +93,7 @@ class Generator(classic.Generator):
         sent, b, key = self.choose()
         flags = self.flags([
             (b"v", 0.6, None), (b"k", 0.5, None), (b"f", 0.3, None), (b"c", 0.3, None), (b"t", 0.3, None),
-            (b"s", 0.3, None), (b"h", 0.15, None), (b"l", 0.1, None), (b"q", 0.2, None), (b"O", 0.3, [self.opaque()]),
+            (b"s", 0.3, None), (b"l", 0.1, None), (b"q", 0.2, None), (b"O", 0.3, [self.opaque()]),
             (b"N", 0.15, _TTLS[2:]), (b"R", 0.15, [b"100", b"3000", b"8000", b"30000"]), (b"T", 0.15, _TTLS), (b"u", 0.05, None),
             (b"P", 0.03, [b"1", b"x"]), (b"L", 0.03, [b"1"])])
         if b"c" in flags and b"k" not in flags:
@@ -234,7 +234,8 @@ def compare(cas, theirs, ours):
     a, b = differ.units(differ.mask(theirs)), differ.units(differ.mask(ours))
     for at in range(max(len(a), len(b))):
         if at >= len(a) or at >= len(b) or not _same(cas, a[at], b[at]):
-            raise Mismatch(differ.show_difference(a, b, at))
+            chance = at < min(len(a), len(b)) and differ.blanks_only(a[at][1], b[at][1])
+            raise Mismatch(differ.show_difference(a, b, at), chance)
 
 
 def _same(cas, a, b):
