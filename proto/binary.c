@@ -7,6 +7,8 @@
 
 #include <endian.h>
 
+#include "base/assert.h"
+
 #define BODY_MAX      (1u << 30) /* of extras, key and value */
 #define MECHANISM_MAX 32u        /* bytes of the name of a SASL mechanism */
 
@@ -17,11 +19,22 @@ enum {
 	BINARY_WITH_KEY = 2u,
 };
 
+/* The flags of the commands as constants. */
+enum {
+#define COMMAND(symbol, surface, name, arguments, flags, help) COMMAND_FLAGS_##symbol = (flags),
+#include "proto/tbl/commands.h"
+#undef COMMAND
+};
+
 static const struct opcode_info {
 	bool known;
 	uint8_t op, flags, extras;
+	uint8_t command_flags; /* enum command_flag */
+	bool key_alone;        /* neither extras nor a value */
 } opcode_infos[256] = {
-#define OPCODE(code, symbol, command, flags, extras) [code] = {true, OP_##command, flags, extras},
+#define OPCODE(code, symbol, command, flags, extras)                                               \
+	[code] = {true, OP_##command, flags, extras, COMMAND_FLAGS_##command,                      \
+	    (extras) == 0 && (COMMAND_FLAGS_##command & (CMD_KEY | CMD_VALUE)) == CMD_KEY},
 #include "proto/tbl/opcodes.h"
 #undef OPCODE
 };
@@ -49,7 +62,7 @@ struct header {
 	uint32_t value_length;
 };
 
-static uint32_t
+static inline uint32_t
 get_u32(const char *p)
 {
 	uint32_t v;
@@ -58,10 +71,13 @@ get_u32(const char *p)
 	return be32toh(v);
 }
 
-static uint64_t
+static inline uint64_t
 get_u64(const char *p)
 {
-	return (uint64_t)get_u32(p) << 32 | get_u32(p + 4);
+	uint64_t v;
+
+	memcpy(&v, p, 8);
+	return be64toh(v);
 }
 
 static void
@@ -109,7 +125,6 @@ more(struct command *command, size_t need)
 static bool
 is_well_formed(const struct opcode_info *info, const struct header *header)
 {
-	const struct command_info *command = &command_infos[info->op];
 	bool has_key = header->key_length > 0;
 
 	switch ((int)info->op) {
@@ -124,9 +139,10 @@ is_well_formed(const struct opcode_info *info, const struct header *header)
 	default:
 		break;
 	}
-	if (header->extras_length != info->extras || has_key != ((command->flags & CMD_KEY) != 0))
+	if (header->extras_length != info->extras ||
+	    has_key != ((info->command_flags & CMD_KEY) != 0))
 		return false;
-	return (command->flags & CMD_VALUE) != 0 || header->value_length == 0;
+	return (info->command_flags & CMD_VALUE) != 0 || header->value_length == 0;
 }
 
 static bool
@@ -248,14 +264,15 @@ parse_body(struct slice window, const struct opcode_info *info, const struct hea
 	case OP_BIN_SASL_STEP:
 		return take_sasl(window, header, limits, command, error);
 	default:
-		if ((command_infos[info->op].flags & CMD_VALUE) != 0)
+		if ((info->command_flags & CMD_VALUE) != 0)
 			return take_value(window, header, limits, command, error);
 		return PARSE_COMMAND;
 	}
 }
 
-enum parse_result
-binary_parse(struct slice window, const struct parse_limits *limits, struct command *command,
+/* Any request, sound or not. */
+static __attribute__((noinline)) enum parse_result
+parse_general(struct slice window, const struct parse_limits *limits, struct command *command,
     struct parse_error *error)
 {
 	const struct opcode_info *info;
@@ -284,4 +301,78 @@ binary_parse(struct slice window, const struct parse_limits *limits, struct comm
 	if (!is_well_formed(info, &header))
 		return refuse_and_close(command, error, BINARY_STATUS_EINVAL);
 	return parse_body(window, info, &header, limits, command, error);
+}
+
+/* What the header at P, of which FIRST and SECOND are the first 16 bytes, says where all lengths in it are sound; the
+ * extras are to be read yet. */
+static ALWAYS_INLINE void
+take_request(const char *p, const struct opcode_info *info, uint64_t first, uint64_t second,
+    struct command *command)
+{
+	size_t key_length = (uint16_t)(first >> 32);
+	size_t before = BINARY_HEADER_SIZE + (size_t)info->extras;
+
+	command->op = info->op;
+	command->noreply = (info->flags & BINARY_QUIET) != 0;
+	command->used = before + key_length;
+	command->exptime = 0;
+	command->client_flags = 0;
+	command->key = slice_of(p + before, key_length);
+	command->cas = get_u64(p + 16);
+	command->binary.opaque = (uint32_t)second;
+	command->binary.opcode = (uint8_t)(first >> 48);
+	command->binary.with_key = (info->flags & BINARY_WITH_KEY) != 0;
+	command->binary.has_extras = info->extras > 0;
+}
+
+/* A request with a whole header. What is not sound, or has no key, goes the general way. */
+static __attribute__((noinline)) enum parse_result
+parse_keyed(struct slice window, const struct parse_limits *limits, struct command *command,
+    struct parse_error *error)
+{
+	uint64_t first = get_u64(window.ptr), second = get_u64(window.ptr + 8);
+	const struct opcode_info *info = &opcode_infos[first >> 48 & 0xff];
+	struct header header = {
+	    .key_length = (uint16_t)(first >> 32),
+	    .extras_length = (uint8_t)(first >> 24),
+	    .body_length = (uint32_t)(second >> 32),
+	};
+	size_t room = (size_t)header.extras_length + header.key_length;
+
+	if (unlikely(first >> 56 != PROTO_BINARY_MAGIC || header.extras_length != info->extras ||
+		(info->command_flags & CMD_KEY) == 0 || header.key_length - 1u >= PROTO_KEY_MAX ||
+		header.body_length > BODY_MAX || window.len - BINARY_HEADER_SIZE < room ||
+		header.body_length < room))
+		return parse_general(window, limits, command, error);
+	header.value_length = (uint32_t)(header.body_length - room);
+	take_request(window.ptr, info, first, second, command);
+	if (header.extras_length > 0)
+		read_extras(window.ptr + BINARY_HEADER_SIZE, &header, command);
+	if ((info->command_flags & CMD_VALUE) != 0)
+		return take_value(window, &header, limits, command, error);
+	if (unlikely(header.value_length > 0))
+		return parse_general(window, limits, command, error);
+	return PARSE_COMMAND;
+}
+
+enum parse_result
+binary_parse(struct slice window, const struct parse_limits *limits, struct command *command,
+    struct parse_error *error)
+{
+	const struct opcode_info *info;
+	uint64_t first, second;
+	unsigned length;
+
+	if (unlikely(window.len < BINARY_HEADER_SIZE))
+		return parse_general(window, limits, command, error);
+	first = get_u64(window.ptr);
+	second = get_u64(window.ptr + 8);
+	info = &opcode_infos[first >> 48 & 0xff];
+	length = (uint16_t)(first >> 32);
+	if (first >> 56 != PROTO_BINARY_MAGIC || (uint8_t)(first >> 24) != 0 || !info->key_alone ||
+	    second >> 32 != length || length - 1 >= PROTO_KEY_MAX ||
+	    window.len - BINARY_HEADER_SIZE < length)
+		return parse_keyed(window, limits, command, error);
+	take_request(window.ptr, info, first, second, command);
+	return PARSE_COMMAND;
 }

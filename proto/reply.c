@@ -230,60 +230,6 @@ reply_me(char *p, const struct command *command, const struct meta_facts *facts,
 
 /* ---------------------------------------------------------------- binary */
 
-static char *
-put_u16(char *p, uint16_t v)
-{
-	p[0] = (char)(v >> 8);
-	p[1] = (char)v;
-	return p + 2;
-}
-
-static char *
-put_u32(char *p, uint32_t v)
-{
-	v = htobe32(v);
-	memcpy(p, &v, 4);
-	return p + 4;
-}
-
-static char *
-put_u64(char *p, uint64_t v)
-{
-	p = put_u32(p, (uint32_t)(v >> 32));
-	return put_u32(p, (uint32_t)v);
-}
-
-char *
-reply_binary_head(char *p, const struct binary_request *request, const struct binary_reply *reply)
-{
-	p[0] = (char)BINARY_RESPONSE_MAGIC;
-	p[1] = (char)request->opcode;
-	put_u16(p + 2, reply->key_length);
-	p[4] = (char)reply->extras_length;
-	p[5] = 0;
-	put_u16(p + 6, reply->status);
-	put_u32(p + 8, reply->body_length);
-	put_u32(p + 12, request->opaque);
-	return put_u64(p + 16, reply->cas);
-}
-
-char *
-reply_binary_value(
-    char *p, const struct command *command, uint32_t flags, uint32_t size, uint64_t cas)
-{
-	uint16_t key_length = command->binary.with_key ? (uint16_t)command->key.len : 0;
-	const struct binary_reply reply = {
-	    .key_length = key_length,
-	    .extras_length = 4,
-	    .body_length = 4 + key_length + size,
-	    .cas = cas,
-	};
-
-	p = reply_binary_head(p, &command->binary, &reply);
-	p = put_u32(p, flags);
-	return reply_slice(p, slice_of(command->key.ptr, key_length));
-}
-
 /* A whole reply with nothing but BODY, the first KEY_LENGTH bytes of which are a key. */
 static char *
 put_whole(char *p, const struct command *command, struct binary_reply reply, struct slice body)
@@ -307,10 +253,10 @@ reply_binary_status(char *p, const struct command *command, uint16_t status, uin
 char *
 reply_binary_number(char *p, const struct command *command, uint64_t number, uint64_t cas)
 {
-	char body[8];
+	uint64_t body = htobe64(number);
 
-	put_u64(body, number);
-	return put_whole(p, command, (struct binary_reply){.cas = cas}, slice_of(body, 8));
+	return put_whole(p, command, (struct binary_reply){.cas = cas},
+	    slice_of((const char *)&body, sizeof(body)));
 }
 
 char *

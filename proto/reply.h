@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "base/number.h"
+#include "proto/binary.h"
 #include "proto/command.h"
 
 #define REPLY(symbol, text)                                                                        \
@@ -132,14 +133,44 @@ struct binary_reply {
 	uint32_t body_length;
 	uint64_t cas;
 };
-char *reply_binary_head(
-    char *p, const struct binary_request *request, const struct binary_reply *reply);
+
+static inline char *
+reply_binary_head(char *p, const struct binary_request *request, const struct binary_reply *reply)
+{
+	const uint64_t words[3] = {
+	    htobe64((uint64_t)BINARY_RESPONSE_MAGIC << 56 | (uint64_t)request->opcode << 48 |
+		(uint64_t)reply->key_length << 32 | (uint64_t)reply->extras_length << 24 |
+		reply->status),
+	    htobe64((uint64_t)reply->body_length << 32 | request->opaque),
+	    htobe64(reply->cas),
+	};
+
+	memcpy(p, words, sizeof(words));
+	return p + sizeof(words);
+}
 
 /* Head, 4 bytes of flags, and the key where REQUEST wants it: SIZE bytes of value are to follow. A TOUCH that hit is
  * answered so too, with SIZE 0. */
 #define REPLY_BINARY_VALUE_MAX (24 + 4 + PROTO_KEY_MAX)
-char *reply_binary_value(
-    char *p, const struct command *command, uint32_t flags, uint32_t size, uint64_t cas);
+static inline char *
+reply_binary_value(
+    char *p, const struct command *command, uint32_t flags, uint32_t size, uint64_t cas)
+{
+	uint16_t key_length = command->binary.with_key ? (uint16_t)command->key.len : 0;
+	const struct binary_reply reply = {
+	    .key_length = key_length,
+	    .extras_length = 4,
+	    .body_length = 4 + key_length + size,
+	    .cas = cas,
+	};
+
+	p = reply_binary_head(p, &command->binary, &reply);
+	flags = htobe32(flags);
+	memcpy(p, &flags, 4);
+	if (unlikely(key_length > 0))
+		return slice_copy_short(p + 4, slice_of(command->key.ptr, key_length));
+	return p + 4;
+}
 
 /* A whole reply without a body (success) or with its status text (an error); a missed GETK bears the key in place
  * of the text. */
