@@ -8,10 +8,6 @@
 #include "server/settings.h"
 #include "server/watch.h"
 
-/* What memcached's item header takes: its limit of an item counts it. */
-#define MEMCACHED_ITEM_HEADER     48u
-#define MEMCACHED_ITEM_HEADER_CAS 56u
-
 bool
 server_init(struct server *server)
 {
@@ -19,7 +15,7 @@ server_init(struct server *server)
 
 	server->limits = (struct parse_limits){
 	    .item_size_max = s->item_size_max,
-	    .item_overhead = s->cas ? MEMCACHED_ITEM_HEADER_CAS : MEMCACHED_ITEM_HEADER,
+	    .item_overhead = settings_item_overhead(s),
 	    .inline_value_max = SERVER_INLINE_VALUE_MAX,
 	    .strict = s->strict,
 	    .sasl = s->sasl,

@@ -594,6 +594,8 @@ settings_store_options(const struct settings *s, struct store_options *options)
 	*options = (struct store_options){
 	    .memory_limit = s->memory_limit,
 	    .item_size_max = s->item_size_max,
+	    /* The key's NUL and the value's line end count there as well. */
+	    .item_overhead = settings_item_overhead(s) + 3,
 	    .index_power = s->hashpower,
 	    .threads = s->threads,
 	    .chunk_min = s->given[SETTING_chunk_size] ? chunk_min(s) : 0,

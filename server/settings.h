@@ -103,6 +103,16 @@ void settings_stats(const struct settings *s, settings_visitor *visit, void *con
  * with -vv. */
 enum log_level settings_log_level(uint32_t verbosity);
 
+/* What memcached's item header takes: its limit of an item (-I) counts it. */
+#define MEMCACHED_ITEM_HEADER     48u
+#define MEMCACHED_ITEM_HEADER_CAS 56u
+
+static inline uint32_t
+settings_item_overhead(const struct settings *s)
+{
+	return s->cas ? MEMCACHED_ITEM_HEADER_CAS : MEMCACHED_ITEM_HEADER;
+}
+
 /* What the store is to be made with. */
 void settings_store_options(const struct settings *s, struct store_options *options);
 

@@ -75,6 +75,13 @@ expiry_of(const struct store_head *head)
 	return head->exptime < LIFE_EXPIRY ? head->exptime : LIFE_EXPIRY;
 }
 
+static bool
+too_large(const struct store *st, const struct store_key *key, const struct store_head *head)
+{
+	return key->len + head->size + st->options.item_overhead + (head->flags != 0 ? 4 : 0) >
+	    st->options.item_size_max;
+}
+
 static unsigned
 ext_kind_of(const struct store_head *head)
 {
@@ -125,7 +132,7 @@ store_alloc(struct store *st, struct store_pending *pending, const struct store_
 
 	ASSERT(key->len > 0 && key->len <= STORE_KEY_MAX);
 	*pending = (struct store_pending){.size = (uint32_t)head->size};
-	if (key->len + head->size > st->options.item_size_max)
+	if (too_large(st, key, head))
 		return STORE_TOO_LARGE;
 	if (head->size < VLEN_LARGE &&
 	    value_offset(key->len, ext_size, (uint32_t)head->size) + head->size <= st->chunk_max)
@@ -146,7 +153,7 @@ store_offer(struct store *st, struct store_pending *pending, const struct store_
 	pending->held = 0;
 	pending->offer = value;
 	pending->head = *head;
-	return key->len + head->size > st->options.item_size_max ? STORE_TOO_LARGE : STORE_OK;
+	return too_large(st, key, head) ? STORE_TOO_LARGE : STORE_OK;
 }
 
 enum store_result
