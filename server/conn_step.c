@@ -12,6 +12,7 @@
 
 #include "proto/binary.h"
 #include "proto/classic.h"
+#include "proto/fast_get.h"
 #include "server/exec.h"
 
 enum parse_result
@@ -157,6 +158,31 @@ take_error(
 		conn_swallow(c, error->swallow);
 }
 
+/* A run of plain gets, which need no parser. False where the input does not begin with one. */
+static bool
+step_gets(struct conn *c, struct slice *input)
+{
+	struct worker *w = c->worker;
+	const char *at = input->ptr, *end = at + input->len;
+	struct slice key;
+	unsigned n = 0;
+	size_t used;
+
+	while (n < WORKER_BATCH && (used = fast_get(at, end, &key)) != 0) {
+		w->keys[n] = store_key(w->store, key.ptr, key.len);
+		store_prefetch_bucket(w->store, &w->keys[n]);
+		at += used;
+		w->ends[n++] = (size_t)(at - input->ptr);
+	}
+	if (n == 0)
+		return false;
+	for (unsigned i = 0; n > 1 && i < n; i++)
+		store_prefetch_item(w->store, &w->keys[i]);
+	n = exec_gets(c, w->keys, n, true);
+	slice_advance(input, w->ends[n - 1]);
+	return true;
+}
+
 bool
 step_commands(struct conn *c, struct slice *input)
 {
@@ -168,6 +194,8 @@ step_commands(struct conn *c, struct slice *input)
 
 	if (input->len == 0)
 		return false;
+	if (c->protocol == PROTOCOL_TEXT && exec_gets_quick(c) && step_gets(c, input))
+		return true;
 	n = batch_parse(c, *input, &error, &result);
 	slice_advance(input, batch_run(c, n, *input, &all));
 	if (!all || result == PARSE_COMMAND || n == WORKER_BATCH)
@@ -187,6 +215,20 @@ step_commands(struct conn *c, struct slice *input)
 	return true;
 }
 
+/* Answers the N keys of a chunk, or as many as there is room for. */
+static unsigned
+keys_execute(struct conn *c, unsigned n)
+{
+	struct worker *w = c->worker;
+	unsigned i = 0;
+
+	if (n > 0 && c->keys.op == OP_GET && exec_gets_quick(c))
+		return exec_gets(c, w->keys, n, false);
+	for (; i < n && !conn_full(c); i++)
+		exec_key(c, (enum opcode)c->keys.op, &w->keys[i], c->keys.exptime);
+	return i;
+}
+
 bool
 step_keys(struct conn *c, struct slice *input)
 {
@@ -202,11 +244,10 @@ step_keys(struct conn *c, struct slice *input)
 	}
 	for (i = 0; i < n; i++)
 		store_prefetch_item(w->store, &w->keys[i]);
-	for (i = 0; i < n && !conn_full(c); i++) {
-		size_t used;
+	i = keys_execute(c, n);
+	if (i > 0) {
+		size_t used = (size_t)(words[i - 1].ptr + words[i - 1].len - input->ptr);
 
-		exec_key(c, (enum opcode)keys->op, &w->keys[i], keys->exptime);
-		used = (size_t)(words[i].ptr + words[i].len - input->ptr);
 		slice_advance(input, used);
 		keys->left -= used;
 	}

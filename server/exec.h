@@ -20,6 +20,13 @@ void exec_command(struct conn *c, struct command *cmd, const struct store_key *k
 /* One key of get, gets, gat or gats (OP); EXPTIME as it came. */
 void exec_key(struct conn *c, enum opcode op, const struct store_key *key, int32_t exptime);
 
+/* Whether plain gets may be answered by exec_gets: nobody looks on at each of them, and the client may ask. */
+bool exec_gets_quick(const struct conn *c);
+
+/* Answers up to N (at least 1) keys of gets in a row, each with its END where EACH_ENDS; returns how many, which is fewer
+ * where the output became full. */
+unsigned exec_gets(struct conn *c, const struct store_key *keys, unsigned n, bool each_ends);
+
 /* The end of such a command. */
 void exec_keys_end(struct conn *c);
 
