@@ -23,20 +23,23 @@ proto_token_next(struct slice *rest, struct slice *word)
 	return stop > p;
 }
 
+#ifdef __SSE2__
+static ALWAYS_INLINE uint64_t
+blanks_of_16(const char *p)
+{
+	__m128i v = _mm_loadu_si128((const __m128i_u *)p);
+
+	return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_set1_epi8(' ')));
+}
+#endif
+
 /* A bit for each of the 64 bytes at P that is a blank, the first byte's lowest. */
-static inline uint64_t
+static ALWAYS_INLINE uint64_t
 blanks_of(const char *p)
 {
 #ifdef __SSE2__
-	const __m128i blank = _mm_set1_epi8(' ');
-	uint64_t blanks = 0;
-
-	for (unsigned i = 0; i < 64; i += 16) {
-		__m128i v = _mm_loadu_si128((const __m128i_u *)(p + i));
-
-		blanks |= (uint64_t)(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, blank)) << i;
-	}
-	return blanks;
+	return blanks_of_16(p) | blanks_of_16(p + 16) << 16 | blanks_of_16(p + 32) << 32 |
+	    blanks_of_16(p + 48) << 48;
 #else
 	uint64_t blanks = 0;
 
@@ -61,29 +64,38 @@ last_blanks_of(const char *p, const char *end)
 	return blanks_of(copy);
 }
 
+/* REST begins at BEGIN now, which may be behind the blank that was put behind its END. */
+static void
+set_begin(struct slice *rest, const char *begin, const char *end)
+{
+	*rest = slice_of(begin < end ? begin : end, begin < end ? (size_t)(end - begin) : 0);
+}
+
 unsigned
 proto_tokens_next(struct slice *rest, struct slice *words, unsigned max)
 {
 	const char *p = rest->ptr, *end = p + rest->len, *begin = p;
-	unsigned n = 0;
+	struct slice *word = words, *full = words + max;
 
-	for (; p < end && n < max; p += 64) {
+	for (; p < end; p += 64) {
 		uint64_t blanks = likely(end - p >= 64) ? blanks_of(p) : last_blanks_of(p, end);
 
-		for (; blanks != 0 && n < max; blanks &= blanks - 1) {
-			const char *blank = p + __builtin_ctzll(blanks);
+		for (; blanks != 0; blanks &= blanks - 1) {
+			const char *blank = p + (unsigned)__builtin_ctzll(blanks);
+			size_t len = (size_t)(blank - begin);
 
-			words[n] = slice_of(begin, (size_t)(blank - begin));
-			n += blank > begin;
+			if (likely(len > 0)) {
+				*word++ = slice_of(begin, len);
+				if (word == full) {
+					set_begin(rest, blank, end);
+					return max;
+				}
+			}
 			begin = blank + 1;
 		}
 	}
-	if (n < max && begin < end) { /* it ends with a full block */
-		words[n++] = slice_of(begin, (size_t)(end - begin));
-		begin = end;
-	}
-	if (begin > end)
-		begin = end;
-	*rest = slice_of(begin, (size_t)(end - begin));
-	return n;
+	if (begin < end) /* it ends with a full block */
+		*word++ = slice_of(begin, (size_t)(end - begin));
+	set_begin(rest, end, end);
+	return (unsigned)(word - words);
 }

@@ -181,7 +181,8 @@ struct command {
  * looked at the whole line. */
 bool proto_token_next(struct slice *rest, struct slice *word);
 
-/* The same for up to MAX words at once, for less: into WORDS; returns how many. Fewer than MAX: there are no more. */
+/* The same for up to MAX words at once, for less: into WORDS; returns how many. Fewer than MAX (which is not
+ * 0): there are no more. */
 unsigned proto_tokens_next(struct slice *rest, struct slice *words, unsigned max);
 
 #endif
