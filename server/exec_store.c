@@ -89,8 +89,9 @@ takes_offer(const struct command *cmd)
 	return cmd->op != OP_MS || !(cmd->meta.flags & (META_FLAG('I') | META_FLAG('N')));
 }
 
-void
-exec_store(struct conn *c, const struct command *cmd, const struct store_key *key)
+/* Any of the storage commands, in any protocol. */
+static void
+put_any(struct conn *c, const struct command *cmd, const struct store_key *key)
 {
 	struct store_head head = head_of(c->worker, cmd);
 	struct store *st = c->worker->store;
@@ -108,6 +109,43 @@ exec_store(struct conn *c, const struct command *cmd, const struct store_key *ke
 		stored(c, cmd, key, &pending);
 	else
 		refuse(c, cmd, key, result);
+}
+
+/* The classic set of a value that is there, which nothing but want of memory can refuse: the shortest way. */
+static void
+set(struct conn *c, const struct command *cmd, const struct store_key *key)
+{
+	static const struct store_put put = {.mode = STORE_SET};
+	struct worker *w = c->worker;
+	struct store_head head = {
+	    .flags = cmd->client_flags,
+	    .exptime = cmd->exptime == 0 ? 0 : exec_exptime(w, cmd->exptime),
+	    .size = cmd->size,
+	};
+	struct store_pending pending;
+	uint64_t version;
+	enum store_result result = store_offer(w->store, &pending, key, &head, cmd->value.ptr);
+
+	if (likely(result == STORE_OK)) {
+		counter_add(w, cmd_set, 1);
+		result = store_put(w->store, key, &pending, &put, &version);
+	}
+	if (unlikely(result != STORE_OK)) {
+		refuse(c, cmd, key, result);
+		return;
+	}
+	note_set(c, cmd, key, result);
+	if (!cmd->noreply)
+		outq_append_slice(&c->out, &w->source, REPLY_STORED);
+}
+
+void
+exec_store(struct conn *c, const struct command *cmd, const struct store_key *key)
+{
+	if (likely(cmd->op == OP_SET))
+		set(c, cmd, key);
+	else
+		put_any(c, cmd, key);
 }
 
 bool

@@ -12,6 +12,7 @@
  * is found so seldom that a look was in vain is left to the walk until the clock moves. Only where nothing may be
  * evicted whole pages are walked on behalf of a request (expire_class).
  */
+#include "slab/hot.h"
 #include "slab/impl.h"
 
 #define BATCH        64

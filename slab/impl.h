@@ -387,12 +387,6 @@ bucket_of(const struct store *st, uint64_t hash)
  * without it, it is to be believed only if the stripe's sequence has not moved. */
 uint32_t index_find(const struct store *st, const struct store_key *key, struct slot *slot);
 
-/* Whether KEY's hint (not 0) is the item under KEY: its version says that it is linked, and no two linked items have one
- * key. The version is the same before and after the key is compared, so both are of one item: the chunk may go from
- * hand to hand meanwhile, but versions do not come again. Once the thread has let go of what it saw, a hint may lead
- * into the middle of a chunk and is worth nothing (thread_lapses). To be believed as index_find is. */
-bool index_hint_holds(const struct store *st, const struct store_key *key);
-
 /* Where REF stands; false = it is not there. */
 bool index_find_ref(const struct store *st, uint64_t hash, uint32_t ref, struct slot *slot);
 
@@ -400,8 +394,8 @@ bool index_find_ref(const struct store *st, uint64_t hash, uint32_t ref, struct 
 bool index_insert(struct store *st, uint64_t hash, uint32_t ref);
 void index_remove(struct store *st, uint64_t hash, struct slot slot);
 
-/* Splits a few buckets where the index is fuller than it should be. No lock may be held. */
-void index_grow(struct store *st);
+/* Splits a few buckets: see index_grow. */
+void index_split_some(struct store *st);
 
 /* How many items the index is made for. */
 static inline uint64_t
@@ -409,12 +403,6 @@ index_room(const struct store *st)
 {
 	return (uint64_t)load_relaxed(&st->nbuckets) * 7;
 }
-
-void stripe_lock(struct stripe *s) ACQUIRES(s->lock);
-void stripe_unlock(struct stripe *s) RELEASES(s->lock);
-
-/* The stripe is locked. From here to stripe_unlock readers without a lock start again. */
-void stripe_change(struct stripe *s) ASSERTS_HELD(s->lock);
 
 /* ---------------------------------------------------------------- ghost.c */
 

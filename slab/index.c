@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "slab/hot.h"
 #include "slab/impl.h"
 
 #if defined(__SSE2__) && !defined(TSAN_BUILD)
@@ -24,36 +25,6 @@
 
 #define STRIPES_PER_THREAD 64u
 #define CHAIN_MAX          64 /* buckets; a reader that comes further has been led astray */
-
-/* ---------------------------------------------------------------- stripes */
-
-void
-stripe_lock(struct stripe *s)
-{
-	lock_take(&s->lock);
-}
-
-void
-stripe_change(struct stripe *s)
-{
-	uint32_t sequence = load_relaxed(&s->sequence);
-
-	lock_assert_held(&s->lock);
-	if (sequence & 1)
-		return;
-	store_relaxed(&s->sequence, sequence + 1);
-	fence_stores_after(&s->sequence);
-}
-
-void
-stripe_unlock(struct stripe *s)
-{
-	uint32_t sequence = load_relaxed(&s->sequence);
-
-	if (sequence & 1)
-		store_release(&s->sequence, sequence + 1);
-	lock_drop(&s->lock);
-}
 
 /* ---------------------------------------------------------------- looking up */
 
@@ -81,58 +52,6 @@ bucket_next(const struct store *st, const struct bucket *b)
 	uint32_t next = load_relaxed(&b->next);
 
 	return next == 0 ? NULL : (struct bucket *)(void *)st->overflow.base + next;
-}
-
-#if defined(TSAN_BUILD)
-static bool
-bytes_equal(const char *a, const char *b, size_t n)
-{
-	while (n > 0 && load_relaxed(&a[n - 1]) == b[n - 1])
-		n--;
-	return n == 0;
-}
-#else
-static inline bool
-words_equal(const char *a, const char *b)
-{
-	uint64_t x, y;
-
-	memcpy(&x, a, sizeof(x));
-	memcpy(&y, b, sizeof(y));
-	return x == y;
-}
-
-/* Keys are short: words, the last one overlapping, beat a call. */
-static inline bool
-bytes_equal(const char *a, const char *b, size_t n)
-{
-	if (likely(n >= 8)) {
-		for (size_t i = 0; i + 8 < n; i += 8)
-			if (!words_equal(a + i, b + i))
-				return false;
-		return words_equal(a + n - 8, b + n - 8);
-	}
-	for (size_t i = 0; i < n; i++)
-		if (a[i] != b[i])
-			return false;
-	return true;
-}
-#endif
-
-static inline bool
-item_matches(const struct item *it, const struct store_key *key)
-{
-	return load_relaxed(&it->nkey) == key->len && bytes_equal(it->data, key->data, key->len);
-}
-
-bool
-index_hint_holds(const struct store *st, const struct store_key *key)
-{
-	struct item *it = item_at(st, key->hint);
-	uint64_t version = load_acquire(&it->version);
-
-	return key->lapses == thread_lapses && (version & ~VERSION_EXT) != 0 &&
-	    item_matches(it, key) && load_after_loads(&it->version) == version;
 }
 
 uint32_t
@@ -347,9 +266,9 @@ index_split(struct store *st) REQUIRES(st->grow_lock)
 }
 
 void
-index_grow(struct store *st)
+index_split_some(struct store *st)
 {
-	if (likely(load_relaxed(&st->items) <= index_room(st)) || !lock_try(&st->grow_lock))
+	if (!lock_try(&st->grow_lock))
 		return;
 	for (int i = 0; i < 4 && load_relaxed(&st->items) > index_room(st); i++)
 		if (!index_split(st))

@@ -7,6 +7,7 @@
  * them a few times and then gives the page up. An empty page waits until every reader has passed a quiescent
  * point, since a reader may still write hit counters to where an item was, and is then cut anew.
  */
+#include "slab/hot.h"
 #include "slab/impl.h"
 
 #include <urcu-qsbr.h>

@@ -4,6 +4,7 @@
  * of a value above PIN_MIN, takes the stripe's lock for the look-up: the first reads under it, the second takes a
  * reference and goes.
  */
+#include "slab/hot.h"
 #include "slab/impl.h"
 
 /* The short forms are a few instructions when the length's cases are seen by the compiler. */
@@ -15,7 +16,7 @@
 
 /* ---------------------------------------------------------------- keys */
 
-struct store_key
+__attribute__((flatten)) struct store_key
 store_key(const struct store *st, const char *data, size_t len)
 {
 	return (struct store_key){

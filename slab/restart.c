@@ -17,6 +17,7 @@
 
 #include <xxhash.h>
 
+#include "slab/hot.h"
 #include "slab/impl.h"
 
 #define META_MAGIC  "RCSTORE\n"

@@ -50,8 +50,9 @@ enum store_balance { STORE_BALANCE_HITS, STORE_BALANCE_BALANCED, STORE_BALANCE_B
 struct store_options {
 	size_t memory_limit;  /* bytes for pages; the index comes on top */
 	size_t memory_max;    /* bytes that store_limit_set may raise it to; 0 = 4 x memory_limit */
-	size_t item_size_max;  /* bytes; the largest item: key, value and ITEM_OVERHEAD; 0 = 1 MiB */
-	unsigned item_overhead; /* bytes that this limit counts beside key and value; 4 more for flags that are not 0 */
+	size_t item_size_max; /* bytes; the largest item: key, value and ITEM_OVERHEAD; 0 = 1 MiB */
+	unsigned
+	    item_overhead; /* bytes that this limit counts beside key and value; 4 more for flags that are not 0 */
 	unsigned index_power; /* the index starts with room for about 2^index_power items; 0 = 16 */
 	unsigned threads;   /* how many threads will call, to choose the number of stripes; 0 = 4 */
 	unsigned chunk_min; /* bytes; the smallest chunk, header included; 0 = 48 */

@@ -1,6 +1,7 @@
 /* slab/walk.c: visits to all items, and the store's figures. */
 #include <stdlib.h>
 
+#include "slab/hot.h"
 #include "slab/impl.h"
 
 #define WALK_BUCKETS 16 /* buckets visited in one call */

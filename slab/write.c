@@ -5,6 +5,7 @@
  * it, the class's. Who unlinks an item frees it, unless somebody has detached it from its queue: then he does,
  * after he took the stripe's lock himself and found it gone (item_lose). Pinned items wait for the last pin.
  */
+#include "slab/hot.h"
 #include "slab/impl.h"
 
 /* ---------------------------------------------------------------- versions and observers */
@@ -573,8 +574,9 @@ overwrite(
 	store_relaxed(&it->heat, (uint8_t)(hits < HITS_MAX ? hits + 1 : hits));
 	store_relaxed(&it->atime, (uint16_t)load_relaxed(&st->now));
 	item_set_version(it, version_next(st, item_version(it)));
-	item_note_expiry(st, ref);
-	count_set(st, ref_class(st, ref), item_asks(it));
+	if (expiry != 0)
+		item_note_expiry(st, ref);
+	count_set(st, ref_class(st, ref), (uint64_t)(item_value(it) - (char *)it) + head->size);
 }
 
 /* Tries to do it in place, without a chunk: true when *RESULT is final. */
