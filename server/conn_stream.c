@@ -109,10 +109,13 @@ static void
 stream_finish(struct conn *c, struct conn_stream *s)
 {
 	conn_set_state(c, CONN_COMMANDS);
-	if (!s->bad)
+	if (!s->bad) {
 		exec_stream_end(c, &s->command, &s->key, &s->pending);
-	else if (!s->command.noreply || s->command.op == OP_MS)
-		outq_append_slice(&c->out, &c->worker->source, REPLY_BAD_DATA_CHUNK);
+	} else {
+		exec_bad_data(c, &s->command);
+		if (!s->command.noreply || s->command.op == OP_MS)
+			outq_append_slice(&c->out, &c->worker->source, REPLY_BAD_DATA_CHUNK);
+	}
 	stream_drop(c, s);
 }
 

@@ -90,6 +90,24 @@ too_large(struct conn *c, const struct command *cmd, bool drop)
 		(void)store_delete(c->worker->store, &key);
 }
 
+/* A data block that does not end where it should: counted as memcached does, when the line was accepted. */
+void
+exec_bad_data(struct conn *c, const struct command *cmd)
+{
+	struct store_key key = store_key(c->worker->store, cmd->key.ptr, cmd->key.len);
+
+	counter_add(c->worker, cmd_set, 1);
+	note_refused(c, &key);
+}
+
+/* Whether -F, which is asked before the delay of a flush_all is looked at, forbids this one. */
+static bool
+refused_before(const struct conn *c, const struct command *cmd, const struct parse_error *error)
+{
+	return error->reply.ptr == REPLY_BAD_EXPTIME.ptr && cmd->op == OP_FLUSH_ALL &&
+	    !c->worker->server->settings->flush_enabled;
+}
+
 void
 exec_error(struct conn *c, const struct command *cmd, const struct parse_error *error)
 {
@@ -97,10 +115,12 @@ exec_error(struct conn *c, const struct command *cmd, const struct parse_error *
 		return;
 	if (error->too_large)
 		too_large(c, cmd, error->drop_key);
+	else if (error->reply.ptr == REPLY_BAD_DATA_CHUNK.ptr)
+		exec_bad_data(c, cmd);
 	if (error->silent)
 		return;
 	if (c->protocol == PROTOCOL_BINARY && error->status != 0)
 		binary_status(c, cmd, error->status, 0);
 	else if (c->protocol != PROTOCOL_BINARY)
-		reply_with(c, error->reply);
+		reply_with(c, refused_before(c, cmd, error) ? REPLY_FLUSH_OFF : error->reply);
 }

@@ -42,6 +42,9 @@ void exec_stream_failed(struct conn *c, const struct command *cmd, const struct 
 void exec_stream_end(struct conn *c, const struct command *cmd, const struct store_key *key,
     struct store_pending *pending);
 
+/* The value of a storage command was there, but not what ends it: counts. */
+void exec_bad_data(struct conn *c, const struct command *cmd);
+
 /* What follows from an error of the parser: the answer, the counters, the item removed. Not: swallow, close. */
 void exec_error(struct conn *c, const struct command *cmd, const struct parse_error *error);
 

@@ -12,7 +12,7 @@
 #include "server/worker.h"
 
 bool
-exec_flush(struct worker *w, int32_t delay)
+exec_flush(struct worker *w, int64_t delay)
 {
 	struct settings *settings = w->server->settings;
 	uint32_t at = delay > 0 ? exec_exptime(w, delay) : 0;

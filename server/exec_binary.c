@@ -35,6 +35,12 @@ binary_head(char *p, const void *context, const struct store_view *view)
 	return reply_binary_value(p, context, view->flags, view->size, view->version);
 }
 
+static char *
+binary_head_no_cas(char *p, const void *context, const struct store_view *view)
+{
+	return reply_binary_value(p, context, view->flags, view->size, 0);
+}
+
 static ALWAYS_INLINE struct value_format
 binary_format(const struct command *cmd)
 {
@@ -53,11 +59,23 @@ miss(struct conn *c, const struct command *cmd)
 		binary_status(c, cmd, BINARY_STATUS_KEY_ENOENT, 0);
 }
 
+/* With -C. */
+static bool
+get_no_cas(struct conn *c, const struct command *cmd, const struct store_key *key)
+{
+	struct value_format format = binary_format(cmd);
+
+	format.head = binary_head_no_cas;
+	return value_read(c, key, STORE_READ_VALUE | STORE_READ_COUNT, &format);
+}
+
 static void
 exec_get(struct conn *c, const struct command *cmd, const struct store_key *key)
 {
 	struct value_format format = binary_format(cmd);
-	bool hit = value_read(c, key, STORE_READ_VALUE | STORE_READ_COUNT, &format);
+	bool hit = likely(c->worker->server->settings->cas)
+	    ? value_read(c, key, STORE_READ_VALUE | STORE_READ_COUNT, &format)
+	    : get_no_cas(c, cmd, key);
 
 	count_get(c->worker, hit);
 	note_get(c, key, hit);
@@ -81,8 +99,9 @@ exec_gat(struct conn *c, const struct command *cmd, const struct store_key *key)
 		store_leave(&entry);
 	} else {
 		store_entry_count(&entry);
-		store_entry_touch(&entry, exec_exptime(w, cmd->exptime));
+		store_entry_touch(&entry, exec_exptime(w, (uint32_t)cmd->exptime));
 		view = entry.view;
+		view.version = cas_shown(w, view.version);
 		if (cmd->op == OP_BIN_TOUCH) {
 			format.omit = true;
 			view.size = 0;
@@ -132,7 +151,7 @@ binary_stored(struct conn *c, const struct command *cmd, const struct store_key 
 	struct store_put put = {
 	    .mode = mode_of(cmd),
 	    .compare = cmd->cas != 0,
-	    .compare_to = cmd->cas,
+	    .compare_to = cas_asked(c->worker, cmd->cas),
 	};
 	bool appends = put.mode == STORE_APPEND || put.mode == STORE_PREPEND;
 	uint64_t version = 0;
@@ -141,7 +160,7 @@ binary_stored(struct conn *c, const struct command *cmd, const struct store_key 
 	if (put.compare && !appends)
 		count_cas(c->worker, result);
 	if (result == STORE_OK)
-		success(c, cmd, version);
+		success(c, cmd, cas_shown(c->worker, version));
 	else if (result == STORE_NO_MEMORY)
 		return result;
 	else if (result == STORE_EXISTS)
@@ -163,7 +182,7 @@ delete_version(struct worker *w, const struct store_key *key, uint64_t version)
 	store_enter(w->store, key, &entry);
 	if (!entry.found)
 		result = STORE_NOT_FOUND;
-	else if (entry.view.version != version)
+	else if (cas_shown(w, entry.view.version) != version)
 		result = STORE_EXISTS;
 	else
 		store_entry_delete(&entry);
@@ -206,7 +225,7 @@ exec_bin_delta(struct conn *c, const struct command *cmd, const struct store_key
 	    .compare_to = cmd->cas,
 	    .create = cmd->exptime != -1,
 	    .initial = cmd->initial,
-	    .create_exptime = exec_exptime(w, cmd->exptime),
+	    .create_exptime = exec_exptime(w, (uint32_t)cmd->exptime),
 	};
 	enum delta_result result = exec_delta(w, key, &delta);
 	char *p;
@@ -228,7 +247,7 @@ exec_bin_delta(struct conn *c, const struct command *cmd, const struct store_key
 static void
 exec_bin_flush(struct conn *c, const struct command *cmd)
 {
-	if (!exec_flush(c->worker, cmd->binary.has_extras ? cmd->exptime : 0))
+	if (!exec_flush(c->worker, cmd->binary.has_extras ? (uint32_t)cmd->exptime : 0))
 		binary_status(c, cmd, BINARY_STATUS_AUTH_ERROR, 0);
 	else
 		success(c, cmd, 0);

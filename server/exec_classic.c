@@ -26,6 +26,14 @@ classic_head_cas(char *p, const void *context, const struct store_view *view)
 	    p, slice_of(key->data, key->len), view->flags, view->size, view->version);
 }
 
+static char *
+classic_head_no_cas(char *p, const void *context, const struct store_view *view)
+{
+	const struct store_key *key = context;
+
+	return reply_value_cas(p, slice_of(key->data, key->len), view->flags, view->size, 0);
+}
+
 static ALWAYS_INLINE struct value_format
 classic_format(const struct store_key *key, bool with_cas)
 {
@@ -45,11 +53,23 @@ get(struct conn *c, const struct store_key *key)
 	return value_read(c, key, STORE_READ_VALUE | STORE_READ_COUNT, &format);
 }
 
+/* With -C. */
+static bool
+get_no_cas(struct conn *c, const struct store_key *key)
+{
+	struct value_format format = classic_format(key, false);
+
+	format.head = classic_head_no_cas;
+	return value_read(c, key, STORE_READ_VALUE | STORE_READ_COUNT, &format);
+}
+
 static bool
 get_with_cas(struct conn *c, const struct store_key *key)
 {
 	struct value_format format = classic_format(key, true);
 
+	if (unlikely(!c->worker->server->settings->cas))
+		return get_no_cas(c, key);
 	return value_read(c, key, STORE_READ_VALUE | STORE_READ_COUNT, &format);
 }
 
@@ -69,6 +89,7 @@ get_and_touch(struct conn *c, const struct store_key *key, bool with_cas, uint32
 	store_entry_count(&entry);
 	store_entry_touch(&entry, exptime);
 	view = entry.view;
+	view.version = cas_shown(c->worker, view.version);
 	value_leave(c, &entry, &view, &format);
 	return true;
 }
@@ -127,7 +148,7 @@ exec_key(struct conn *c, enum opcode op, const struct store_key *key, int32_t ex
 /* ---------------------------------------------------------------- storing */
 
 static void
-put_of(const struct command *cmd, struct store_put *put)
+put_of(const struct worker *w, const struct command *cmd, struct store_put *put)
 {
 	static const enum store_mode modes[] = {
 	    [OP_SET] = STORE_SET,
@@ -141,7 +162,7 @@ put_of(const struct command *cmd, struct store_put *put)
 	*put = (struct store_put){
 	    .mode = modes[cmd->op],
 	    .compare = cmd->op == OP_CAS,
-	    .compare_to = cmd->op == OP_CAS ? cmd->cas : 0,
+	    .compare_to = cmd->op == OP_CAS ? cas_asked(w, cmd->cas) : 0,
 	};
 }
 
@@ -169,7 +190,7 @@ classic_stored(struct conn *c, const struct command *cmd, const struct store_key
 	struct store_put put;
 	uint64_t version;
 
-	put_of(cmd, &put);
+	put_of(c->worker, cmd, &put);
 	result = store_put(c->worker->store, key, pending, &put, &version);
 	if (result != STORE_NO_MEMORY)
 		reply_stored(c, cmd, result);

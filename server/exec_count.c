@@ -105,6 +105,15 @@ note_set(struct conn *c, const struct command *cmd, const struct store_key *key,
 }
 
 void
+note_refused(struct conn *c, const struct store_key *key)
+{
+	struct worker *w = c->worker;
+
+	if (detail_enabled(w))
+		prefixes_count_set(w->server->prefixes, slice_of(key->data, key->len));
+}
+
+void
 note_delete(struct conn *c, const struct store_key *key, bool hit)
 {
 	struct worker *w = c->worker;

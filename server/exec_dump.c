@@ -52,11 +52,11 @@ put_facts(char *p, const struct dump *d, const struct store_key *key, const stru
 	else
 		p = put_number(p, SLICE_LITERAL(" exp="), (uint64_t)(d->wall_zero + view->exptime));
 	p = put_number(p, SLICE_LITERAL(" la="), (uint64_t)(d->wall_zero + d->now - view->age));
-	p = put_number(p, SLICE_LITERAL(" cas="), view->version);
+	p = put_number(p, SLICE_LITERAL(" cas="), cas_shown(d->conn->worker, view->version));
 	p = reply_slice(
 	    p, view->fetched ? SLICE_LITERAL(" fetch=yes") : SLICE_LITERAL(" fetch=no"));
 	p = put_number(p, SLICE_LITERAL(" cls="), (uint64_t)slab_class);
-	p = put_number(p, SLICE_LITERAL(" size="), (uint64_t)key->len + view->size);
+	p = put_number(p, SLICE_LITERAL(" size="), item_total(d->conn->worker, key, view));
 	return reply_slice(p, SLICE_LITERAL("\n"));
 }
 

@@ -83,7 +83,7 @@ static void
 facts_of(const struct worker *w, const struct store_view *view, struct meta_facts *facts)
 {
 	*facts = (struct meta_facts){
-	    .cas = view->version,
+	    .cas = cas_shown(w, view->version),
 	    .ttl = time_left(w, view->exptime),
 	    .size = view->size,
 	    .flags = view->flags,
@@ -316,7 +316,7 @@ store_stale(struct worker *w, const struct command *cmd, const struct store_key 
 	store_enter(w->store, key, &entry);
 	if (!entry.found) {
 		result = STORE_NOT_FOUND;
-	} else if (cmd->meta.compare_cas > entry.view.version) {
+	} else if (!w->server->settings->cas || cmd->meta.compare_cas > entry.view.version) {
 		result = STORE_EXISTS;
 	} else {
 		bool stale = cmd->meta.compare_cas < entry.view.version;
@@ -338,21 +338,6 @@ static bool
 is_append(const struct command *cmd)
 {
 	return cmd->meta.mode == 'A' || cmd->meta.mode == 'P';
-}
-
-/* An append with N makes the item where there is none. False where there is one. */
-static bool
-create_appended(struct worker *w, const struct command *cmd, const struct store_key *key,
-    struct store_pending *pending, uint64_t *version)
-{
-	struct store_entry entry;
-	bool created;
-
-	store_enter(w->store, key, &entry);
-	created = !entry.found && store_entry_put(&entry, pending, wanted_version(cmd), 0);
-	*version = created ? entry.view.version : 0;
-	store_leave(&entry);
-	return created;
 }
 
 static enum store_mode
@@ -379,13 +364,12 @@ store_meta(struct worker *w, const struct command *cmd, const struct store_key *
 	struct store_put put = {
 	    .mode = put_mode(cmd),
 	    .compare = has(cmd, 'C') && cmd->meta.mode != 'E',
-	    .compare_to = has(cmd, 'C') ? cmd->meta.compare_cas : 0,
+	    .compare_to = has(cmd, 'C') ? cas_asked(w, cmd->meta.compare_cas) : 0,
+	    .create = is_append(cmd) && has(cmd, 'N'),
 	    .version = wanted_version(cmd),
 	};
 	enum store_result result;
 
-	if (is_append(cmd) && has(cmd, 'N') && create_appended(w, cmd, key, pending, version))
-		return STORE_OK;
 	if (put.compare && has(cmd, 'I') && !is_append(cmd))
 		result = store_stale(w, cmd, key, pending, version);
 	else
@@ -417,6 +401,7 @@ meta_stored(struct conn *c, const struct command *cmd, const struct store_key *k
 	struct meta_facts facts = {.size = cmd->size};
 	enum store_result result = store_meta(c->worker, cmd, key, pending, &facts.cas);
 
+	facts.cas = cas_shown(c->worker, facts.cas);
 	counter_add(c->worker, cmd_meta, 1);
 	if (result == STORE_OK && is_append(cmd) && has(cmd, 's'))
 		facts.size = size_now(c->worker, key);
@@ -458,7 +443,7 @@ md_locked(struct worker *w, const struct command *cmd, const struct store_key *k
 	store_enter(w->store, key, &entry);
 	if (!entry.found)
 		result = STORE_NOT_FOUND;
-	else if (has(cmd, 'C') && entry.view.version != cmd->meta.compare_cas)
+	else if (has(cmd, 'C') && cas_shown(w, entry.view.version) != cmd->meta.compare_cas)
 		result = STORE_EXISTS;
 	else
 		result = md_change(w, cmd, &entry, emptied);
@@ -519,7 +504,7 @@ exec_ma(struct conn *c, const struct command *cmd, const struct store_key *key)
 	struct delta delta = {
 	    .decrement = cmd->meta.mode == 'D',
 	    .amount = cmd->meta.delta,
-	    .compare = has(cmd, 'C'),
+	    .compare = has(cmd, 'C') && cmd->meta.compare_cas != 0,
 	    .compare_to = has(cmd, 'C') ? cmd->meta.compare_cas : 0,
 	    .version = wanted_version(cmd),
 	    .touch = has(cmd, 'T'),
@@ -548,25 +533,13 @@ exec_ma(struct conn *c, const struct command *cmd, const struct store_key *key)
 
 /* ---------------------------------------------------------------- me, mn */
 
-/* The size class that an item of SIZE bytes goes to. */
-static unsigned
-class_of(struct store *st, size_t size)
-{
-	struct store_class_stats class;
-	unsigned i = 1;
-
-	while (store_class_stats(st, i, &class) && class.chunk_size < size)
-		i++;
-	return i;
-}
-
 static void
 exec_me(struct conn *c, const struct command *cmd, const struct store_key *key)
 {
 	struct worker *w = c->worker;
 	struct meta_facts facts;
 	struct store_view view;
-	size_t total;
+	unsigned slab_class;
 	char *p;
 
 	do {
@@ -575,10 +548,11 @@ exec_me(struct conn *c, const struct command *cmd, const struct store_key *key)
 			return;
 		}
 		facts_of(w, &view, &facts);
+		slab_class = store_view_class(w->store, &view);
 	} while (!store_read_end(w->store, &view));
-	total = (size_t)key->len + view.size;
 	if ((p = outq_reserve(&c->out, &w->source, REPLY_ME_MAX)) != NULL)
-		outq_commit(&c->out, reply_me(p, cmd, &facts, class_of(w->store, total), total));
+		outq_commit(&c->out,
+		    reply_me(p, cmd, &facts, slab_class, (size_t)item_total(w, key, &view)));
 }
 
 void

@@ -11,8 +11,8 @@
 #include "server/exec_op.h"
 #include "server/worker.h"
 
-/* A value longer than this is no number that we would have written, but its front may be one. */
-#define NUMBER_LOOKED_AT 64u
+/* No number is looked for in a longer value. */
+#define NUMBER_LOOKED_AT 8192u
 
 static bool
 is_blank(char ch)
@@ -77,7 +77,8 @@ apply(const struct delta *delta, uint64_t old)
 
 /* Looks at ENTRY and works out the number to be written; DELTA_OK where there is one. */
 static enum delta_result
-look(const struct store_entry *entry, struct delta *delta, struct number_text *text)
+look(const struct worker *w, const struct store_entry *entry, struct delta *delta,
+    struct number_text *text)
 {
 	const struct store_view *view = &entry->view;
 	uint64_t old;
@@ -91,7 +92,7 @@ look(const struct store_entry *entry, struct delta *delta, struct number_text *t
 	}
 	if (view->value == NULL || view->size == 0)
 		return DELTA_NOT_NUMERIC;
-	if (delta->compare && delta->compare_to != view->version)
+	if (delta->compare && delta->compare_to != cas_shown(w, view->version))
 		return DELTA_EXISTS;
 	if (view->size > NUMBER_LOOKED_AT || !exec_number(slice_of(view->value, view->size), &old))
 		return DELTA_NOT_NUMERIC;
@@ -160,7 +161,7 @@ exec_delta(struct worker *w, const struct store_key *key, struct delta *delta)
 
 	for (;;) {
 		store_enter(w->store, key, &entry);
-		result = look(&entry, delta, &text);
+		result = look(w, &entry, delta, &text);
 		if (result != DELTA_OK || write_number(&entry, delta, &text, &spare, &result))
 			break;
 		spare.found = entry.found;
@@ -170,7 +171,7 @@ exec_delta(struct worker *w, const struct store_key *key, struct delta *delta)
 			return DELTA_NO_MEMORY;
 	}
 	if (result == DELTA_OK) {
-		delta->cas = entry.view.version;
+		delta->cas = cas_shown(w, entry.view.version);
 		if (delta->touch && !delta->created)
 			store_entry_touch(&entry, delta->exptime);
 	}

@@ -4,6 +4,8 @@
 
 #include "proto/command.h"
 #include "server/conn.h"
+#include "server/settings.h"
+#include "server/worker.h"
 #include "slab/store.h"
 
 /* Appends LINE to the output. */
@@ -15,6 +17,28 @@ reply_unless_quiet(struct conn *c, const struct command *cmd, struct slice line)
 {
 	if (!cmd->noreply)
 		reply_with(c, line);
+}
+
+/* The CAS token that clients are shown: with -C there is none. */
+static inline uint64_t
+cas_shown(const struct worker *w, uint64_t version)
+{
+	return likely(w->server->settings->cas) ? version : 0;
+}
+
+/* The version that a client asks for with CAS: with -C it is none's. */
+static inline uint64_t
+cas_asked(const struct worker *w, uint64_t cas)
+{
+	return likely(w->server->settings->cas) ? cas : 0;
+}
+
+/* Bytes that memcached would say an item takes, its header included. */
+static inline uint64_t
+item_total(const struct worker *w, const struct store_key *key, const struct store_view *view)
+{
+	return (uint64_t)w->server->limits.item_overhead + (view->flags != 0 ? 4u : 0u) + key->len +
+	    1 + view->size + 2;
 }
 
 /* ---------------------------------------------------------------- exec_number.c */
@@ -77,6 +101,8 @@ void count_delta(struct worker *w, bool decrement, enum delta_result result);
 void note_get(struct conn *c, const struct store_key *key, bool hit);
 void note_set(struct conn *c, const struct command *cmd, const struct store_key *key,
     enum store_result result);
+void note_refused(
+    struct conn *c, const struct store_key *key); /* a storage command, for its data block */
 void note_delete(struct conn *c, const struct store_key *key, bool hit);
 
 /* ---------------------------------------------------------------- exec_classic.c */
@@ -108,7 +134,7 @@ void binary_status(struct conn *c, const struct command *cmd, uint16_t status, u
 void exec_admin(struct conn *c, const struct command *cmd);
 
 /* Forgets everything, after DELAY (as an exptime; not above 0 = now). False where -F forbids it. */
-bool exec_flush(struct worker *w, int32_t delay);
+bool exec_flush(struct worker *w, int64_t delay);
 
 /* ---------------------------------------------------------------- exec_auth.c */
 

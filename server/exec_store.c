@@ -6,6 +6,15 @@
 #include "server/exec_op.h"
 #include "server/worker.h"
 
+/* The binary protocol knows no negative times. */
+static int64_t
+exptime_of(const struct command *cmd)
+{
+	if (command_infos[cmd->op].surface == SURFACE_BINARY)
+		return (uint32_t)cmd->exptime;
+	return cmd->exptime;
+}
+
 static struct store_head
 head_of(const struct worker *w, const struct command *cmd)
 {
@@ -13,7 +22,7 @@ head_of(const struct worker *w, const struct command *cmd)
 
 	return (struct store_head){
 	    .flags = cmd->client_flags,
-	    .exptime = exec_exptime(w, cmd->exptime),
+	    .exptime = exec_exptime(w, exptime_of(cmd)),
 	    .size = cmd->size,
 	    .versioned = meta && (cmd->meta.flags & META_FLAG('E')) != 0,
 	    .tagged = meta && (cmd->meta.flags & META_FLAG('b')) != 0,
@@ -86,7 +95,7 @@ stored(struct conn *c, const struct command *cmd, const struct store_key *key,
 static bool
 takes_offer(const struct command *cmd)
 {
-	return cmd->op != OP_MS || !(cmd->meta.flags & (META_FLAG('I') | META_FLAG('N')));
+	return cmd->op != OP_MS || !(cmd->meta.flags & META_FLAG('I'));
 }
 
 /* Any of the storage commands, in any protocol. */

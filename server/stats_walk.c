@@ -36,7 +36,7 @@ sizes_visit(
     void *context, const struct store_key *key, const struct store_view *view, int slab_class)
 {
 	struct sizes_report *r = context;
-	uint64_t bucket = (key->len + (uint64_t)view->size + SIZE_STEP - 1) / SIZE_STEP;
+	uint64_t bucket = (item_total(r->out.conn->worker, key, view) + SIZE_STEP - 1) / SIZE_STEP;
 
 	(void)slab_class;
 	r->counts[bucket < r->buckets ? bucket : r->buckets - 1]++;

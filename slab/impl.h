@@ -149,8 +149,9 @@ struct mover {
 };
 
 struct observer {
-	store_observer *call;
+	store_observer *call; /* NULL = the slot was never taken */
 	void *context;
+	bool on; /* atomic */
 };
 
 struct store {

@@ -133,6 +133,12 @@ view_fill_meta(const struct store *st, const struct item *it, struct store_view 
 	view->age = (uint16_t)(load_relaxed(&st->now) - load_relaxed(&it->atime));
 }
 
+unsigned
+store_view_class(const struct store *st, const struct store_view *view)
+{
+	return queue_class(st, view->ref, item_at(st, view->ref))->id;
+}
+
 void
 item_view(const struct store *st, uint32_t ref, struct store_view *view)
 {

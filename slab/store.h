@@ -174,6 +174,10 @@ bool store_read_begin(
     struct store *st, const struct store_key *key, unsigned how, struct store_view *view);
 bool store_read_end(struct store *st, struct store_view *view);
 
+/* The size class of an item that is seen, as store_class_stats numbers them. A reader without a lock asks before
+ * store_read_end. */
+unsigned store_view_class(const struct store *st, const struct store_view *view);
+
 /* The way to copy out of VIEW.value: memcpy, but for the thread sanitizer, which is told that the bytes may change
  * meanwhile. */
 #if defined(__SANITIZE_THREAD__)
@@ -254,6 +258,7 @@ struct store_put {
 	enum store_mode mode;
 	bool compare; /* only where the version is COMPARE_TO; STORE_NOT_FOUND without an item */
 	uint64_t compare_to;
+	bool create;      /* append and prepend: where there is none, PENDING becomes one */
 	uint64_t version; /* the version to give it; 0 = the next */
 	uint8_t marks;    /* marks of the new item */
 };
@@ -357,9 +362,12 @@ struct store_mutation {
 /* Called under the stripe's lock for each mutation: it must not block nor call the store. */
 typedef void store_observer(void *context, const struct store_mutation *mutation);
 
-/* At most STORE_OBSERVERS_MAX, for good; two calls not at the same time. As long as there is none, mutations cost less. */
+/* At most STORE_OBSERVERS_MAX different ones in the store's life; calls of these two not at the same time. As long as there
+ * is none, mutations cost less. One that is taken off may be called a last few times, so what it refers to must outlive
+ * the store; it can be put on again. */
 #define STORE_OBSERVERS_MAX 4
 void store_observe(struct store *st, store_observer *observer, void *context);
+void store_unobserve(struct store *st, store_observer *observer, void *context);
 
 /* ---------------------------------------------------------------- walking */
 

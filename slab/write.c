@@ -45,17 +45,50 @@ observers_tell(const struct store *st, enum store_event event, const struct stor
 	    .slab_class = (int)slab_class};
 
 	for (unsigned i = 0; i < load_acquire(&st->nobservers); i++)
-		st->observers[i].call(st->observers[i].context, &m);
+		if (load_acquire(&st->observers[i].on))
+			st->observers[i].call(st->observers[i].context, &m);
+}
+
+/* A slot is of one observer for good: who tells them finds the old one there or none. The releases pair with the acquires
+ * of observers_tell. */
+static struct observer *
+observer_slot(struct store *st, store_observer *observer, void *context)
+{
+	unsigned i = 0;
+
+	while (i < STORE_OBSERVERS_MAX && st->observers[i].call != NULL &&
+	    (st->observers[i].call != observer || st->observers[i].context != context))
+		i++;
+	ASSERT(i < STORE_OBSERVERS_MAX);
+	return &st->observers[i];
+}
+
+static void
+observers_count(struct store *st)
+{
+	unsigned n = STORE_OBSERVERS_MAX;
+
+	while (n > 0 && !load_relaxed(&st->observers[n - 1].on))
+		n--;
+	store_release(&st->nobservers, n);
 }
 
 void
 store_observe(struct store *st, store_observer *observer, void *context)
 {
-	unsigned n = st->nobservers;
+	struct observer *slot = observer_slot(st, observer, context);
 
-	ASSERT(n < STORE_OBSERVERS_MAX);
-	st->observers[n] = (struct observer){observer, context};
-	store_release(&st->nobservers, n + 1); /* pairs with the acquire of whoever tells them */
+	slot->call = observer;
+	slot->context = context;
+	store_release(&slot->on, true);
+	observers_count(st);
+}
+
+void
+store_unobserve(struct store *st, store_observer *observer, void *context)
+{
+	store_release(&observer_slot(st, observer, context)->on, false);
+	observers_count(st);
 }
 
 static void
@@ -649,6 +682,23 @@ put_now(struct store *st, const struct store_key *key, struct store_pending *pen
 	return result;
 }
 
+/* Append and prepend; where they may create the item and it comes and goes meanwhile, again. */
+static enum store_result
+join_now(struct store *st, const struct store_key *key, struct store_pending *pending,
+    const struct store_put *put, uint64_t *version)
+{
+	struct store_put add = {.mode = STORE_ADD, .version = put->version, .marks = put->marks};
+	enum store_result result;
+
+	do {
+		result = concat_put(st, key, pending, put, version);
+		if (!put->create || (result != STORE_NOT_STORED && result != STORE_NOT_FOUND))
+			return result;
+		result = put_now(st, key, pending, &add, version);
+	} while (result == STORE_NOT_STORED);
+	return result;
+}
+
 enum store_result
 store_put(struct store *st, const struct store_key *key, struct store_pending *pending,
     const struct store_put *put, uint64_t *version)
@@ -666,7 +716,7 @@ store_put(struct store *st, const struct store_key *key, struct store_pending *p
 		result = offer_take_up(st, key, pending);
 	}
 	if (result == STORE_OK)
-		result = joins ? concat_put(st, key, pending, put, version)
+		result = joins ? join_now(st, key, pending, put, version)
 			       : put_now(st, key, pending, put, version);
 	store_abort(st, pending);
 	return result;

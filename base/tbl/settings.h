@@ -69,8 +69,8 @@ SETTING(detail_enabled, BOOL, STATE, ACTS, 0, NULL, false, 0, 0, "", "detail_ena
 SETTING(reqs_per_event, U32, OPTION, ACTS, 'R', "max-reqs-per-event", 20, 1, INT32_MAX, "requests",
     "reqs_per_event", "Number of requests per event must be greater than 0",
     "requests of one connection before others are served")
-SETTING(cas, BOOL, OPTION, COMPAT, 'C', "disable-cas", true, 0, 0, "", "cas_enabled", NULL,
-    "do without CAS: versions are part of every item here")
+SETTING(cas, BOOL, OPTION, ACTS, 'C', "disable-cas", true, 0, 0, "", "cas_enabled", NULL,
+    "show no CAS tokens; a cas never stores (items are no smaller for that)")
 SETTING(backlog, U32, OPTION, ACTS, 'b', "listen-backlog", 1024, 0, INT32_MAX, "connections", "tcp_backlog", NULL,
     "connections that may wait to be accepted")
 SETTING(protocol, PROTOCOL, OPTION, ACTS, 'B', "protocol", BINDING_AUTO, 0, 0, "name", "binding_protocol",

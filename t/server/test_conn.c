@@ -81,7 +81,7 @@ static const struct dialogue dialogues[] = {
 	"OK\r\nEND\r\nSTORED\r\nVALUE p:1 0 1\r\n1\r\nEND\r\nPREFIX p get 2 hit 1 set 1 del 0\r\nEND\r\n"),
     DIALOGUE("ms Zm9v 1 b\r\n1\r\nmg foo v k\r\nmg Zm9v b v k\r\nget foo\r\nme Zm9v b x\r\n",
 	"HD\r\nVA 1 kZm9v b\r\n1\r\nVA 1 kZm9v b\r\n1\r\nVALUE foo 0 1\r\n1\r\nEND\r\n"
-	"ME Zm9v exp=-1 la=0 cas=1 fetch=yes cls=1 size=4\r\n"),
+	"ME Zm9v exp=-1 la=0 cas=1 fetch=yes cls=1 size=63\r\n"),
     DIALOGUE("get a\r\nquit\r\nget a\r\n", "END\r\n"),
     DIALOGUE("get a\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n", "END\r\n"),
     DIALOGUE(BIN_SET_A BIN_GET_A BIN_NOOP,

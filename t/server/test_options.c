@@ -265,12 +265,12 @@ test_warnings(void **state)
 	assert_good("stray");
 	assert_string_equal(outcome.printed, "WARNING: ignoring the argument \"stray\"\n");
 	finish();
-	assert_good("-C");
+	assert_good("-N 4");
 	assert_string_equal(outcome.printed, "");
 	finish();
-	assert_good("-v -C");
+	assert_good("-v -N 4");
 	assert_string_equal(
-	    outcome.printed, "disable-cas has no effect here: accepted for compatibility\n");
+	    outcome.printed, "napi_ids has no effect here: accepted for compatibility\n");
 	finish();
 }
 
