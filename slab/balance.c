@@ -265,6 +265,20 @@ claim_try(struct store *st, struct slab_class *c, bool force) REQUIRES(st->mover
 	return state;
 }
 
+/* A page that was kept back, for a class in need: the upkeep will see to another. */
+static bool
+claim_reserve(struct store *st, struct slab_class *c)
+{
+	uint32_t page = page_pool_take(st, true);
+
+	if (page == NONE)
+		return false;
+	lock_take(&c->lock);
+	class_gain_page(st, c, page);
+	lock_drop(&c->lock);
+	return true;
+}
+
 bool
 balance_claim(struct store *st, struct slab_class *c, bool force)
 {
@@ -272,6 +286,8 @@ balance_claim(struct store *st, struct slab_class *c, bool force)
 
 	if (load_relaxed(&st->automove) == 0 && !force)
 		return false;
+	if (force && claim_reserve(st, c))
+		return true;
 	if (!mover_take(st, force))
 		return false;
 	state = claim_try(st, c, force);
@@ -315,11 +331,11 @@ balance_start(struct store *st) REQUIRES(st->mover.lock)
 {
 	uint32_t from, to;
 
-	if (load_relaxed(&st->pages_held) > load_relaxed(&st->pages_limit)) {
+	if (page_pool_excess(st) > 0) {
 		struct slab_class nobody = {.id = 0};
 
 		from = donor_with_spare(st, &nobody);
-		if (from == 0)
+		if (from == 0 && st->eviction != STORE_EVICT_NONE)
 			from = donor_any(st, &nobody);
 		if (from != 0)
 			(void)move_start(st, from, 0);
@@ -347,9 +363,7 @@ balance_maintain(struct store *st)
 	if (st->mover.page != NONE)
 		state = move_step(st, STEP_MAINTAIN);
 	/* What could not be given back to the system this time may be so for long: it is not tried again at once. */
-	busy = state == MOVE_UNDER_WAY ||
-	    (state == MOVE_ARRIVED &&
-		load_relaxed(&st->pages_held) > load_relaxed(&st->pages_limit));
+	busy = state == MOVE_UNDER_WAY || (state == MOVE_ARRIVED && page_pool_excess(st) > 0);
 	lock_drop(&st->mover.lock);
 	return busy;
 }

@@ -11,7 +11,9 @@
 #include "slab/impl.h"
 
 #define SIZES_PER_DOUBLING 10.0
-#define GRANTS_OWED        8u /* pages that a class may claim in a row */
+#define RESERVE_PAGES      2u  /* kept for classes that have nothing */
+#define RESERVE_SHARE      64u /* but at most one in so many */
+#define GRANTS_OWED        8u  /* pages that a class may claim in a row */
 
 /* ---------------------------------------------------------------- the sizes */
 
@@ -96,26 +98,39 @@ class_random(struct slab_class *c)
 
 /* ---------------------------------------------------------------- the pool */
 
+/* Pages that classes may hold: all, or all but what is kept for a class in need. */
+static uint32_t
+pages_allowed(const struct store *st, bool reserve) REQUIRES(st->pages_lock)
+{
+	uint32_t kept = st->eviction == STORE_EVICT_NONE ? 0 : st->pages_limit / RESERVE_SHARE;
+
+	if (kept > RESERVE_PAGES)
+		kept = RESERVE_PAGES;
+	return st->pages_limit - (reserve ? 0 : kept);
+}
+
 uint32_t
-page_pool_take(struct store *st)
+page_pool_take(struct store *st, bool reserve)
 {
 	uint32_t page = NONE;
 
 	lock_take(&st->pages_lock);
-	if (st->pages_held < st->pages_limit && st->free_page != NONE) {
+	if (st->pages_held >= pages_allowed(st, reserve)) {
+		store_relaxed(&st->limit_kept, true);
+	} else if (st->free_page != NONE) {
 		page = st->free_page;
 		st->free_page = st->pages[page].next;
 		st->free_pages--;
-	} else if (st->pages_held < st->pages_limit && st->pages_made < st->pages_max &&
+	} else if (st->pages_made < st->pages_max &&
 	    reserve_grow(
 		&st->arena, (((size_t)st->pages_made + 1) << st->page_shift) + READ_MARGIN)) {
 		page = st->pages_made;
 		store_relaxed(&st->pages_made, page + 1);
+	} else {
+		store_relaxed(&st->limit_kept, true);
 	}
 	if (page != NONE)
 		store_relaxed(&st->pages_held, st->pages_held + 1);
-	else
-		store_relaxed(&st->limit_kept, true);
 	lock_drop(&st->pages_lock);
 	return page;
 }
@@ -131,8 +146,20 @@ page_pool_give(struct store *st, uint32_t page)
 	st->free_page = page;
 	st->free_pages++;
 	store_relaxed(&st->pages_held, st->pages_held - 1);
-	store_relaxed(&st->limit_kept, st->pages_held >= st->pages_limit);
+	store_relaxed(&st->limit_kept, st->pages_held >= pages_allowed(st, false));
 	lock_drop(&st->pages_lock);
+}
+
+uint32_t
+page_pool_excess(struct store *st)
+{
+	uint32_t allowed;
+
+	lock_take(&st->pages_lock);
+	allowed = pages_allowed(st, false);
+	lock_drop(&st->pages_lock);
+	return load_relaxed(&st->pages_held) > allowed ? load_relaxed(&st->pages_held) - allowed
+						       : 0;
 }
 
 /* ---------------------------------------------------------------- pages of a class */
@@ -260,7 +287,7 @@ class_take(struct store *st, struct slab_class *c)
 
 	lock_take(&c->lock);
 	if (c->roomy == NONE) {
-		uint32_t page = load_relaxed(&st->limit_kept) ? NONE : page_pool_take(st);
+		uint32_t page = load_relaxed(&st->limit_kept) ? NONE : page_pool_take(st, false);
 
 		if (page != NONE)
 			class_gain_page(st, c, page);

@@ -322,9 +322,12 @@ void class_granted(struct slab_class *c, uint32_t chunks);
 void class_room_add(struct store *st, struct slab_class *c, uint32_t page) REQUIRES(c->lock);
 void class_room_remove(struct store *st, struct slab_class *c, uint32_t page) REQUIRES(c->lock);
 
-/* The free pool. page_pool_take says NONE when it is empty and the limit reached. */
-uint32_t page_pool_take(struct store *st);
+/* The free pool. page_pool_take says NONE when it is empty and the limit reached; RESERVE: also what is kept back. */
+uint32_t page_pool_take(struct store *st, bool reserve);
 void page_pool_give(struct store *st, uint32_t page);
+
+/* How many pages classes hold beyond the limit, less what is to be kept back. */
+uint32_t page_pool_excess(struct store *st);
 
 /* Lowers the time before which no item of REF's page expires; item_note_expiry to the expiry of the queued item REF, after
  * that was written. */

@@ -356,7 +356,8 @@ move_finish(struct store *st, struct slab_class *c)
 	thread_lapses++;
 	urcu_qsbr_synchronize_rcu();
 	if (st->mover.to == 0) {
-		reserve_release(&st->arena, (size_t)page << st->page_shift, st->page_size);
+		if (load_relaxed(&st->pages_held) > load_relaxed(&st->pages_limit))
+			reserve_release(&st->arena, (size_t)page << st->page_shift, st->page_size);
 		page_pool_give(st, page);
 	} else {
 		struct slab_class *to = &st->classes[st->mover.to];

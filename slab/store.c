@@ -288,7 +288,7 @@ store_limit_set(struct store *st, size_t bytes)
 		return false;
 	lock_take(&st->pages_lock);
 	store_relaxed(&st->pages_limit, pages);
-	store_relaxed(&st->limit_kept, st->pages_held >= pages);
+	store_relaxed(&st->limit_kept, false);
 	lock_drop(&st->pages_lock);
 	return true;
 }

@@ -1,5 +1,6 @@
 /* t/slab/test_index.c: the index as it grows and empties: each item is found at each step, chains give their buckets
  * back, a walk misses nothing that was there all the time, and hints are hints. */
+#include "slab/hot.h"
 #include "slab/impl.h"
 #include "t/slab/model.h"
 
