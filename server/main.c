@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "server/auth.h"
 #include "server/clock.h"
 #include "server/daemon.h"
 #include "server/io.h"
@@ -23,6 +24,7 @@ struct process {
 	struct clock clock;
 	struct store *store;
 	struct listen *listen;
+	struct auth *auth; /* NULL = nobody is asked */
 	struct server server;
 	struct maintain *maintain;
 	int signal_fd;
@@ -78,6 +80,26 @@ static int
 listen_privileged(struct process *p)
 {
 	return p->settings.unix_socket == NULL ? listen_new(&p->listen, &p->settings) : 0;
+}
+
+/* While we may still read what root alone may. */
+static int
+open_auth(struct process *p)
+{
+	const char *pwdb = getenv("MEMCACHED_SASL_PWDB");
+	bool good = true;
+
+	if (p->settings.auth_file != NULL)
+		good = auth_new(&p->auth, AUTH_FILE, p->settings.auth_file);
+	else if (p->settings.sasl)
+		good = auth_new(&p->auth, pwdb != NULL ? AUTH_PWDB : AUTH_SASL, pwdb);
+	return good ? 0 : EXIT_FAILURE;
+}
+
+static void
+close_auth(struct process *p)
+{
+	auth_free(&p->auth);
 }
 
 static int
@@ -175,6 +197,14 @@ stop_by_command(void *context, bool graceful)
 	(void)kill(getpid(), graceful ? SIGUSR1 : SIGINT);
 }
 
+static bool
+authenticate(void *context, struct slice user, struct slice password)
+{
+	struct process *p = context;
+
+	return auth_check(p->auth, user, password);
+}
+
 static int
 make_server(struct process *p)
 {
@@ -182,7 +212,7 @@ make_server(struct process *p)
 	p->server.settings = &p->settings;
 	p->server.clock = &p->clock;
 	p->server.listen = p->listen;
-	p->server.hooks.shutdown = stop_by_command;
+	p->server.hooks = (struct server_hooks){stop_by_command, authenticate, p};
 	if (server_init(&p->server))
 		return 0;
 	log_error("out of memory");
@@ -301,6 +331,8 @@ serve(struct process *p)
 	do {
 		listen_run(p->listen, &sink, p->signal_fd);
 		event = daemon_next_event(p->signal_fd);
+		if (event == DAEMON_RELOAD && p->auth != NULL)
+			auth_reload(p->auth);
 	} while (event != DAEMON_STOP && event != DAEMON_STOP_GRACEFULLY);
 	p->drain = event == DAEMON_STOP_GRACEFULLY;
 	if (p->drain)
@@ -318,6 +350,7 @@ static const struct step {
     {detach, NULL},
     {catch_signals, release_signals},
     {listen_privileged, listen_end},
+    {open_auth, close_auth},
     {drop_privileges, NULL},
     {listen_unprivileged, listen_end},
     {open_store, close_store},

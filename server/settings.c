@@ -482,10 +482,31 @@ choice_name(const struct setting_choice *choice, int value)
 	return choice->name;
 }
 
+/* Each way to authenticate is of one protocol, and forces it. */
+static bool
+check_authentication(struct settings *s, char *error)
+{
+	bool chosen = s->given[SETTING_protocol];
+
+	if (s->sasl && s->auth_file != NULL)
+		return fail(error, "-S and -Y contradict each other");
+	if (s->sasl && chosen && s->protocol != BINDING_BINARY)
+		return fail(error, "ERROR: You cannot allow the ASCII protocol while using SASL.");
+	if (s->auth_file != NULL && chosen && s->protocol != BINDING_ASCII)
+		return fail(error,
+		    "ERROR: You cannot allow the BINARY protocol while using ascii authentication "
+		    "tokens.");
+	if (s->sasl)
+		s->protocol = BINDING_BINARY;
+	else if (s->auth_file != NULL)
+		s->protocol = BINDING_ASCII;
+	return true;
+}
+
 bool
 settings_check(struct settings *s, char *error)
 {
-	if (!check_sizes(s, error))
+	if (!check_sizes(s, error) || !check_authentication(s, error))
 		return false;
 	if (s->hot_lru_pct + s->warm_lru_pct > 80)
 		return fail(error, "hot_lru_pct + warm_lru_pct cannot be more than 80%% combined");

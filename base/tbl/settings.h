@@ -76,11 +76,11 @@ SETTING(backlog, U32, OPTION, ACTS, 'b', "listen-backlog", 1024, 0, INT32_MAX, "
 SETTING(protocol, PROTOCOL, OPTION, ACTS, 'B', "protocol", BINDING_AUTO, 0, 0, "name", "binding_protocol",
     "Invalid value for binding protocol: %s\n -- should be one of auto, binary, or ascii",
     "protocol to speak; auto goes by the first byte of a connection")
-SETTING(sasl, BOOL, OPTION, ABSENT, 'S', "enable-sasl", false, 0, 0, "", "auth_enabled_sasl",
-    "This server is not built with SASL support.", "SASL authentication")
-SETTING(auth_file, STRING, OPTION, ABSENT, 'Y', "auth-file", NULL, 0, 0, "file", "auth_enabled_ascii",
-    "This server is not built with support for an authentication file.",
-    "file of user:password lines for authentication in the text protocol")
+SETTING(sasl, BOOL, OPTION, ACTS, 'S', "enable-sasl", false, 0, 0, "", "auth_enabled_sasl", NULL,
+    "SASL authentication (PLAIN) in the binary protocol, the only one then; the environment variable MEMCACHED_SASL_PWDB names a file of "
+    "user:password lines")
+SETTING(auth_file, STRING, OPTION, ACTS, 'Y', "auth-file", NULL, 0, 0, "file", "auth_enabled_ascii", NULL,
+    "file of user:password lines for authentication in the text protocol, the only one then; SIGHUP reads it again")
 SETTING(item_size_max, SIZE, OPTION, ACTS, 'I', "max-item-size", 1 << 20, 0, 1024 * 1024 * MIB, "bytes",
     "item_size_max", NULL, "the largest item, from 1k to 1024m")
 SETTING(maxconns_fast, BOOL, SUB, ACTS, 0, "maxconns_fast", true, 0, 0, "", "maxconns_fast", NULL,

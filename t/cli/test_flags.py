@@ -81,9 +81,9 @@ STRICTER = [
     (["-o", "maxconns_fast=1"], 1),
     (["-o", "idle_timeout=x"], 1),
     (["-U", "11211"], 64),
-    (["-S"], 64),
     (["-Z"], 64),
-    (["-Y", "/dev/null"], 64),
+    (["-S", "-Y", "/dev/null"], 64),
+    (["-Y", "/nonexistent/users"], 1),
     (["-e", "/nonexistent/file"], 1),
 ]
 

@@ -242,7 +242,11 @@ test_refusals(void **state)
 	assert_bad("-m 1", EX_USAGE, "Cannot set item size limit higher than 1/2 of memory max.\n");
 	assert_bad("-U 11211", EX_USAGE, "UDP is not supported: leave out -U, or use -U 0\n");
 	assert_bad("-Z", EX_USAGE, "This server is not built with TLS support.\n");
-	assert_bad("-S", EX_USAGE, "This server is not built with SASL support.\n");
+	assert_bad("-S -B ascii", EX_USAGE,
+	    "ERROR: You cannot allow the ASCII protocol while using SASL.\n");
+	assert_bad("-Y f -B auto", EX_USAGE,
+	    "ERROR: You cannot allow the BINARY protocol while using ascii authentication tokens.\n");
+	assert_bad("-S -Y f", EX_USAGE, "-S and -Y contradict each other\n");
 	assert_bad(
 	    "-Q", EXIT_FAILURE, "ringcached: invalid option -- 'Q'\nIllegal argument \"?\"\n");
 	assert_bad("-p", EXIT_FAILURE,

@@ -241,8 +241,6 @@ test_what_is_not_built_in_is_refused(void **state)
 {
 	(void)state;
 	assert_refused(SETTING_ssl_enabled, NULL);
-	assert_refused(SETTING_sasl, NULL);
-	assert_refused(SETTING_auth_file, "/etc/users");
 }
 
 static void
