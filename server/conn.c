@@ -54,6 +54,7 @@ conn_new(struct worker *w, int fd, const struct listener *from, size_t io_size)
 	c->last_active = w->now;
 	c->waiting = true;
 	c->authenticated = !w->server->auth_required;
+	peer_of(fd, &c->peer);
 	c->io = c + 1;
 	outq_init(&c->out);
 	worker_list(w, c);

@@ -30,6 +30,7 @@
 
 #include "proto/command.h"
 #include "server/outq.h"
+#include "server/peer.h"
 
 struct conn_report;
 struct conn_stream;
@@ -85,6 +86,7 @@ struct conn {
 	uint8_t state; /* enum conn_state; atomic: others show it in `stats conns`, as the next */
 	uint32_t last_active;        /* on the store's clock */
 	int fd;                      /* -1 without one */
+	struct peer peer;            /* who it is, as long as it is there to be asked */
 	bool kicked;                 /* closed for being idle */
 	bool in_turns;               /* stands in the worker's list of those with work left */
 	const struct listener *from; /* where it was accepted, or NULL */

@@ -1,6 +1,9 @@
 /* server/exec_admin.c: commands that are not about one key. */
 #include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "base/assert.h"
 #include "base/log.h"
 #include "proto/reply.h"
 #include "server/clock.h"
@@ -23,6 +26,18 @@ exec_flush(struct worker *w, int64_t delay)
 	store_flush(w->store, at);
 	store_relaxed(&settings->oldest_live, (at != 0 ? at : w->now) - 1);
 	return true;
+}
+
+bool
+behind_others(const struct conn *c)
+{
+	struct slice line = REPLY_META_NOOP, last;
+
+	if (outq_bytes(&c->out) == 0)
+		return false;
+	last = outq_plain(&c->out);
+	return last.len < line.len ||
+	    memcmp(last.ptr + last.len - line.len, line.ptr, line.len) != 0;
 }
 
 static void
@@ -84,14 +99,75 @@ exec_reassign(struct conn *c, const struct command *cmd)
 	reply_unless_quiet(c, cmd, *lines[store_reassign(c->worker->store, from, to)]);
 }
 
+/* The number that a word is, which the parser has looked at. */
+static double
+number_of(struct slice word)
+{
+	char copy[32];
+
+	ASSERT(word.len < sizeof(copy));
+	memcpy(copy, word.ptr, word.len);
+	copy[word.len] = '\0';
+	return strtod(copy, NULL);
+}
+
+static void
+set_number(double *setting, struct slice word)
+{
+	double number = number_of(word);
+
+	__atomic_store(setting, &number, __ATOMIC_RELAXED);
+}
+
+/* What steers memcached's page mover is remembered and has no effect: pages move by what they are worth. */
+static void
+tune_automove(struct settings *s, const struct slice *words)
+{
+	if (slice_is(words[0], "ratio"))
+		set_number(&s->slab_automove_ratio, words[1]);
+	else if (slice_is(words[0], "freeratio"))
+		set_number(&s->slab_automove_freeratio, words[1]);
+	else
+		store_relaxed(&s->slab_automove_window, (uint32_t)number_of(words[1]));
+}
+
 static void
 exec_automove(struct conn *c, const struct command *cmd)
 {
+	struct settings *settings = c->worker->server->settings;
 	uint32_t level = (uint32_t)cmd->admin.numbers[0];
 
-	if (level != AUTOMOVE_TUNING) {
+	if (level == AUTOMOVE_TUNING) {
+		tune_automove(settings, cmd->admin.words);
+	} else {
 		store_automove_set(c->worker->store, level);
-		store_relaxed(&c->worker->server->settings->slab_automove, level);
+		store_relaxed(&settings->slab_automove, level);
+	}
+	reply_unless_quiet(c, cmd, REPLY_OK);
+}
+
+/* memcached's LRU: what is set is remembered for `stats settings`; this server evicts in another way. As there, mode and
+ * temp_ttl are for the maintainer only. */
+static void
+exec_lru(struct conn *c, const struct command *cmd)
+{
+	struct settings *s = c->worker->server->settings;
+	const struct slice *words = cmd->admin.words;
+
+	if (cmd->op == OP_LRU_TUNE) {
+		store_relaxed(&s->hot_lru_pct, (uint32_t)number_of(words[0]));
+		store_relaxed(&s->warm_lru_pct, (uint32_t)number_of(words[1]));
+		set_number(&s->hot_max_factor, words[2]);
+		set_number(&s->warm_max_factor, words[3]);
+	} else if (!s->lru_maintainer) {
+		reply_unless_quiet(c, cmd, REPLY_ERROR);
+		return;
+	} else if (cmd->op == OP_LRU_MODE) {
+		store_relaxed(&s->lru_segmented, slice_is(words[0], "segmented"));
+	} else {
+		store_relaxed(&s->temp_lru, cmd->admin.numbers[0] >= 0);
+		if (cmd->admin.numbers[0] >= 0)
+			store_relaxed(&s->temporary_ttl, (uint32_t)cmd->admin.numbers[0]);
 	}
 	reply_unless_quiet(c, cmd, REPLY_OK);
 }
@@ -183,7 +259,7 @@ exec_admin(struct conn *c, const struct command *cmd)
 	case OP_LRU_TUNE:
 	case OP_LRU_MODE:
 	case OP_LRU_TEMP_TTL:
-		reply_unless_quiet(c, cmd, REPLY_OK);
+		exec_lru(c, cmd);
 		return;
 	case OP_CRAWLER_ENABLE:
 	case OP_CRAWLER_DISABLE:

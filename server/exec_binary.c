@@ -8,6 +8,7 @@
 #include "server/exec_value.h"
 #include "server/settings.h"
 #include "server/stats.h"
+#include "server/watch.h"
 #include "server/worker.h"
 
 void
@@ -194,12 +195,14 @@ static void
 exec_bin_delete(struct conn *c, const struct command *cmd, const struct store_key *key)
 {
 	struct worker *w = c->worker;
-	enum store_result result =
-	    cmd->cas == 0 ? store_delete(w->store, key) : delete_version(w, key, cmd->cas);
+	enum store_result result;
+	struct watch_item item;
 
+	note_before(c, key, &item);
+	result = cmd->cas == 0 ? store_delete(w->store, key) : delete_version(w, key, cmd->cas);
 	if (result != STORE_EXISTS)
 		count_delete(w, result == STORE_OK);
-	note_delete(c, key, result == STORE_OK);
+	note_delete(c, cmd, key, result == STORE_OK, &item);
 	if (result == STORE_OK)
 		success(c, cmd, 0);
 	else
@@ -232,6 +235,8 @@ exec_bin_delta(struct conn *c, const struct command *cmd, const struct store_key
 
 	if (!delta.created || result == DELTA_NOT_FOUND)
 		count_delta(w, delta.decrement, result);
+	if (delta.created && result == DELTA_OK)
+		note_created(c, key);
 	if (result != DELTA_OK) {
 		binary_status(c, cmd, statuses[result], 0);
 		return;

@@ -257,9 +257,12 @@ void
 exec_delete(struct conn *c, const struct command *cmd, const struct store_key *key)
 {
 	struct worker *w = c->worker;
-	bool found = store_delete(w->store, key) == STORE_OK;
+	struct watch_item item;
+	bool found;
 
+	note_before(c, key, &item);
+	found = store_delete(w->store, key) == STORE_OK;
 	count_delete(w, found);
-	note_delete(c, key, found);
+	note_delete(c, cmd, key, found, &item);
 	reply_unless_quiet(c, cmd, found ? REPLY_DELETED : REPLY_NOT_FOUND);
 }

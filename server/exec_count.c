@@ -114,12 +114,29 @@ note_refused(struct conn *c, const struct store_key *key)
 }
 
 void
-note_delete(struct conn *c, const struct store_key *key, bool hit)
+note_created(struct conn *c, const struct store_key *key)
+{
+	if (unlikely(watch_wanted(c->worker, WATCH_MUTATIONS)))
+		watch_created(c, key);
+}
+
+void
+note_before(const struct conn *c, const struct store_key *key, struct watch_item *item)
+{
+	if (unlikely(watch_wanted(c->worker, WATCH_DELETIONS)))
+		watch_look(c->worker, key, item);
+	else
+		*item = (struct watch_item){0};
+}
+
+void
+note_delete(struct conn *c, const struct command *cmd, const struct store_key *key, bool hit,
+    const struct watch_item *item)
 {
 	struct worker *w = c->worker;
 
 	if (detail_enabled(w))
 		prefixes_count_delete(w->server->prefixes, slice_of(key->data, key->len));
-	if (hit && unlikely(watch_wanted(w, WATCH_DELETIONS)))
-		watch_delete(c, key);
+	if (hit && item != NULL && unlikely(watch_wanted(w, WATCH_DELETIONS)))
+		watch_delete(c, cmd, key, item);
 }

@@ -169,6 +169,10 @@ exec_dump(struct conn *c, const struct command *cmd)
 		reply_with(c, as_commands ? REPLY_MGDUMP_OFF : REPLY_METADUMP_OFF);
 		return;
 	}
+	if (behind_others(c)) {
+		reply_with(c, as_commands ? REPLY_MGDUMP_PIPELINED : REPLY_METADUMP_PIPELINED);
+		return;
+	}
 	if (!parse_classes(cmd->admin.words[0], &classes)) {
 		reply_with(c, REPLY_BAD_CLASS);
 		return;

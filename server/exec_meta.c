@@ -9,6 +9,7 @@
 #include "server/exec.h"
 #include "server/exec_op.h"
 #include "server/exec_value.h"
+#include "server/watch.h"
 #include "server/worker.h"
 
 static bool
@@ -458,7 +459,9 @@ exec_md(struct conn *c, const struct command *cmd, const struct store_key *key)
 	struct store_pending emptied = {0};
 	struct store_head head = {.versioned = has(cmd, 'E'), .tagged = has(cmd, 'b')};
 	enum store_result result = STORE_OK;
+	struct watch_item item;
 
+	note_before(c, key, &item);
 	if (has(cmd, 'x')) {
 		head.exptime = has(cmd, 'T') ? exec_exptime(w, cmd->meta.ttl) : 0;
 		if (!exec_make(w, &emptied, key, &head, ""))
@@ -473,7 +476,7 @@ exec_md(struct conn *c, const struct command *cmd, const struct store_key *key)
 	}
 	if (result != STORE_OK)
 		count_delete(w, false);
-	note_delete(c, key, result == STORE_OK);
+	note_delete(c, cmd, key, result == STORE_OK, has(cmd, 'I') || has(cmd, 'x') ? NULL : &item);
 	reply_code(c, cmd, stored_code(result), NULL);
 }
 
@@ -520,6 +523,8 @@ exec_ma(struct conn *c, const struct command *cmd, const struct store_key *key)
 	result = exec_delta(w, key, &delta);
 	if (!delta.created || result == DELTA_NOT_FOUND)
 		count_delta(w, delta.decrement, result);
+	if (delta.created && result == DELTA_OK)
+		note_created(c, key);
 	if (result == DELTA_OK)
 		ma_answer(c, cmd, &delta);
 	else if (result == DELTA_NOT_FOUND)

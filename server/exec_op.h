@@ -103,7 +103,13 @@ void note_set(struct conn *c, const struct command *cmd, const struct store_key 
     enum store_result result);
 void note_refused(
     struct conn *c, const struct store_key *key); /* a storage command, for its data block */
-void note_delete(struct conn *c, const struct store_key *key, bool hit);
+void note_created(struct conn *c, const struct store_key *key); /* by arithmetic */
+
+/* Of a deletion: what watchers are to be told of the item, before; and what came of it. ITEM is NULL where the item stays. */
+struct watch_item;
+void note_before(const struct conn *c, const struct store_key *key, struct watch_item *item);
+void note_delete(struct conn *c, const struct command *cmd, const struct store_key *key, bool hit,
+    const struct watch_item *item);
 
 /* ---------------------------------------------------------------- exec_classic.c */
 
@@ -132,6 +138,10 @@ void binary_status(struct conn *c, const struct command *cmd, uint16_t status, u
 /* ---------------------------------------------------------------- exec_admin.c */
 
 void exec_admin(struct conn *c, const struct command *cmd);
+
+/* Whether answers to earlier commands of a pipeline are still to be sent, which memcached's long answers do not stand
+ * behind; mn sends what there is. */
+bool behind_others(const struct conn *c);
 
 /* Forgets everything, after DELAY (as an exptime; not above 0 = now). False where -F forbids it. */
 bool exec_flush(struct worker *w, int64_t delay);

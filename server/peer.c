@@ -23,25 +23,37 @@ peer_of(int fd, struct peer *peer)
 	if (address.any.sa_family == AF_INET) {
 		peer->transport = PEER_TCP;
 		peer->port = ntohs(address.v4.sin_port);
-		(void)inet_ntop(AF_INET, &address.v4.sin_addr, peer->host, sizeof(peer->host));
+		memcpy(peer->address, &address.v4.sin_addr, sizeof(address.v4.sin_addr));
 	} else if (address.any.sa_family == AF_INET6) {
 		peer->transport = PEER_TCP6;
 		peer->port = ntohs(address.v6.sin6_port);
-		(void)inet_ntop(AF_INET6, &address.v6.sin6_addr, peer->host, sizeof(peer->host));
+		memcpy(peer->address, &address.v6.sin6_addr, sizeof(address.v6.sin6_addr));
 	} else if (address.any.sa_family == AF_UNIX) {
 		peer->transport = PEER_UNIX;
 	}
 }
 
 void
+peer_host(const struct peer *peer, char text[INET6_ADDRSTRLEN])
+{
+	text[0] = '\0';
+	if (peer->transport == PEER_TCP || peer->transport == PEER_TCP6)
+		(void)inet_ntop(peer->transport == PEER_TCP ? AF_INET : AF_INET6, peer->address,
+		    text, INET6_ADDRSTRLEN);
+}
+
+void
 peer_text(const struct peer *peer, char text[PEER_TEXT_MAX])
 {
-	switch (peer->transport) {
+	char host[INET6_ADDRSTRLEN];
+
+	peer_host(peer, host);
+	switch ((enum peer_transport)peer->transport) {
 	case PEER_TCP:
-		(void)snprintf(text, PEER_TEXT_MAX, "tcp:%s:%u", peer->host, peer->port);
+		(void)snprintf(text, PEER_TEXT_MAX, "tcp:%s:%u", host, peer->port);
 		return;
 	case PEER_TCP6:
-		(void)snprintf(text, PEER_TEXT_MAX, "tcp6:[%s]:%u", peer->host, peer->port);
+		(void)snprintf(text, PEER_TEXT_MAX, "tcp6:[%s]:%u", host, peer->port);
 		return;
 	case PEER_UNIX:
 		(void)snprintf(text, PEER_TEXT_MAX, "unix:");

@@ -544,6 +544,7 @@ settings_text(const struct settings *s, enum setting_id id, char *buffer)
 	const struct setting_row *row = settings_row(id);
 	const void *field = (const char *)s + row->offset;
 	const char *string;
+	double number;
 
 	switch (row->kind) {
 	case KIND_BOOL:
@@ -561,8 +562,9 @@ settings_text(const struct settings *s, enum setting_id id, char *buffer)
 		return buffer;
 	case KIND_DOUBLE:
 	case KIND_DOUBLE3:
-		(void)snprintf(buffer, SETTINGS_ERROR_MAX, "%.*f", row->kind == KIND_DOUBLE ? 2 : 3,
-		    *(const double *)field);
+		__atomic_load((const double *)field, &number, __ATOMIC_RELAXED);
+		(void)snprintf(
+		    buffer, SETTINGS_ERROR_MAX, "%.*f", row->kind == KIND_DOUBLE ? 2 : 3, number);
 		return buffer;
 	case KIND_SIZE:
 		*number_format_u64(buffer, load_relaxed((const uint64_t *)field)) = '\0';

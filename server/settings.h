@@ -2,7 +2,7 @@
  *
  * One struct, made from the rows of base/tbl/settings.h. main() fills it before any thread is started; from
  * then on it does not move and its strings do not change. A few numbers and flags change while serving
- * (verbosity, memory_limit, detail_enabled, oldest_live, slab_automove, lru_crawler): these are read by
+ * (verbosity, memory_limit, detail_enabled, track_sizes, oldest_live, those of slabs automove, lru and lru_crawler): these are read by
  * load_relaxed and written by store_relaxed by whoever executes the command.
  */
 #ifndef SERVER_SETTINGS_H

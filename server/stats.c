@@ -94,6 +94,16 @@ stats_settings(struct stats_out *out)
 	stats_end(out);
 }
 
+/* As in memcached, no END follows. */
+static void
+stats_track_sizes(struct stats_out *out, bool on)
+{
+	store_relaxed(&out->conn->worker->server->settings->track_sizes, on);
+	stats_text(out, "sizes_status", on ? "enabled" : "disabled");
+	if (out->conn->protocol == PROTOCOL_BINARY)
+		stats_end(out);
+}
+
 static void
 stats_reset(struct stats_out *out)
 {
@@ -120,6 +130,10 @@ answer(struct stats_out *out, struct slice group, struct slice rest)
 		stats_slabs(out);
 	else if (slice_is(group, "sizes"))
 		stats_sizes(out);
+	else if (slice_is(group, "sizes_enable"))
+		stats_track_sizes(out, true);
+	else if (slice_is(group, "sizes_disable"))
+		stats_track_sizes(out, false);
 	else if (slice_is(group, "conns"))
 		stats_conns(out);
 	else if (slice_is(group, "threads"))

@@ -1,7 +1,6 @@
 /* server/stats_conns.c: `stats conns`: every connection of every worker.
  *
- * A picture of all of them is taken at once, which is quick; the addresses, which cost a system call each, are found
- * piece by piece. A connection may be gone by then, or another one have its number: then its line says so little.
+ * A picture of all of them is taken at once, which is quick, and shown piece by piece.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +22,7 @@ struct shown {
 	uint32_t idle; /* seconds since the last command */
 	const char *state;
 	const struct listener *from;
+	struct peer peer;
 	bool listening;
 };
 
@@ -61,13 +61,11 @@ static void
 show(struct stats_out *out, const struct shown *shown)
 {
 	char text[PEER_TEXT_MAX];
-	struct peer peer;
 
 	if (shown->listening) {
 		line(out, shown->fd, "addr", shown->from->name);
 	} else {
-		peer_of(shown->fd, &peer);
-		peer_text(&peer, text);
+		peer_text(&shown->peer, text);
 		line(out, shown->fd, "addr", text);
 		if (shown->from != NULL)
 			line(out, shown->fd, "listen_addr", shown->from->name);
@@ -116,6 +114,7 @@ add_worker(struct conns_report *r, struct worker *w, uint32_t now)
 		    .idle = now > last ? now - last : 0,
 		    .state = conn_state_name(c),
 		    .from = c->from,
+		    .peer = c->peer,
 		};
 	}
 	lock_drop(&w->conns_lock);

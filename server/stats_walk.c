@@ -84,7 +84,7 @@ stats_sizes(struct stats_out *out)
 	uint32_t buckets = (uint32_t)(store_item_max(w->store) / SIZE_STEP) + 2;
 	struct sizes_report *r;
 
-	if (!w->server->settings->track_sizes) {
+	if (!load_relaxed(&w->server->settings->track_sizes)) {
 		stats_text(out, "sizes_status", "disabled");
 		stats_end(out);
 		return;

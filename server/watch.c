@@ -20,6 +20,7 @@
 #include "server/clock.h"
 #include "server/conn_report.h"
 #include "server/escape.h"
+#include "server/exec.h"
 #include "server/exec_op.h"
 #include "server/peer.h"
 #include "server/settings.h"
@@ -48,7 +49,7 @@ struct watchers {
 	uint64_t sent, skipped; /* lines */
 	const struct clock *clock;
 	struct store *store;
-	bool observing; /* the store's evictions: from the first watcher of them on */
+	bool observing; /* the store's evictions: as long as somebody watches them */
 };
 
 /* ---------------------------------------------------------------- lines in */
@@ -171,20 +172,38 @@ watch_wanted(const struct worker *w, enum watch_stream stream)
 }
 
 void
-watch_fetch(struct conn *c, const struct store_key *key, bool hit)
+watch_look(const struct worker *w, const struct store_key *key, struct watch_item *item)
 {
-	struct watchers *all = c->worker->server->watchers;
-	struct line line;
+	struct store_view view;
 
-	line_begin(all, &line, "item_get");
-	line_key(&line, key);
-	line_add(&line, " status=%s cfd=%d", hit ? "found" : "not_found", c->fd);
-	line_tell(all, &line, WATCH_FETCHERS);
+	do {
+		*item = (struct watch_item){0};
+		if (!store_read_begin(w->store, key, STORE_READ_META, &view))
+			return;
+		*item =
+		    (struct watch_item){store_view_class(w->store, &view), view.size, view.exptime};
+	} while (!store_read_end(w->store, &view));
 }
 
 void
-watch_store(struct conn *c, const struct command *cmd, const struct store_key *key,
-    enum store_result result)
+watch_fetch(struct conn *c, const struct store_key *key, bool hit)
+{
+	struct watchers *all = c->worker->server->watchers;
+	struct watch_item item = {0};
+	struct line line;
+
+	if (hit)
+		watch_look(c->worker, key, &item);
+	line_begin(all, &line, "item_get");
+	line_key(&line, key);
+	line_add(&line, " status=%s clsid=%u cfd=%d size=%u", hit ? "found" : "not_found",
+	    item.slab_class, c->fd, item.size);
+	line_tell(all, &line, WATCH_FETCHERS);
+}
+
+static void
+tell_store(struct conn *c, const char *command, const struct store_key *key,
+    enum store_result result, const struct watch_item *item)
 {
 	static const char *const statuses[] = {
 	    [STORE_OK] = "stored",
@@ -195,24 +214,78 @@ watch_store(struct conn *c, const struct command *cmd, const struct store_key *k
 	    [STORE_NO_MEMORY] = "no_memory",
 	};
 	struct watchers *all = c->worker->server->watchers;
+	uint32_t now = c->worker->now, exptime = item->exptime;
 	struct line line;
 
 	line_begin(all, &line, "item_store");
 	line_key(&line, key);
-	line_add(&line, " status=%s cmd=%s ttl=%d cfd=%d size=%u", statuses[result],
-	    command_infos[cmd->op].name, cmd->exptime, c->fd, cmd->size);
+	line_add(&line, " status=%s cmd=%s ttl=%u clsid=%u cfd=%d size=%u", statuses[result],
+	    command, exptime > now ? exptime - now : 0, item->slab_class, c->fd, item->size);
 	line_tell(all, &line, WATCH_MUTATIONS);
 }
 
+/* The classic command that does what CMD does. */
+static const char *
+store_name(const struct command *cmd)
+{
+	static const char *const names[OP_COUNT] = {
+	    [OP_BIN_SET] = "set",
+	    [OP_BIN_ADD] = "add",
+	    [OP_BIN_REPLACE] = "replace",
+	    [OP_BIN_APPEND] = "append",
+	    [OP_BIN_PREPEND] = "prepend",
+	};
+	char mode = cmd->op == OP_MS ? cmd->meta.mode : 0;
+
+	if (mode == 'E')
+		return "add";
+	if (mode == 'A' || cmd->op == OP_BIN_APPEND)
+		return "append";
+	if (mode == 'P' || cmd->op == OP_BIN_PREPEND)
+		return "prepend";
+	if (cmd->op == OP_MS && (cmd->meta.flags & META_FLAG('C')))
+		return "cas";
+	if (cmd->op == OP_MS)
+		return mode == 'R' ? "replace" : "set";
+	if (names[cmd->op] != NULL)
+		return cmd->cas != 0 ? "cas" : names[cmd->op];
+	return command_infos[cmd->op].name;
+}
+
 void
-watch_delete(struct conn *c, const struct store_key *key)
+watch_store(struct conn *c, const struct command *cmd, const struct store_key *key,
+    enum store_result result)
+{
+	struct watch_item item = {
+	    .size = cmd->size,
+	    .exptime = exec_exptime(c->worker, cmd->exptime),
+	};
+
+	if (result == STORE_OK)
+		watch_look(c->worker, key, &item);
+	tell_store(c, store_name(cmd), key, result, &item);
+}
+
+void
+watch_created(struct conn *c, const struct store_key *key)
+{
+	struct watch_item item;
+
+	watch_look(c->worker, key, &item);
+	tell_store(c, "add", key, STORE_OK, &item);
+}
+
+void
+watch_delete(struct conn *c, const struct command *cmd, const struct store_key *key,
+    const struct watch_item *item)
 {
 	struct watchers *all = c->worker->server->watchers;
 	struct line line;
 
 	line_begin(all, &line, "deleted");
 	line_key(&line, key);
-	line_add(&line, " cmd=delete cfd=%d", c->fd);
+	line_add(&line, " cmd=%s clsid=%u cfd=%d size=%u", cmd->op == OP_MD ? "md" : "delete",
+	    item->slab_class, c->fd, item->size);
 	line_tell(all, &line, WATCH_DELETIONS);
 }
 
@@ -226,13 +299,13 @@ tell_connection(struct conn *c, const char *type, const char *reason)
 	    [PEER_UNIX] = "unix",
 	};
 	struct watchers *all = c->worker->server->watchers;
+	char host[INET6_ADDRSTRLEN];
 	struct line line;
-	struct peer peer;
 
-	peer_of(c->fd, &peer);
+	peer_host(&c->peer, host);
 	line_begin(all, &line, type);
-	line_add(&line, " rip=%s rport=%u transport=%s", peer.host, peer.port,
-	    transports[peer.transport]);
+	line_add(&line, " rip=%s rport=%u transport=%s", host, c->peer.port,
+	    transports[c->peer.transport]);
 	if (reason != NULL)
 		line_add(&line, " reason=%s", reason);
 	line_add(&line, " cfd=%d", c->fd);
@@ -309,10 +382,17 @@ static void
 update_wanted(struct watchers *all)
 {
 	uint32_t wanted = 0;
+	bool evictions;
 
 	for (uint32_t i = 0; i < all->count; i++)
 		wanted |= all->list[i]->streams;
 	store_relaxed(&all->wanted, wanted);
+	evictions = (wanted & (1u << WATCH_EVICTIONS)) != 0;
+	if (evictions && !all->observing)
+		store_observe(all->store, observe, all);
+	else if (!evictions && all->observing)
+		store_unobserve(all->store, observe, all);
+	all->observing = evictions;
 }
 
 static void
@@ -372,10 +452,6 @@ watch_add(struct watchers *all, struct watch *watch)
 	room = all->count < WATCHERS_MAX;
 	if (room)
 		all->list[all->count++] = watch;
-	if (room && (watch->streams & (1u << WATCH_EVICTIONS)) && !all->observing) {
-		store_observe(all->store, observe, all);
-		all->observing = true;
-	}
 	update_wanted(all);
 	lock_drop(&all->lock);
 	return room;
@@ -389,6 +465,10 @@ exec_watch(struct conn *c, const struct command *cmd)
 
 	if (!server->settings->watch_enabled) {
 		reply_with(c, REPLY_WATCH_OFF);
+		return;
+	}
+	if (behind_others(c)) {
+		reply_with(c, REPLY_WATCH_PIPELINED);
 		return;
 	}
 	if (cmd->admin.numbers[0] == 0) {

@@ -43,11 +43,21 @@ void watch_wake(struct worker *w);
 /* Whether anybody watches STREAM. */
 bool watch_wanted(const struct worker *w, enum watch_stream stream);
 
+/* What lines tell of an item; zeros where there is none. */
+struct watch_item {
+	unsigned slab_class;
+	uint32_t size;    /* bytes of the value */
+	uint32_t exptime; /* 0 = never */
+};
+void watch_look(const struct worker *w, const struct store_key *key, struct watch_item *item);
+
 /* What happened. Only where somebody watches. */
 void watch_fetch(struct conn *c, const struct store_key *key, bool hit);
 void watch_store(struct conn *c, const struct command *cmd, const struct store_key *key,
     enum store_result result);
-void watch_delete(struct conn *c, const struct store_key *key);
+void watch_created(struct conn *c, const struct store_key *key); /* a number, by arithmetic */
+void watch_delete(struct conn *c, const struct command *cmd, const struct store_key *key,
+    const struct watch_item *item); /* ITEM as it was */
 
 /* A connection came, or goes. */
 void watch_opened(struct conn *c);
