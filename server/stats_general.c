@@ -158,6 +158,7 @@ stats_store(struct stats_out *out, const struct store_stats *store)
 	stats_u64(out, "evicted_active", store->evicted_active);
 	stats_u64(out, "evictions", store->evictions);
 	stats_u64(out, "reclaimed", store->reclaimed);
+	stats_u64(out, "direct_reclaims", store->direct_reclaims);
 	stats_u64(out, "ghost_hits", store->ghost_hits);
 	stats_u64(out, "promotions", store->promotions);
 	stats_u64(out, "read_retries", store->read_retries);

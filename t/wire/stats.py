@@ -1,0 +1,152 @@
+#!/usr/bin/python3
+"""What stats shows: each name of memcached's is there or is listed in doc/protocol.md as left out, with values that add up;
+and the tools that read it: memcached's memcached-tool."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import testlib
+
+ROOT = os.environ.get("srcdir") or os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+TOOL = "/usr/share/memcached/scripts/memcached-tool"
+GROUPS = ["", "settings", "items", "slabs", "sizes", "conns"]
+
+# What monitoring reads (exporter, telegraf, collectd, Datadog, munin): must be there, left out or not.
+NEEDED = {
+    "": "pid uptime time version pointer_size rusage_user rusage_system threads curr_connections total_connections "
+        "max_connections rejected_connections connection_structures accepting_conns listen_disabled_num conn_yields cmd_get "
+        "cmd_set cmd_flush cmd_touch get_hits get_misses delete_hits delete_misses incr_hits incr_misses decr_hits decr_misses "
+        "touch_hits touch_misses cas_hits cas_misses cas_badval bytes bytes_read bytes_written limit_maxbytes curr_items "
+        "total_items evictions reclaimed expired_unfetched evicted_unfetched store_too_large store_no_memory",
+    "settings": "maxconns item_size_max evictions cas_enabled",
+    "items": "number age evicted evicted_nonzero evicted_time evicted_unfetched outofmemory reclaimed",
+    "slabs": "chunk_size total_pages used_chunks mem_requested total_malloced active_slabs",
+}
+
+
+def left_out():
+    """By group: the names that the document lists."""
+    with open(os.path.join(ROOT, "doc", "protocol.md"), encoding="utf-8") as f:
+        text = f.read()
+    lists = re.findall(r"^Left out of `stats ?(\w*)`: (.*?)\.\n\n", text, re.M | re.S)
+    assert lists, "doc/protocol.md lists nothing that is left out"
+    return {group: set(re.findall(r"`([a-z0-9_]+)`", names)) for group, names in lists}
+
+
+def names(server, group):
+    """The names without classes and descriptors in front."""
+    return {re.sub(r"^(items:)?\d+:", "", name) for name in server.stats(group)}
+
+
+def use(server):
+    """A little of everything, so that the lines of classes are there."""
+    with server.connect() as c:
+        for n in range(300):
+            assert c.set(b"k%d" % n, b"v" * (n * 7), exptime=n % 3 * 100) == b"STORED\r\n"
+            assert c.get(b"k%d" % n) is not None
+        assert c.get(b"none") is None
+        for line in (b"incr none 1", b"decr none 1", b"touch k1 100", b"delete k2", b"delete none", b"touch none 1"):
+            c.ask(line + b"\r\n")
+
+
+def check_names(ours, theirs):
+    listed = left_out()
+    for group in GROUPS:
+        here = names(ours, group)
+        missing = {n for n in NEEDED.get(group, "").split() if n not in here}
+        assert not missing, "stats %s lacks what monitoring reads: %s" % (group, sorted(missing))
+        if theirs is None or group == "sizes":
+            continue
+        missing = names(theirs, group) - here - listed.get(group, set())
+        assert not missing, "stats %s lacks, and the document does not say so: %s" % (group, sorted(missing))
+    for group, listed_names in listed.items():
+        wrong = listed_names & names(ours, group)
+        assert not wrong, "stats %s has what the document says it has not: %s" % (group, sorted(wrong))
+
+
+def check_sums(ours):
+    general, items, slabs = ours.stats(), ours.stats("items"), ours.stats("slabs")
+    number = sum(int(v) for k, v in items.items() if k.endswith(":number"))
+    assert number == int(general["curr_items"]) == 299, (number, general["curr_items"])
+    assert general["cmd_get"] == "301" and general["get_hits"] == "300" and general["get_misses"] == "1"
+    assert general["cmd_set"] == "300" and general["total_items"] == "300"
+    assert general["cmd_touch"] == "2" and general["touch_hits"] == "1" and general["touch_misses"] == "1"
+    assert general["delete_hits"] == "1" and general["delete_misses"] == "1"
+    assert general["incr_misses"] == "1" and general["decr_misses"] == "1"
+    requested = sum(int(v) for k, v in slabs.items() if k.endswith(":mem_requested"))
+    assert requested == int(general["bytes"]), (requested, general["bytes"])
+    for key in slabs:
+        if key.endswith(":used_chunks"):
+            one = {n: int(slabs[key.split(":")[0] + ":" + n]) for n in ("used_chunks", "free_chunks", "total_chunks")}
+            assert one["used_chunks"] + one["free_chunks"] <= one["total_chunks"], (key, one)
+    assert abs(int(general["time"]) - time.time()) <= 2
+    assert int(general["pid"]) == ours.pid
+    with ours.connect() as c:  # collectd reads no more than 4096 bytes
+        c.send(b"stats\r\n")
+        assert len(c.until(b"END\r\n")) < 4096
+
+
+def check_sizes():
+    """Sizes as memcached counts them: with its header."""
+    with testlib.ringcached(["-o", "track_sizes"]) as server, server.connect() as c:
+        c.set(b"abc", b"1")
+        c.set(b"abd", b"1" * 32)
+        assert server.stats("sizes") == {"64": "1", "96": "1"}, server.stats("sizes")
+
+
+def tool(server, *arguments):
+    run = subprocess.run(["perl", "-w", TOOL, "127.0.0.1:%d" % server.port, *arguments], stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE, timeout=60, check=False)
+    assert run.returncode == 0, run.stderr
+    return run.stdout.decode("latin-1"), run.stderr.decode("latin-1")
+
+
+def check_tool(ours):
+    shown, errors = tool(ours, "display")
+    assert "uninitialized" not in errors, errors
+    rows = [line.split() for line in shown.split("\n")[1:] if line]
+    assert sum(int(row[4]) for row in rows) == 299, shown
+    shown, _ = tool(ours, "stats")
+    assert re.search(r"^ +curr_items +299\r?$", shown, re.M), shown
+    shown, _ = tool(ours, "settings")
+    assert re.search(r"^ +maxconns +1024\r?$", shown, re.M), shown
+    shown, _ = tool(ours, "sizes")
+    assert "sizes_status" in shown, shown
+    shown, _ = tool(ours, "keys")
+    assert len(re.findall(r"^key=k\d+ exp=-?\d+ la=\d+ cas=\d+ fetch=yes cls=\d+ size=\d+$", shown, re.M)) == 299, shown[:500]
+    shown, _ = tool(ours, "dump")
+    dumped = dict(re.findall(r"^add (k\d+) 0 \d+ (\d+)\r$", shown, re.M))
+    assert len(dumped) == 299 and all(int(v) == int(k[1:]) * 7 for k, v in dumped.items()), len(dumped)
+    with testlib.ringcached() as copy, copy.connect() as c:  # what it is for
+        c.send(shown.encode("latin-1"))
+        for _ in range(299):
+            assert c.line() == b"STORED\r\n"
+        assert c.get(b"k299") == b"v" * 299 * 7
+
+
+def main():
+    with testlib.ringcached(["-m", "64"]) as ours:
+        use(ours)
+        if testlib.memcached_path():
+            with testlib.Server(testlib.memcached_path(), ["-m", "64"]) as theirs:
+                use(theirs)
+                check_names(ours, theirs)
+        else:
+            print("no memcached to compare names with")
+            check_names(ours, None)
+        check_sums(ours)
+        check_sizes()
+        if os.path.exists(TOOL) and shutil.which("perl"):
+            check_tool(ours)
+        else:
+            print("no memcached-tool here")
+    print("stats: names, sums and tools as they should be")
+
+
+if __name__ == "__main__":
+    main()
