@@ -80,10 +80,14 @@ value_read(
 		if (likely(view.pin == NULL))
 			end = value_copied(c, &view, format);
 	} while (!store_read_end(st, &view));
-	if (unlikely(view.pin != NULL))
-		value_pinned(c, &view, view.pin, format);
-	else if (likely(end != NULL))
+	if (unlikely(view.pin != NULL)) {
+		struct value_format copy =
+		    *format; /* the compiler sees through what no call can reach */
+
+		value_pinned(c, &view, view.pin, &copy);
+	} else if (likely(end != NULL)) {
 		outq_commit(&c->out, end);
+	}
 	return true;
 }
 
