@@ -8,6 +8,23 @@
 #include "t/lib/random.h"
 #include "t/lib/unit.h"
 
+/* Set-up and tear-down of a group of tests whose thread calls stores. */
+static inline int
+model_join(void **state)
+{
+	(void)state;
+	store_thread_join();
+	return 0;
+}
+
+static inline int
+model_leave(void **state)
+{
+	(void)state;
+	store_thread_leave();
+	return 0;
+}
+
 /* Key number N at TO (STORE_KEY_MAX bytes): 4 to 250 bytes, different for each number. */
 static inline struct store_key
 model_key(const struct store *st, char *to, uint32_t n)

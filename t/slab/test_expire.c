@@ -250,22 +250,6 @@ ages_do_not_wrap(void **state)
 	store_free(&w.st);
 }
 
-static int
-join(void **state)
-{
-	(void)state;
-	store_thread_join();
-	return 0;
-}
-
-static int
-leave(void **state)
-{
-	(void)state;
-	store_thread_leave();
-	return 0;
-}
-
 int
 main(void)
 {
@@ -279,5 +263,5 @@ main(void)
 	    cmocka_unit_test(ages_do_not_wrap),
 	};
 
-	return cmocka_run_group_tests(tests, join, leave);
+	return cmocka_run_group_tests(tests, model_join, model_leave);
 }

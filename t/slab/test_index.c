@@ -230,22 +230,6 @@ ghosts_grow(void **state)
 	store_free(&st);
 }
 
-static int
-join(void **state)
-{
-	(void)state;
-	store_thread_join();
-	return 0;
-}
-
-static int
-leave(void **state)
-{
-	(void)state;
-	store_thread_leave();
-	return 0;
-}
-
 int
 main(void)
 {
@@ -258,5 +242,5 @@ main(void)
 	    cmocka_unit_test(ghosts_grow),
 	};
 
-	return cmocka_run_group_tests(tests, join, leave);
+	return cmocka_run_group_tests(tests, model_join, model_leave);
 }

@@ -298,22 +298,6 @@ limits_of_the_limit(void **state)
 	store_free(&st);
 }
 
-static int
-join(void **state)
-{
-	(void)state;
-	store_thread_join();
-	return 0;
-}
-
-static int
-leave(void **state)
-{
-	(void)state;
-	store_thread_leave();
-	return 0;
-}
-
 int
 main(void)
 {
@@ -329,5 +313,5 @@ main(void)
 	    cmocka_unit_test(limits_of_the_limit),
 	};
 
-	return cmocka_run_group_tests(tests, join, leave);
+	return cmocka_run_group_tests(tests, model_join, model_leave);
 }

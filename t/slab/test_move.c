@@ -296,22 +296,6 @@ what_cannot_be_given_back_is_left(void **state)
 	world_fini(&w);
 }
 
-static int
-join(void **state)
-{
-	(void)state;
-	store_thread_join();
-	return 0;
-}
-
-static int
-leave(void **state)
-{
-	(void)state;
-	store_thread_leave();
-	return 0;
-}
-
 int
 main(void)
 {
@@ -324,5 +308,5 @@ main(void)
 	    cmocka_unit_test(what_cannot_be_given_back_is_left),
 	};
 
-	return cmocka_run_group_tests(tests, join, leave);
+	return cmocka_run_group_tests(tests, model_join, model_leave);
 }

@@ -347,22 +347,6 @@ a_middling_memory(void **state)
 	    OPS);
 }
 
-static int
-join(void **state)
-{
-	(void)state;
-	store_thread_join();
-	return 0;
-}
-
-static int
-leave(void **state)
-{
-	(void)state;
-	store_thread_leave();
-	return 0;
-}
-
 int
 main(void)
 {
@@ -372,5 +356,5 @@ main(void)
 	    cmocka_unit_test(each_policy_in_little_memory),
 	};
 
-	return cmocka_run_group_tests(tests, join, leave);
+	return cmocka_run_group_tests(tests, model_join, model_leave);
 }
