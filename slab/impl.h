@@ -21,6 +21,7 @@
 #define CHUNK_TOP 65536u /* the largest chunk */
 #define NONE      UINT32_MAX
 #define HITS_MAX  3u /* S3-FIFO counts to here */
+#define LFU_NEW   5u /* the LFU counter of a new item, as in Redis */
 
 /* ---------------------------------------------------------------- pages and classes */
 
@@ -199,7 +200,6 @@ struct store {
 
 	/* Guarded by GROW. */
 	struct lock grow_lock __attribute__((aligned(CACHE_LINE)));
-	uint64_t splits;
 	uint64_t ghost_copied; /* buckets of ghosts that have their twin in the next larger table */
 
 	/* Guarded by OVERFLOW. */
@@ -211,7 +211,7 @@ struct store {
 	uint32_t flush_at;                        /* a flush that is not due yet; 0 = none */
 	unsigned automove;
 	struct mover mover;
-	uint64_t pages_moved, pages_moved_at_reset;
+	uint64_t pages_moved, pages_moved_at_reset, retries_at_reset;
 
 	/* What became of the memory file. */
 	bool restarted;

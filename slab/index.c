@@ -252,7 +252,6 @@ index_split(struct store *st) REQUIRES(st->grow_lock)
 	done = chain_move(st, &st->buckets[from], &st->buckets[to], to, to + 1);
 	if (done) {
 		store_release(&st->nbuckets, to + 1);
-		store_relaxed(&st->splits, st->splits + 1);
 	} else {
 		/* No memory for an overflow bucket: back to the slots just emptied. */
 		bool back = chain_move(st, &st->buckets[to], &st->buckets[from], from, to);

@@ -73,7 +73,7 @@ lfu_count(const struct store *st, const struct item *it, unsigned count, unsigne
 
 	count -= count < idle / 60 ? count : idle / 60;
 	chance = chance * 0x9e3779b97f4a7c15ull >> 40;
-	if (count < HEAT_COUNT && (count < 5 || chance % ((count - 5) * 10 + 1) == 0))
+	if (count < HEAT_COUNT && (count < LFU_NEW || chance % ((count - LFU_NEW) * 10 + 1) == 0))
 		count++;
 	return (uint8_t)count;
 }

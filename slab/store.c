@@ -20,7 +20,7 @@ options_default(struct store_options *o)
 		o->memory_max = o->memory_max == 0 && o->memory_limit <= SIZE_MAX / 4
 		    ? o->memory_limit * 4
 		    : o->memory_limit;
-	if (o->memory_file != NULL)
+	if (o->memory_file != NULL || o->huge_pages)
 		o->memory_max = o->memory_limit;
 	if (o->item_size_max == 0)
 		o->item_size_max = 1u << 20;

@@ -390,7 +390,7 @@ struct store_stats {
 	uint64_t ghost_hits, promotions, direct_reclaims;
 	uint64_t memory_limit, memory_used,
 	    memory_free; /* pages in bytes: all, in classes, in the free pool */
-	uint64_t index_bytes, index_buckets, index_splits, overflow_buckets;
+	uint64_t index_bytes, index_buckets, overflow_buckets;
 	uint64_t read_retries; /* lock-free reads that had to start again */
 	size_t page_size;
 	unsigned classes;
@@ -415,10 +415,6 @@ bool store_class_stats(struct store *st, unsigned slab_class, struct store_class
 
 /* All counters that are not levels go to zero. */
 void store_stats_reset(struct store *st);
-
-/* Calls VISIT with a size (multiple of BUCKET bytes) and how many items ask for that much. Walks the whole store. */
-void store_sizes(struct store *st, uint32_t bucket,
-    void (*visit)(void *context, uint32_t size, uint64_t count), void *context);
 
 /* Panics where an invariant is broken. Nobody else may call the store meanwhile. */
 void store_check(struct store *st);

@@ -1,6 +1,4 @@
 /* slab/walk.c: visits to all items, and the store's figures. */
-#include <stdlib.h>
-
 #include "slab/hot.h"
 #include "slab/impl.h"
 
@@ -40,45 +38,6 @@ store_walk(struct store *st, uint64_t *cursor, store_visitor *visit, void *conte
 		visit_bucket(st, (uint32_t)(*cursor)++, visit, context);
 	}
 	return *cursor < load_relaxed(&st->nbuckets);
-}
-
-/* ---------------------------------------------------------------- sizes */
-
-struct sizes {
-	struct store *store;
-	uint64_t *counts;
-	uint32_t bucket, ncounts;
-};
-
-static void
-sizes_visit(
-    void *context, const struct store_key *key, const struct store_view *view, int slab_class)
-{
-	struct sizes *s = context;
-	uint64_t n = item_asks(item_at(s->store, view->ref)) / s->bucket;
-
-	(void)key;
-	(void)slab_class;
-	s->counts[n < s->ncounts ? n : s->ncounts - 1]++;
-}
-
-void
-store_sizes(struct store *st, uint32_t bucket,
-    void (*visit)(void *context, uint32_t size, uint64_t count), void *context)
-{
-	struct sizes s = {.store = st, .bucket = bucket};
-	uint64_t cursor = 0;
-
-	s.ncounts = (uint32_t)(st->options.item_size_max / bucket) + 8;
-	s.counts = calloc(s.ncounts, sizeof(*s.counts));
-	if (s.counts == NULL)
-		return;
-	while (store_walk(st, &cursor, sizes_visit, &s))
-		;
-	for (uint32_t i = 0; i < s.ncounts; i++)
-		if (s.counts[i] != 0)
-			visit(context, (i + 1) * bucket, s.counts[i]);
-	free(s.counts);
 }
 
 /* ---------------------------------------------------------------- figures */
@@ -135,13 +94,12 @@ store_stats(struct store *st, struct store_stats *s)
 	s->memory_free = (uint64_t)st->free_pages << st->page_shift;
 	lock_drop(&st->pages_lock);
 	s->index_buckets = load_relaxed(&st->nbuckets);
-	s->index_splits = load_relaxed(&st->splits);
 	lock_take(&st->overflow_lock);
 	s->overflow_buckets = st->overflow_used;
 	s->index_bytes = load_relaxed(&st->table.committed) + st->overflow.committed +
 	    load_relaxed(&st->ghost.committed);
 	lock_drop(&st->overflow_lock);
-	s->read_retries = thread_retries(st);
+	s->read_retries = thread_retries(st) - load_relaxed(&st->retries_at_reset);
 }
 
 static uint32_t
@@ -211,4 +169,5 @@ store_stats_reset(struct store *st)
 		lock_drop(&c->lock);
 	}
 	store_relaxed(&st->pages_moved_at_reset, load_relaxed(&st->pages_moved));
+	store_relaxed(&st->retries_at_reset, thread_retries(st));
 }

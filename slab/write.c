@@ -129,6 +129,14 @@ life_marks(uint8_t marks)
 	return ((marks & STORE_STALE) ? LIFE_STALE : 0) | ((marks & STORE_WON) ? LIFE_WON : 0);
 }
 
+/* An LFU counter starts where chance begins, else a new item would always be the one to go. */
+static uint8_t
+heat_new(const struct store *st)
+{
+	return st->eviction == STORE_EVICT_LFU || st->eviction == STORE_EVICT_VOLATILE_LFU ? LFU_NEW
+											   : 0;
+}
+
 static void
 item_init(const struct store *st, uint32_t ref, const struct store_key *key,
     const struct store_head *head, unsigned ext, uint32_t vlen)
@@ -143,7 +151,7 @@ item_init(const struct store *st, uint32_t ref, const struct store_key *key,
 	/* Now it is an item: who walks over the page sees that it is in no queue. */
 	store_release(&it->nkey, (uint8_t)key->len);
 	store_relaxed(&it->life, expiry_of(head));
-	store_relaxed(&it->heat, (uint8_t)0);
+	store_relaxed(&it->heat, heat_new(st));
 	store_relaxed(&it->vlen, (uint16_t)vlen);
 	store_relaxed(&it->atime, (uint16_t)load_relaxed(&st->now));
 	chunk_write(it->data, key->data, key->len);

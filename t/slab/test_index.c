@@ -62,7 +62,7 @@ grows_and_empties(void **state)
 	store_check(st);
 	store_stats(st, &s);
 	assert_int_equal(s.items, KEYS);
-	assert_int_equal(s.index_buckets, buckets + s.index_splits);
+	assert_true(s.index_buckets > buckets);
 	assert_true(s.index_buckets * 7 >= KEYS);
 	for (uint32_t n = 0; n < KEYS; n++)
 		assert_true(there(st, n));
