@@ -20,6 +20,7 @@
 #define STEP_MOST     4096 /* but so many at most: below half a millisecond */
 #define STEP_MAINTAIN 512
 #define NOISE_FACTOR  2 /* times as many ghost hits as chance alone would give count for nothing */
+#define CLAIM_MOST    32768 /* chunks that one request works on at the very most */
 #define CLAIM_TRIES   16
 #define WINDOW_TELLS  8 /* one in so many of the limit, written without a hit */
 #define AGE_RATIO_NUM 3
@@ -246,7 +247,8 @@ claim_budget(const struct slab_class *c)
 
 /* One attempt, or a step of the move under way: MOVE_GIVEN_UP also where there is nothing to move. */
 static enum move_state
-claim_try(struct store *st, struct slab_class *c, bool force) REQUIRES(st->mover.lock)
+claim_try(struct store *st, struct slab_class *c, bool force, unsigned *budget)
+    REQUIRES(st->mover.lock)
 {
 	enum move_state state;
 
@@ -260,8 +262,11 @@ claim_try(struct store *st, struct slab_class *c, bool force) REQUIRES(st->mover
 			return MOVE_GIVEN_UP;
 	}
 	do {
-		state = move_step(st, claim_budget(c));
-	} while (force && state == MOVE_UNDER_WAY);
+		unsigned step = claim_budget(c);
+
+		state = move_step(st, step);
+		*budget -= step < *budget ? step : *budget;
+	} while (force && state == MOVE_UNDER_WAY && *budget > 0);
 	return state;
 }
 
@@ -283,6 +288,7 @@ bool
 balance_claim(struct store *st, struct slab_class *c, bool force)
 {
 	enum move_state state;
+	unsigned budget = CLAIM_MOST;
 
 	if (load_relaxed(&st->automove) == 0 && !force)
 		return false;
@@ -290,10 +296,11 @@ balance_claim(struct store *st, struct slab_class *c, bool force)
 		return true;
 	if (!mover_take(st, force))
 		return false;
-	state = claim_try(st, c, force);
+	state = claim_try(st, c, force, &budget);
 	/* A page can hold something that is being made or sent just now; another one will do. */
-	for (int tries = 1; force && state == MOVE_GIVEN_UP && tries < CLAIM_TRIES; tries++)
-		state = claim_try(st, c, force);
+	for (int tries = 1; force && state == MOVE_GIVEN_UP && tries < CLAIM_TRIES && budget > 0;
+	     tries++)
+		state = claim_try(st, c, force, &budget);
 	lock_drop(&st->mover.lock);
 	if (state == MOVE_GIVEN_UP)
 		class_granted(c, c->per_page / 2 + 1); /* not at once again */
