@@ -317,7 +317,8 @@ store_stale(struct worker *w, const struct command *cmd, const struct store_key 
 	store_enter(w->store, key, &entry);
 	if (!entry.found) {
 		result = STORE_NOT_FOUND;
-	} else if (!w->server->settings->cas || cmd->meta.compare_cas > entry.view.version) {
+	} else if (cas_asked(w, cmd->meta.compare_cas) == 0 ||
+	    cmd->meta.compare_cas > entry.view.version) {
 		result = STORE_EXISTS;
 	} else {
 		bool stale = cmd->meta.compare_cas < entry.view.version;

@@ -55,7 +55,7 @@ class Generator(classic.Generator):
         return key, _ALL.index(key)
 
     def expiry(self):
-        return self.rng.choice([0, 0, 0, 10000, 2592000, self.start + 5000, self.start - 5000, 2592001])
+        return self.rng.choice([0, 0, 0, 10000, 2592000, self.start + 5000, self.start - 5000, 2592001, 1 << 31, 0xffffffff])
 
     def compared(self, key, share=0.15):
         rng = self.rng
@@ -139,7 +139,7 @@ class Generator(classic.Generator):
         if kind == 6:
             return Command(frame(rng.choice([GET, DELETE, NOOP, VERSION]), rng.choice([b"", key]), b"", rng.choice([b"", b"body"])))
         if kind == 7:
-            key, opaque = self.pick(_KEYS[3:20])  # which nothing is appended to
+            key, opaque = self.pick()
             return Command(frame(SET, key, b"\0" * 8, b"z" * rng.choice([1048577, 1048576, 1048576 - 48 - 8 - len(key) - 3,
                                                                         1048576 - 48 - 8 - len(key) - 2]), opaque=opaque))
         extras = struct.pack(">QQI", rng.choice([1, 1 << 63, (1 << 64) - 1, 20000000]), 5, rng.choice([0, 0xffffffff]))

@@ -87,13 +87,13 @@ class Generator(classic.Generator):
         kind = rng.random()
         if kind < 0.7:
             return [Cas(key)]
-        return [rng.choice([b"C1", b"C99999999999", b"C18446744073709551615"])]
+        return [rng.choice([b"C0", b"C1", b"C99999999999", b"C18446744073709551615"])]
 
     def mg(self):
         sent, b, key = self.choose()
         flags = self.flags([
             (b"v", 0.6, None), (b"k", 0.5, None), (b"f", 0.3, None), (b"c", 0.3, None), (b"t", 0.3, None),
-            (b"s", 0.3, None), (b"l", 0.1, None), (b"q", 0.2, None), (b"O", 0.3, [self.opaque()]),
+            (b"s", 0.3, None), (b"h", 0.3, None), (b"l", 0.1, None), (b"q", 0.2, None), (b"O", 0.3, [self.opaque()]),
             (b"N", 0.15, _TTLS[2:]), (b"R", 0.15, [b"100", b"3000", b"8000", b"30000"]), (b"T", 0.15, _TTLS), (b"u", 0.05, None),
             (b"P", 0.03, [b"1", b"x"]), (b"L", 0.03, [b"1"])])
         if b"c" in flags and b"k" not in flags:
@@ -177,7 +177,7 @@ class Generator(classic.Generator):
         rng = self.rng
         line = rng.choice([b"mg m1 v v\r\n", b"mg m1 Tabc\r\n", b"mg m1 N\r\n", b"mg !!!! b\r\n", b"mg Zm9 b v\r\n",
                            b"mg %s v\r\n" % _LONG[0], b"md %s\r\n" % _LONG[1],
-                           b"mg m1 O%s v\r\n" % (b"x" * 32), b"mg m2 v k O%s\r\n" % (b"y" * 200)])
+                           b"mg m1 u O%s v\r\n" % (b"x" * 32), b"mg m2 v k u O%s\r\n" % (b"y" * 200)])  # u: memcached has read it
         return Command(line)
 
     def few(self):
@@ -210,7 +210,7 @@ class Generator(classic.Generator):
 
 
 _MIX = [(0.33, Generator.mg), (0.23, Generator.ms), (0.04, Generator.ms_bad), (0.1, Generator.md), (0.12, Generator.ma),
-        (0.01, Generator.ma_bad), (0.02, Generator.mg_bad), (0.005, Generator.few), (0.05, Generator.mn), (0.0, Generator.me),
+        (0.01, Generator.ma_bad), (0.02, Generator.mg_bad), (0.005, Generator.few), (0.04, Generator.mn), (0.01, Generator.me),
         (0.095, Generator.old)]
 
 
