@@ -3,7 +3,7 @@
  * A table of buckets of eight 4-byte entries: 16 bits of the key's hash and 16 bits of the time at which its class
  * evicted it, counted in evictions of that class (in steps, so that the window fits). Each bucket is a queue: a
  * new entry pushes the oldest out. Entries are read and written without a lock of their own; what a race loses is
- * a hint.
+ * a hint. The table grows as the index does, a bucket at a time, and only once memory is full.
  *
  * Source: S3-FIFO (Yang et al., SOSP 2023), whose ghost queue keeps hashes only.
  */
@@ -11,7 +11,8 @@
 
 #include "slab/impl.h"
 
-#define GROW_STEP 4096u /* buckets copied in one slice of upkeep */
+#define BUCKETS_MIN 256u
+#define GROW_STEP   4096u /* buckets added in one slice of upkeep */
 
 /* Steps of the time: the window is below 2^14 of them, so that 16 bits tell old from new. */
 static unsigned
@@ -44,7 +45,7 @@ ghost_bucket(const struct store *st, uint64_t hash)
 {
 	struct ghost_bucket *buckets = (struct ghost_bucket *)(void *)st->ghost.base;
 
-	return &buckets[(hash >> 8) & load_acquire(&st->ghost_mask)];
+	return &buckets[bucket_number(hash >> 8, load_acquire(&st->ghost_buckets))];
 }
 
 void
@@ -80,17 +81,17 @@ int
 ghost_init(struct store *st)
 {
 	size_t most =
-	    (size_t)st->pages_max << st->page_shift >> 5; /* an entry for each 128 bytes of items */
+	    (size_t)st->pages_max << st->page_shift >> 3; /* an entry for the smallest item */
 	int error;
 
-	if (most < sizeof(struct ghost_bucket) << 8)
-		most = sizeof(struct ghost_bucket) << 8;
-	error = reserve_init(&st->ghost, most, -1);
+	if (most < sizeof(struct ghost_bucket) * BUCKETS_MIN)
+		most = sizeof(struct ghost_bucket) * BUCKETS_MIN;
+	error = reserve_init(&st->ghost, most, -1, store_thrifty(st));
 	if (error != 0)
 		return error;
-	if (!reserve_grow(&st->ghost, sizeof(struct ghost_bucket) << 8))
+	if (!reserve_grow(&st->ghost, sizeof(struct ghost_bucket) * BUCKETS_MIN))
 		return -ENOMEM;
-	st->ghost_mask = (1u << 8) - 1;
+	st->ghost_buckets = BUCKETS_MIN;
 	return 0;
 }
 
@@ -100,25 +101,24 @@ ghost_fini(struct store *st)
 	reserve_fini(&st->ghost);
 }
 
-/* Keeps an entry for each item. A bucket's entries are copied to its new twin, a few buckets a call; what is added to a
- * bucket between its copy and the end is known to half of the keys. */
+/* Keeps an entry for each item. The new bucket begins with the entries of the one that it is split from, since either
+ * may be asked for them. */
 void
 ghost_grow(struct store *st)
 {
 	struct ghost_bucket *buckets = (struct ghost_bucket *)(void *)st->ghost.base;
-	uint64_t n = st->ghost_mask + 1, i = st->ghost_copied;
-	uint64_t end = n - i < GROW_STEP ? n : i + GROW_STEP;
+	uint32_t n = st->ghost_buckets, end = n + GROW_STEP;
 
-	if (load_relaxed(&st->items) <= n * GHOST_WAYS ||
-	    !reserve_grow(&st->ghost, n * 2 * sizeof(struct ghost_bucket)))
+	if (!load_relaxed(&st->limit_kept))
 		return;
-	for (; i < end; i++)
+	for (; n < end && load_relaxed(&st->items) > (uint64_t)n * GHOST_WAYS; n++) {
+		const struct ghost_bucket *from = &buckets[n & ~(1u << (31 - __builtin_clz(n)))];
+
+		if (!reserve_grow(&st->ghost, ((size_t)n + 1) * sizeof(*buckets)))
+			break;
 		for (unsigned k = 0; k < GHOST_WAYS; k++)
-			store_relaxed(
-			    &buckets[n + i].entries[k], load_relaxed(&buckets[i].entries[k]));
-	st->ghost_copied = end == n ? 0 : end;
-	if (end < n)
-		return;
-	/* Pairs with the acquire in ghost_bucket: who sees the mask sees the copies. */
-	store_release(&st->ghost_mask, n * 2 - 1);
+			store_relaxed(&buckets[n].entries[k], load_relaxed(&from->entries[k]));
+	}
+	/* Pairs with the acquire in ghost_bucket: who sees the number sees the copies. */
+	store_release(&st->ghost_buckets, n);
 }

@@ -17,11 +17,12 @@
 #define THREADS_MAX 256
 #define HEAD_MIN    48u /* the smallest chunk */
 #define READ_MARGIN                                                                                \
-	65536u           /* readable bytes behind the last page, for a reader with a stale length */
-#define CHUNK_TOP 65536u /* the largest chunk */
-#define NONE      UINT32_MAX
-#define HITS_MAX  3u /* S3-FIFO counts to here */
-#define LFU_NEW   5u /* the LFU counter of a new item, as in Redis */
+	65536u /* readable bytes behind the last page, for a reader with a stale length */
+#define CHUNK_TOP     65536u /* the largest chunk */
+#define NONE          UINT32_MAX
+#define THRIFTY_BELOW (512u << 20)
+#define HITS_MAX      3u /* S3-FIFO counts to here */
+#define LFU_NEW       5u /* the LFU counter of a new item, as in Redis */
 
 /* ---------------------------------------------------------------- pages and classes */
 
@@ -185,7 +186,7 @@ struct store {
 	struct slab_class *classes; /* 1 to nclasses */
 	struct observer observers[STORE_OBSERVERS_MAX];
 	unsigned nobservers;
-	struct reserve arena, table, overflow, ghost;
+	struct reserve arena, table, overflow, ghost, counters;
 
 	/* Guarded by PAGES. */
 	struct lock pages_lock __attribute__((aligned(CACHE_LINE)));
@@ -200,15 +201,13 @@ struct store {
 
 	/* Guarded by GROW. */
 	struct lock grow_lock __attribute__((aligned(CACHE_LINE)));
-	uint64_t ghost_copied; /* buckets of ghosts that have their twin in the next larger table */
 
 	/* Guarded by OVERFLOW. */
 	struct lock overflow_lock __attribute__((aligned(CACHE_LINE)));
 	uint32_t overflow_made, overflow_free, overflow_used;
 
-	uint64_t ghost_mask
-	    __attribute__((aligned(CACHE_LINE))); /* buckets - 1; grows under GROW */
-	uint32_t flush_at;                        /* a flush that is not due yet; 0 = none */
+	uint32_t ghost_buckets __attribute__((aligned(CACHE_LINE))); /* grows under GROW */
+	uint32_t flush_at; /* a flush that is not due yet; 0 = none */
 	unsigned automove;
 	struct mover mover;
 	uint64_t pages_moved, pages_moved_at_reset, retries_at_reset;
@@ -220,6 +219,13 @@ struct store {
 	/* The maintenance thread's own. */
 	uint32_t walk_page; /* where expiry walks on */
 };
+
+/* Whether 2 MiB here and there are a good part of the limit. */
+static inline bool
+store_thrifty(const struct store *st)
+{
+	return st->options.memory_limit < THRIFTY_BELOW;
+}
 
 /* ---------------------------------------------------------------- references */
 

@@ -304,9 +304,10 @@ index_init(struct store *st)
 		most = 1u << 31;
 	if (buckets > most)
 		most = buckets;
-	error = reserve_init(&st->table, most * sizeof(struct bucket), -1);
+	error = reserve_init(&st->table, most * sizeof(struct bucket), -1, store_thrifty(st));
 	if (error == 0)
-		error = reserve_init(&st->overflow, (most / 2 + 1) * sizeof(struct bucket), -1);
+		error = reserve_init(
+		    &st->overflow, (most / 2 + 1) * sizeof(struct bucket), -1, store_thrifty(st));
 	if (error != 0)
 		return error;
 	if (!reserve_grow(&st->table, buckets * sizeof(struct bucket)))

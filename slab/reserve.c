@@ -8,12 +8,19 @@
 
 #include "base/assert.h"
 
-#define HUGE_PAGE (2u << 20)
+#define HUGE_PAGE    (2u << 20)
+#define THRIFTY_STEP (64u << 10)
+
+static size_t
+round_up(size_t n, size_t to)
+{
+	return (n + to - 1) & ~(to - 1);
+}
 
 static size_t
 round_huge(size_t n)
 {
-	return (n + HUGE_PAGE - 1) & ~(size_t)(HUGE_PAGE - 1);
+	return round_up(n, HUGE_PAGE);
 }
 
 size_t
@@ -23,9 +30,9 @@ reserve_round(size_t size)
 }
 
 int
-reserve_init(struct reserve *r, size_t size, int fd)
+reserve_init(struct reserve *r, size_t size, int fd, bool thrifty)
 {
-	*r = (struct reserve){.size = round_huge(size), .shared = fd >= 0};
+	*r = (struct reserve){.size = round_huge(size), .shared = fd >= 0, .thrifty = thrifty};
 	r->mapping_size = r->size + HUGE_PAGE;
 	r->mapping = mmap(
 	    NULL, r->mapping_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -42,7 +49,7 @@ reserve_init(struct reserve *r, size_t size, int fd)
 		return error;
 	}
 	if (fd < 0)
-		(void)madvise(r->base, r->size, MADV_HUGEPAGE);
+		(void)madvise(r->base, r->size, thrifty ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
 	(void)madvise(r->base, r->size, MADV_DONTDUMP);
 	return 0;
 }
@@ -55,16 +62,28 @@ reserve_fini(struct reserve *r)
 	r->mapping = NULL;
 }
 
+/* The system may make huge pages of what is in use when BYTES are. */
+static void
+advise_full(const struct reserve *r, size_t bytes)
+{
+	size_t from = r->committed / HUGE_PAGE * HUGE_PAGE, to = bytes / HUGE_PAGE * HUGE_PAGE;
+
+	if (to > from)
+		(void)madvise(r->base + from, to - from, MADV_HUGEPAGE);
+}
+
 bool
 reserve_grow(struct reserve *r, size_t bytes)
 {
 	if (bytes <= r->committed)
 		return true;
-	bytes = round_huge(bytes);
+	bytes = round_up(bytes, r->thrifty ? THRIFTY_STEP : HUGE_PAGE);
 	if (bytes > r->size)
 		return false;
 	if (mprotect(r->base + r->committed, bytes - r->committed, PROT_READ | PROT_WRITE) != 0)
 		return false;
+	if (r->thrifty)
+		advise_full(r, bytes);
 	__atomic_store_n(&r->committed, bytes, __ATOMIC_RELAXED);
 	return true;
 }

@@ -15,15 +15,17 @@ struct reserve {
 	size_t committed; /* bytes from BASE that have memory */
 	void *mapping;
 	size_t mapping_size;
-	bool shared; /* it is a file's */
+	bool shared;  /* it is a file's */
+	bool thrifty; /* no memory for what is not used yet */
 };
 
 /* SIZE as reserve_init rounds it. */
 size_t reserve_round(size_t size);
 
 /* Reserves SIZE bytes of addresses; 0 or a negative errno. With a FD (else -1) the range is that file's, which must be
- * as large as the rounded size. */
-int reserve_init(struct reserve *r, size_t size, int fd);
+ * as large as the rounded size. A THRIFTY range gets transparent huge pages only where all of one is in use, any other
+ * with the first touch. */
+int reserve_init(struct reserve *r, size_t size, int fd, bool thrifty);
 void reserve_fini(struct reserve *r);
 
 /* Makes the first BYTES usable (zeroed where new); false where the kernel refuses. One thread at a time. */

@@ -84,7 +84,7 @@ arena_init(struct store *st)
 		if (fd < 0)
 			return fd;
 	}
-	error = reserve_init(&st->arena, size, fd);
+	error = reserve_init(&st->arena, size, fd, false);
 	if (fd >= 0)
 		(void)close(fd);
 	return error;
@@ -100,10 +100,15 @@ pages_init(struct store *st)
 	st->chunk_base = st->arena.base - (1u << st->ref_shift);
 	st->pages = calloc(st->pages_max, sizeof(*st->pages));
 	st->page_class = calloc(st->pages_max, 1);
-	st->threads = aligned_alloc(CACHE_LINE, sizeof(*st->threads) * THREADS_MAX);
-	if (st->pages == NULL || st->page_class == NULL || st->threads == NULL)
+	if (st->pages == NULL || st->page_class == NULL)
 		return -ENOMEM;
-	memset(st->threads, 0, sizeof(*st->threads) * THREADS_MAX);
+	/* Of threads that never come nothing is touched. */
+	error = reserve_init(&st->counters, sizeof(*st->threads) * THREADS_MAX, -1, true);
+	if (error == 0 && !reserve_grow(&st->counters, sizeof(*st->threads) * THREADS_MAX))
+		error = -ENOMEM;
+	if (error != 0)
+		return error;
+	st->threads = (struct thread_counters *)(void *)st->counters.base;
 	lock_init(&st->pages_lock, LOCK_PAGES);
 	lock_init(&st->mover.lock, LOCK_MOVE);
 	st->free_page = NONE;
@@ -216,7 +221,7 @@ store_free(struct store **stp)
 	index_fini(st);
 	classes_fini(st);
 	reserve_fini(&st->arena);
-	free(st->threads);
+	reserve_fini(&st->counters);
 	free(st->page_class);
 	free(st->pages);
 	free(st);
