@@ -1,7 +1,7 @@
 /* server/io_uring.c: the io_uring driver.
  *
- * Each connection has one receive under way that goes on by itself (multishot) into buffers of the worker's ring, and at most
- * one send. One system call a turn submits what the last turn led to and waits for what comes:
+ * Each connection has at most one receive and one send under way. One system call a turn submits what the last turn led
+ * to and waits for what comes:
  *
  *	completions -> what has arrived is executed -> turns (worker_turn_end): sends, receives -> submit and wait
  *
@@ -10,9 +10,15 @@
  * the completion says how much of it is gone. The pieces of gather sends lie in the loop's own array only until they are
  * submitted: then the kernel has its copy.
  *
- * A connection that must not be read keeps its receive until bytes come all the same; these are kept, the receive is
- * cancelled, and it is begun again when the connection wants input. So a client that sends and does not read has bytes
- * here for one turn and what the ring's buffers hold, and one that merely waits costs nothing.
+ * Receives are of two kinds. Most connections send little at a time: theirs goes on by itself (multishot) into small
+ * buffers. One that has filled such a buffer sends much: its receive is cancelled, and from then on it receives once a turn,
+ * into a large buffer, until it has sent little for a while. So what one turn can bring to a connection is bounded either way:
+ *
+ *	goes on by itself   32 small buffers, 64 KiB, after which the kernel serves others
+ *	once a turn         one large buffer
+ *
+ * A connection that must not be read has its receive cancelled at once. It holds what came in that turn; there is no next
+ * one before its client has taken its answers.
  *
  * The kernel knows a connection as long as one of its operations is under way. So a drop cancels them, and the connection is
  * freed when the last has come back; until then it is dying: no bytes are taken for it and none are sent.
@@ -38,9 +44,15 @@
 #include "server/uring_ring.h"
 #include "server/worker.h"
 
-#define ENTRIES      512u
-#define BUFFER_COUNT 64u
-#define BUFFER_SIZE  ((size_t)16 << 10)
+#define ENTRIES 512u
+
+#define SMALL_COUNT 128u
+#define SMALL_SIZE  ((size_t)2 << 10)
+#define LARGE_COUNT 32u
+#define LARGE_SIZE  ((size_t)16 << 10)
+
+/* After so many small receives in a row a connection is one that sends little. */
+#define CALM 64u
 
 /* Pieces of one sendmsg, and of all that are not submitted yet. */
 #define PIECES_MAX   256u
@@ -72,8 +84,11 @@ struct uring_loop {
 struct uring_conn {
 	bool receiving, sending;                /* under way */
 	bool receive_cancelled, send_cancelled; /* and to end early */
+	bool once;                              /* the receive under way brings one large buffer */
+	bool left;                              /* the last one did not empty the socket */
 	bool ended;                             /* the peer sends nothing more */
 	bool dying;                             /* dropped */
+	uint8_t excited; /* not 0: it sends much, for so many more small receives */
 };
 
 static uint64_t
@@ -122,7 +137,11 @@ begin_receive(struct uring_loop *loop, struct conn *c)
 
 	if (sqe == NULL)
 		return false;
-	uring_ring_prep_receive(sqe, c->fd);
+	uc->once = uc->excited > 0;
+	if (unlikely(uc->once))
+		uring_ring_prep_receive_once(sqe, &loop->ring, c->fd, !uc->left);
+	else
+		uring_ring_prep_receive(sqe, c->fd);
 	io_uring_sqe_set_data64(sqe, tag(c, URING_RECEIVE));
 	uc->receiving = true;
 	return true;
@@ -261,7 +280,9 @@ uring_serve(struct conn *c)
 	}
 	if ((want & CONN_WANT_OUTPUT) && !uc->sending)
 		all = begin_send(loop, c);
-	if (unlikely((want & CONN_WANT_INPUT) && !uc->receiving))
+	if (unlikely(!(want & CONN_WANT_INPUT)))
+		cancel_receive(loop, c);
+	else if (unlikely(!uc->receiving))
 		all &= begin_receive(loop, c);
 	if (unlikely((want & CONN_WANT_TURN) || !all))
 		worker_queue_turn(c->worker, c);
@@ -289,19 +310,37 @@ next_turn(struct conn *c)
 		worker_queue_turn(c->worker, c);
 }
 
-/* N bytes for C lie in buffer ID. */
+/* A receive into a buffer of GROUP brought N bytes: whether C is one that sends much. */
 static void
-take_bytes(struct conn *c, unsigned id, size_t n)
+judge(struct conn *c, enum uring_group group, size_t n)
+{
+	struct uring_conn *uc = c->io;
+
+	if (unlikely(n >= SMALL_SIZE)) {
+		uc->excited = CALM;
+		if (group == URING_SMALL)
+			cancel_receive(c->worker->loop, c);
+	} else if (unlikely(uc->excited > 0)) {
+		uc->excited--;
+	}
+}
+
+/* What a receive brought. */
+static void
+take_bytes(struct conn *c, const struct io_uring_cqe *cqe)
 {
 	struct uring_loop *loop = c->worker->loop;
 	struct uring_conn *uc = c->io;
-	bool wanted = conn_want(c) & CONN_WANT_INPUT;
+	enum uring_group group = uc->once ? URING_LARGE : URING_SMALL;
+	unsigned id = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
+	size_t n = (size_t)cqe->res;
 
-	if (likely(!uc->dying))
-		conn_input(c, uring_ring_bytes(&loop->ring, id), n);
-	uring_ring_give(&loop->ring, id);
-	if (unlikely(!wanted))
-		cancel_receive(loop, c);
+	uc->left = cqe->flags & IORING_CQE_F_SOCK_NONEMPTY;
+	if (likely(!uc->dying)) {
+		conn_input(c, uring_ring_bytes(&loop->ring, group, id), n);
+		judge(c, group, n);
+	}
+	uring_ring_give(&loop->ring, group, id);
 	next_turn(c);
 }
 
@@ -328,7 +367,7 @@ on_receive(struct conn *c, const struct io_uring_cqe *cqe)
 	if (unlikely(!(cqe->flags & IORING_CQE_F_MORE)))
 		uc->receiving = uc->receive_cancelled = false;
 	if (likely(cqe->res > 0)) {
-		take_bytes(c, cqe->flags >> IORING_CQE_BUFFER_SHIFT, (size_t)cqe->res);
+		take_bytes(c, cqe);
 		return;
 	}
 	uc->ended |= receive_ended(cqe->res);
@@ -479,12 +518,16 @@ uring_run(struct worker *w)
 static int
 uring_start(struct worker *w)
 {
+	static const struct uring_size sizes[URING_GROUPS] = {
+	    [URING_SMALL] = {SMALL_COUNT, SMALL_SIZE},
+	    [URING_LARGE] = {LARGE_COUNT, LARGE_SIZE},
+	};
 	struct uring_loop *loop = calloc(1, sizeof(*loop));
 	int rc;
 
 	if (loop == NULL)
 		return -ENOMEM;
-	if ((rc = uring_ring_init(&loop->ring, ENTRIES, BUFFER_COUNT, BUFFER_SIZE)) != 0) {
+	if ((rc = uring_ring_init(&loop->ring, ENTRIES, sizes)) != 0) {
 		free(loop);
 		return rc;
 	}

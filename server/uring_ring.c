@@ -53,45 +53,42 @@ pages_new(size_t bytes)
 }
 
 static int
-buffers_init(struct uring_ring *r)
+buffers_init(struct uring_ring *r, enum uring_group group)
 {
-	struct io_uring_buf_reg reg = {.ring_entries = r->count, .bgid = URING_GROUP};
+	struct uring_buffers *buffers = &r->buffers[group];
+	struct io_uring_buf_reg reg = {.ring_entries = buffers->count};
 	int rc;
 
-	r->buffers = pages_new(r->count * sizeof(struct io_uring_buf));
-	r->bytes = pages_new(r->count * r->size);
-	if (r->buffers == NULL || r->bytes == NULL)
+	buffers->ring = pages_new(buffers->count * sizeof(struct io_uring_buf));
+	buffers->bytes = pages_new(buffers->count * buffers->size);
+	if (buffers->ring == NULL || buffers->bytes == NULL)
 		return -ENOMEM;
-	reg.ring_addr = (uintptr_t)r->buffers;
+	reg.bgid = (unsigned short)group;
+	reg.ring_addr = (uintptr_t)buffers->ring;
 	if ((rc = io_uring_register_buf_ring(&r->io, &reg, 0)) != 0)
 		return rc;
-	io_uring_buf_ring_init(r->buffers);
-	for (unsigned i = 0; i < r->count; i++)
-		uring_ring_give(r, i);
+	io_uring_buf_ring_init(buffers->ring);
+	for (unsigned i = 0; i < buffers->count; i++)
+		uring_ring_give(r, group, i);
 	return 0;
 }
 
-static void
-buffers_fini(struct uring_ring *r)
-{
-	free(r->buffers);
-	free(r->bytes);
-	r->buffers = NULL;
-	r->bytes = NULL;
-}
-
 int
-uring_ring_init(struct uring_ring *r, unsigned entries, unsigned count, size_t size)
+uring_ring_init(struct uring_ring *r, unsigned entries, const struct uring_size sizes[URING_GROUPS])
 {
 	int rc;
 
-	*r = (struct uring_ring){.count = count, .size = size};
+	*r = (struct uring_ring){0};
 	if ((rc = queue_init(r, entries)) != 0)
 		return rc;
-	if ((rc = buffers_init(r)) == 0)
-		return 0;
-	io_uring_queue_exit(&r->io);
-	buffers_fini(r);
+	for (unsigned group = 0; group < URING_GROUPS; group++) {
+		r->buffers[group].count = sizes[group].count;
+		r->buffers[group].size = sizes[group].size;
+	}
+	for (unsigned group = 0; rc == 0 && group < URING_GROUPS; group++)
+		rc = buffers_init(r, (enum uring_group)group);
+	if (rc != 0)
+		uring_ring_fini(r);
 	return rc;
 }
 
@@ -99,7 +96,11 @@ void
 uring_ring_fini(struct uring_ring *r)
 {
 	io_uring_queue_exit(&r->io);
-	buffers_fini(r);
+	for (unsigned group = 0; group < URING_GROUPS; group++) {
+		free(r->buffers[group].ring);
+		free(r->buffers[group].bytes);
+		r->buffers[group] = (struct uring_buffers){0};
+	}
 }
 
 int
@@ -126,7 +127,18 @@ uring_ring_prep_receive(struct io_uring_sqe *sqe, int fd)
 {
 	io_uring_prep_recv_multishot(sqe, fd, NULL, 0, 0);
 	io_uring_sqe_set_flags(sqe, IOSQE_BUFFER_SELECT);
-	sqe->buf_group = URING_GROUP;
+	sqe->buf_group = URING_SMALL;
+}
+
+void
+uring_ring_prep_receive_once(
+    struct io_uring_sqe *sqe, const struct uring_ring *r, int fd, bool empty)
+{
+	io_uring_prep_recv(sqe, fd, NULL, r->buffers[URING_LARGE].size, 0);
+	io_uring_sqe_set_flags(sqe, IOSQE_BUFFER_SELECT);
+	sqe->buf_group = URING_LARGE;
+	if (empty)
+		sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
 }
 
 /* ---------------------------------------------------------------- the probe */
@@ -208,10 +220,11 @@ probe_poll(struct uring_ring *r, int fd)
 int
 uring_probe(void)
 {
+	static const struct uring_size sizes[URING_GROUPS] = {{2, PROBE_SIZE}, {2, PROBE_SIZE}};
 	struct uring_ring r;
 	int pair[2], rc;
 
-	if ((rc = uring_ring_init(&r, PROBE_ENTRIES, 2, PROBE_SIZE)) != 0)
+	if ((rc = uring_ring_init(&r, PROBE_ENTRIES, sizes)) != 0)
 		return rc;
 	if ((rc = uring_ring_begin(&r)) == 0) {
 		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
