@@ -15,7 +15,7 @@
  * into a large buffer, until it has sent little for a while. So what one turn can bring to a connection is bounded either way:
  *
  *	goes on by itself   32 small buffers, 64 KiB, after which the kernel serves others
- *	once a turn         one large buffer
+ *	once a turn         one large buffer, 32 KiB
  *
  * A connection that must not be read has its receive cancelled at once. It holds what came in that turn; there is no next
  * one before its client has taken its answers.
@@ -48,8 +48,8 @@
 
 #define SMALL_COUNT 128u
 #define SMALL_SIZE  ((size_t)2 << 10)
-#define LARGE_COUNT 32u
-#define LARGE_SIZE  ((size_t)16 << 10)
+#define LARGE_COUNT 64u
+#define LARGE_SIZE  ((size_t)32 << 10)
 
 /* After so many small receives in a row a connection is one that sends little. */
 #define CALM 64u
