@@ -110,7 +110,7 @@ def never_reads_multiget():
 
 def never_reads_small():
     """Ten clients ask a hundred thousand small questions and read nothing."""
-    with Watched(memory=8 * MIB) as w:
+    with Watched(memory=10 * MIB) as w:
         clients = [raw(w.port, 4096) for _ in range(10)]
         for s in clients[1:]:
             push(s, b"get probe\r\n" * 100000, 0.1)
