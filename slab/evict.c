@@ -161,6 +161,23 @@ sample_victim(struct store *st, struct slab_class *c) REQUIRES(c->lock)
 
 /* ---------------------------------------------------------------- evicting */
 
+/* Who has to go, but not what this thread is about to extend; 0 = nobody else. */
+static uint32_t
+victim(struct store *st, struct slab_class *c) REQUIRES(c->lock)
+{
+	uint32_t ref = 0;
+
+	for (int tries = 0; tries < 2; tries++) {
+		ref = st->eviction == STORE_EVICT_S3FIFO ? s3fifo_victim(st, c)
+							 : sample_victim(st, c);
+		if (likely(ref == 0 || ref != thread_spares))
+			return ref;
+		queue_remove(st, c, ref);
+		queue_push(st, c, ref, true);
+	}
+	return 0;
+}
+
 bool
 evict_one(struct store *st, struct slab_class *c)
 {
@@ -168,7 +185,7 @@ evict_one(struct store *st, struct slab_class *c)
 	enum loss loss = LOSS_EVICTED;
 
 	lock_take(&c->lock);
-	ref = st->eviction == STORE_EVICT_S3FIFO ? s3fifo_victim(st, c) : sample_victim(st, c);
+	ref = victim(st, c);
 	if (ref != 0) {
 		if (item_dead(st, item_at(st, ref)))
 			loss = LOSS_EXPIRED;

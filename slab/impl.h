@@ -511,6 +511,9 @@ extern _Thread_local unsigned thread_number;
 /* How often this thread has let go of what it saw: passed a quiescent point or paused, be it within a call. */
 extern _Thread_local uint16_t thread_lapses;
 
+/* The item that this thread does not evict, or 0: it is making the longer one that will take its place. */
+extern _Thread_local uint32_t thread_spares;
+
 static inline struct thread_counters *
 thread_counters(const struct store *st)
 {

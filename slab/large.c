@@ -221,9 +221,11 @@ concat_try(struct store *st, const struct store_key *key, struct store_pending *
 	    .size = (size_t)old.view.size + added->size,
 	    .versioned = put->version != 0,
 	    .tagged = old.view.marks & STORE_TAGGED};
+	thread_spares = old.view.ref;
 	*result = store_alloc(st, &joined, key, &head);
 	if (*result == STORE_OK)
 		*result = write_joined(st, &joined, &old, added, put->mode);
+	thread_spares = 0;
 	if (*result == STORE_OK)
 		done = concat_link(st, key, &joined, &old, put, version, result);
 	store_abort(st, &joined);

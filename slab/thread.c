@@ -9,6 +9,7 @@ static bool numbers_taken[THREADS_MAX];
 static unsigned numbers_used; /* all numbers ever taken are below */
 _Thread_local unsigned thread_number;
 _Thread_local uint16_t thread_lapses;
+_Thread_local uint32_t thread_spares;
 
 void
 store_thread_join(void)

@@ -1,4 +1,5 @@
-/* t/slab/test_verbs.c: what single verbs promise: an append that creates does so in one step, observers come and go. */
+/* t/slab/test_verbs.c: what single verbs promise: an append that creates does so in one step, one that grows
+ * never evicts what it extends, observers come and go. */
 #include <pthread.h>
 
 #include "base/atomics.h"
@@ -147,12 +148,58 @@ observers_come_and_go(void **state)
 	store_free(&st);
 }
 
+/* Takes all free chunks of the class that an item of SIZE bytes under KEY would get. */
+static unsigned
+take_all(struct store *st, struct store_pending *taken, const char *key, size_t size)
+{
+	struct store_head head = {.size = size};
+	struct store_key k = store_key(st, key, strlen(key));
+	struct store_class_stats c;
+	unsigned n = 0, id = 0;
+
+	do {
+		assert_int_equal(store_alloc(st, &taken[n++], &k, &head), STORE_OK);
+		while (id == 0 || c.chunk_size < size + 32)
+			store_class_stats(st, ++id, &c);
+		store_class_stats(st, id, &c);
+	} while (c.free_chunks > 0);
+	return n;
+}
+
+/* Memory is full, and an item is all that its class could evict to make the longer one: something else has to go. */
+static void
+append_spares_its_item(void **state)
+{
+	static struct store_pending taken[1000];
+	struct store *st = fresh();
+	struct store_put set = {.mode = STORE_SET}, append = {.mode = STORE_APPEND};
+	struct store_head large = {.size = 200000};
+	char value[2001];
+	unsigned n;
+
+	(void)state;
+	memset(value, 'v', sizeof(value));
+	value[2000] = '\0';
+	for (uint32_t i = 0; i < 100; i++) {
+		uint64_t version;
+
+		assert_int_equal(model_put(st, i, &large, i, &set, &version), STORE_OK);
+	}
+	assert_int_equal(put(st, "log", value, &set), STORE_OK);
+	n = take_all(st, taken, "log", 2001);
+	assert_int_equal(put(st, "log", ".", &append), STORE_OK);
+	while (n-- > 0)
+		store_abort(st, &taken[n]);
+	store_free(&st);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(append_creates),
 	    cmocka_unit_test(append_creates_among_deletions),
+	    cmocka_unit_test(append_spares_its_item),
 	    cmocka_unit_test(observers_come_and_go),
 	};
 
