@@ -1,0 +1,11 @@
+/* cluster/tbl/ring_statuses.h: RING_STATUS(symbol, text): what making a ring can end with, once. */
+RING_STATUS(OK,          "done")
+RING_STATUS(NO_NODES,    "a ring needs a node")
+RING_STATUS(MANY_NODES,  "more nodes than a ring takes")
+RING_STATUS(BAD_NAME,    "a node's ring name or host is empty, too long, or has blanks or control characters")
+RING_STATUS(BAD_WEIGHT,  "a weight out of range, or other than 1 in a ring whose kind has no weights")
+RING_STATUS(BAD_POINTS,  "a number of points out of range, or any in a ring whose kind has its own")
+RING_STATUS(MANY_POINTS, "more points than a ring takes: lower the weights")
+RING_STATUS(DUPLICATE,   "two nodes would have the same points: their ring names must differ")
+RING_STATUS(NO_MEMORY,   "out of memory")
+RING_STATUS(NO_MD5,      "the OpenSSL library gives no MD5")
