@@ -116,8 +116,8 @@ replay(struct simulation *s)
 	for (size_t i = 0; i < s->nlines; i++) {
 		const struct trace_line *line = &s->lines[i];
 
-		store_clock_set(
-		    s->store, 1 + (uint32_t)(s->trace_clock ? line->time : (double)(n / s->rate)));
+		store_clock_set(s->store,
+		    1 + (s->trace_clock ? (uint32_t)line->time : (uint32_t)(n / s->rate)));
 		for (uint64_t copy = 0; copy < s->copies; copy++, n++) {
 			request(s, line, line->key * s->copies + copy);
 			if (n % TURN == 0)

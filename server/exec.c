@@ -104,7 +104,7 @@ exec_bad_data(struct conn *c, const struct command *cmd)
 static bool
 refused_before(const struct conn *c, const struct command *cmd, const struct parse_error *error)
 {
-	return error->reply.ptr == REPLY_BAD_EXPTIME.ptr && cmd->op == OP_FLUSH_ALL &&
+	return slice_equal(error->reply, REPLY_BAD_EXPTIME) && cmd->op == OP_FLUSH_ALL &&
 	    !c->worker->server->settings->flush_enabled;
 }
 
@@ -115,7 +115,7 @@ exec_error(struct conn *c, const struct command *cmd, const struct parse_error *
 		return;
 	if (error->too_large)
 		too_large(c, cmd, error->drop_key);
-	else if (error->reply.ptr == REPLY_BAD_DATA_CHUNK.ptr)
+	else if (slice_equal(error->reply, REPLY_BAD_DATA_CHUNK))
 		exec_bad_data(c, cmd);
 	if (error->silent)
 		return;

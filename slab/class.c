@@ -109,16 +109,13 @@ pages_allowed(const struct store *st, bool reserve) REQUIRES(st->pages_lock)
 	return st->pages_limit - (reserve ? 0 : kept);
 }
 
-uint32_t
-page_pool_take(struct store *st, bool reserve)
+/* A free page, or one that was never used; NONE = no memory. */
+static uint32_t
+page_pool_next(struct store *st) REQUIRES(st->pages_lock)
 {
-	uint32_t page = NONE;
+	uint32_t page = st->free_page;
 
-	lock_take(&st->pages_lock);
-	if (st->pages_held >= pages_allowed(st, reserve)) {
-		store_relaxed(&st->limit_kept, true);
-	} else if (st->free_page != NONE) {
-		page = st->free_page;
+	if (page != NONE) {
 		st->free_page = st->pages[page].next;
 		st->free_pages--;
 	} else if (st->pages_made < st->pages_max &&
@@ -126,11 +123,22 @@ page_pool_take(struct store *st, bool reserve)
 		&st->arena, (((size_t)st->pages_made + 1) << st->page_shift) + READ_MARGIN)) {
 		page = st->pages_made;
 		store_relaxed(&st->pages_made, page + 1);
-	} else {
-		store_relaxed(&st->limit_kept, true);
 	}
+	return page;
+}
+
+uint32_t
+page_pool_take(struct store *st, bool reserve)
+{
+	uint32_t page = NONE;
+
+	lock_take(&st->pages_lock);
+	if (st->pages_held < pages_allowed(st, reserve))
+		page = page_pool_next(st);
 	if (page != NONE)
 		store_relaxed(&st->pages_held, st->pages_held + 1);
+	else
+		store_relaxed(&st->limit_kept, true);
 	lock_drop(&st->pages_lock);
 	return page;
 }
