@@ -150,13 +150,13 @@ static void
 memory_failed(struct conn *c)
 {
 	counter_add(c->worker, read_buf_oom, 1);
-	conn_close(c);
+	conn_close(c, CONN_ERROR);
 }
 
 static void
 conn_work(struct conn *c, struct slice *input)
 {
-	c->need = 0;
+	store_relaxed(&c->need, 0u);
 	c->waiting = work(c, input);
 	if (unlikely(c->out.broken) && c->state != CONN_CLOSING)
 		memory_failed(c);
@@ -330,7 +330,7 @@ conn_poke(struct conn *c)
 void
 conn_end(struct conn *c)
 {
-	conn_close(c);
+	conn_close(c, CONN_NORMAL);
 }
 
 /* ---------------------------------------------------------------- output and wishes */
@@ -356,8 +356,10 @@ conn_sent(struct conn *c, size_t n)
 }
 
 void
-conn_close(struct conn *c)
+conn_close(struct conn *c, enum conn_reason reason)
 {
+	if (c->state != CONN_CLOSING)
+		c->reason = (uint8_t)reason;
 	state_release(c);
 	conn_set_state(c, CONN_CLOSING);
 }

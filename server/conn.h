@@ -54,6 +54,9 @@ enum conn_state {
 	CONN_CLOSING, /* what arrives is dropped */
 };
 
+/* Why it ended, for `watch connevents`. */
+enum conn_reason { CONN_ERROR, CONN_NORMAL, CONN_IDLE, CONN_SHUTDOWN };
+
 /* Bytes that arrived and are not done with: [at, len) of a pool buffer. */
 struct conn_buffer {
 	char *data;
@@ -88,6 +91,7 @@ struct conn {
 	int fd;                      /* -1 without one */
 	struct peer peer;            /* who it is, as long as it is there to be asked */
 	bool kicked;                 /* closed for being idle */
+	uint8_t reason;              /* enum conn_reason: what made it CONN_CLOSING */
 	bool in_turns;               /* stands in the worker's list of those with work left */
 	const struct listener *from; /* where it was accepted, or NULL */
 	TAILQ_ENTRY(conn) turn;      /* in that list */
@@ -131,7 +135,7 @@ const char *conn_state_name(const struct conn *c);
 /* ---------------------------------------------------------------- for executors */
 
 /* Ends the connection after what is queued so far. */
-void conn_close(struct conn *c);
+void conn_close(struct conn *c, enum conn_reason reason);
 
 /* Drops the next N bytes of the input, unless the connection ends anyway. Only from an executor, of the last command of its batch. */
 void conn_swallow(struct conn *c, uint64_t n);

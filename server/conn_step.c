@@ -153,7 +153,7 @@ take_error(
 	exec_error(c, cmd, error);
 	slice_advance(input, cmd->used);
 	if (error->close)
-		conn_close(c);
+		conn_close(c, CONN_ERROR);
 	else
 		conn_swallow(c, error->swallow);
 }
@@ -201,7 +201,7 @@ step_commands(struct conn *c, struct slice *input)
 	if (!all || result == PARSE_COMMAND || n == WORKER_BATCH)
 		return true;
 	if (result == PARSE_MORE) {
-		c->need = w->commands[n].need;
+		store_relaxed(&c->need, w->commands[n].need);
 		return false;
 	}
 	if (result == PARSE_STREAM) {

@@ -78,7 +78,7 @@ stream_begin(struct conn *c, struct slice head)
 
 	if (s == NULL) {
 		counter_add(c->worker, read_buf_oom, 1);
-		conn_close(c);
+		conn_close(c, CONN_ERROR);
 		return;
 	}
 	if (!exec_stream_begin(c, &s->command, &s->key, &s->pending)) {

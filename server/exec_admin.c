@@ -63,7 +63,7 @@ exec_shutdown(struct conn *c, const struct command *cmd)
 		reply_with(c, REPLY_SHUTDOWN_MODE);
 		return;
 	}
-	conn_close(c);
+	conn_close(c, CONN_SHUTDOWN);
 	if (server->hooks.shutdown != NULL)
 		server->hooks.shutdown(
 		    server->hooks.context, cmd->admin.numbers[0] == SHUTDOWN_GRACEFUL);
@@ -194,7 +194,7 @@ exec_crawler(struct conn *c, const struct command *cmd)
 			reply_unless_quiet(c, cmd, REPLY_CRAWLER_OFF);
 			return;
 		}
-		if (!crawler_classes(cmd)) {
+		if (!crawler_classes(c->worker, cmd)) {
 			reply_unless_quiet(c, cmd, REPLY_BAD_CLASS);
 			return;
 		}
@@ -245,7 +245,7 @@ exec_admin(struct conn *c, const struct command *cmd)
 		exec_shutdown(c, cmd);
 		return;
 	case OP_QUIT:
-		conn_close(c);
+		conn_close(c, CONN_NORMAL);
 		return;
 	case OP_CACHE_MEMLIMIT:
 		exec_memlimit(c, cmd);

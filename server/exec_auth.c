@@ -94,6 +94,6 @@ exec_allowed(struct conn *c, const struct command *cmd)
 		binary_status(c, cmd, BINARY_STATUS_AUTH_ERROR, 0);
 	else
 		reply_with(c, REPLY_UNAUTHENTICATED);
-	conn_close(c);
+	conn_close(c, CONN_ERROR);
 	return false;
 }

@@ -277,7 +277,7 @@ exec_other(struct conn *c, const struct command *cmd)
 		return;
 	case OP_BIN_QUIT:
 		success(c, cmd, 0);
-		conn_close(c);
+		conn_close(c, CONN_NORMAL);
 		return;
 	case OP_BIN_NOOP:
 		binary_status(c, cmd, BINARY_STATUS_OK, 0);

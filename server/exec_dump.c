@@ -1,7 +1,7 @@
 /* server/exec_dump.c: lru_crawler metadump and mgdump: all keys, piece by piece as the client reads them.
  *
  * The store is walked a few buckets at a time, so nobody waits; an item that is stored or moved meanwhile may be
- * missed or come twice. A line of metadump ends in a bare "\n", as memcached's does.
+ * missed or come twice. A line of metadump ends in a blank and a bare "\n", as memcached's does.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -20,17 +20,23 @@
 /* Calls of store_walk in one piece. */
 #define STEPS 64u
 
-/* memcached's highest class. */
-#define CLASS_MAX 63u
+/* Classes that memcached has in any case. */
+#define CLASSES_LEAST 63u
 
-/* "key=" with every byte escaped, and seven numbers with their names. */
-#define LINE_MAX_BYTES (4 + ESCAPED_MAX(PROTO_KEY_MAX) + 7 * (8 + NUMBER_U64_MAX_LEN))
+/* "key=" with every byte escaped, and eight numbers with their names. */
+#define LINE_MAX_BYTES (4 + ESCAPED_MAX(PROTO_KEY_MAX) + 8 * (8 + NUMBER_U64_MAX_LEN))
+
+/* Which classes are wanted: a bit each. */
+struct classes {
+	uint64_t bits[4];
+	bool all;
+};
 
 struct dump {
 	struct conn_report report;
 	struct conn *conn;
 	uint64_t cursor;
-	uint64_t classes; /* bit by class; ~0 = all */
+	struct classes classes;
 	bool as_commands; /* mgdump */
 	int64_t wall_zero;
 	uint32_t now;
@@ -57,7 +63,8 @@ put_facts(char *p, const struct dump *d, const struct store_key *key, const stru
 	    p, view->fetched ? SLICE_LITERAL(" fetch=yes") : SLICE_LITERAL(" fetch=no"));
 	p = put_number(p, SLICE_LITERAL(" cls="), (uint64_t)slab_class);
 	p = put_number(p, SLICE_LITERAL(" size="), item_total(d->conn->worker, key, view));
-	return reply_slice(p, SLICE_LITERAL("\n"));
+	p = put_number(p, SLICE_LITERAL(" flags="), view->flags);
+	return reply_slice(p, SLICE_LITERAL(" \n"));
 }
 
 /* Whether KEY can stand in a line as it is. */
@@ -81,6 +88,12 @@ put_command(char *p, const struct store_key *key, const struct store_view *view)
 	return reply_slice(p, SLICE_LITERAL(" b\r\n"));
 }
 
+static bool
+wanted(const struct classes *classes, unsigned id)
+{
+	return classes->all || (id / 64 < 4 && classes->bits[id / 64] >> id % 64 & 1);
+}
+
 static void
 dump_visit(
     void *context, const struct store_key *key, const struct store_view *view, int slab_class)
@@ -89,8 +102,7 @@ dump_visit(
 	struct conn *c = d->conn;
 	char *p;
 
-	if (d->classes != ~UINT64_C(0) &&
-	    (slab_class > (int)CLASS_MAX || !(d->classes >> slab_class & 1)))
+	if (!wanted(&d->classes, (unsigned)slab_class))
 		return;
 	if ((p = outq_reserve(&c->out, &c->worker->source, LINE_MAX_BYTES)) == NULL)
 		return;
@@ -123,21 +135,22 @@ dump_free(struct conn_report *report)
 
 /* "all", "hash", or numbers with commas between them. */
 static bool
-parse_classes(struct slice text, uint64_t *classes)
+parse_classes(struct store *st, struct slice text, struct classes *classes)
 {
-	*classes = 0;
-	if (slice_is(text, "all") || slice_is(text, "hash")) {
-		*classes = ~UINT64_C(0);
-		return true;
-	}
-	while (text.len > 0) {
+	struct store_stats stats;
+
+	store_stats(st, &stats);
+	*classes = (struct classes){.all = slice_is(text, "all") || slice_is(text, "hash")};
+	while (!classes->all && text.len > 0) {
 		const char *comma = memchr(text.ptr, ',', text.len);
 		size_t len = comma != NULL ? (size_t)(comma - text.ptr) : text.len;
 		uint32_t id;
 
-		if (!number_parse_u32(slice_of(text.ptr, len), &id) || id == 0 || id > CLASS_MAX)
+		if (!number_parse_u32(slice_of(text.ptr, len), &id) || id == 0 ||
+		    (id > CLASSES_LEAST && id > stats.classes))
 			return false;
-		*classes |= UINT64_C(1) << id;
+		if (id / 64 < 4)
+			classes->bits[id / 64] |= UINT64_C(1) << id % 64;
 		text = slice_of(text.ptr + len, text.len - len);
 		if (text.len > 0)
 			text = slice_of(text.ptr + 1, text.len - 1);
@@ -146,11 +159,11 @@ parse_classes(struct slice text, uint64_t *classes)
 }
 
 bool
-crawler_classes(const struct command *cmd)
+crawler_classes(const struct worker *w, const struct command *cmd)
 {
-	uint64_t classes;
+	struct classes classes;
 
-	return parse_classes(cmd->admin.words[0], &classes);
+	return parse_classes(w->store, cmd->admin.words[0], &classes);
 }
 
 void
@@ -159,7 +172,7 @@ exec_dump(struct conn *c, const struct command *cmd)
 	const struct server *server = c->worker->server;
 	bool as_commands = cmd->op == OP_CRAWLER_MGDUMP;
 	struct dump *d;
-	uint64_t classes;
+	struct classes classes;
 
 	if (!load_relaxed(&server->settings->lru_crawler)) {
 		reply_with(c, REPLY_CRAWLER_OFF);
@@ -173,7 +186,7 @@ exec_dump(struct conn *c, const struct command *cmd)
 		reply_with(c, as_commands ? REPLY_MGDUMP_PIPELINED : REPLY_METADUMP_PIPELINED);
 		return;
 	}
-	if (!parse_classes(cmd->admin.words[0], &classes)) {
+	if (!parse_classes(c->worker->store, cmd->admin.words[0], &classes)) {
 		reply_with(c, REPLY_BAD_CLASS);
 		return;
 	}
@@ -189,5 +202,6 @@ exec_dump(struct conn *c, const struct command *cmd)
 	    .wall_zero = clock_wall(server->clock) - (int64_t)clock_now(server->clock),
 	    .now = clock_now(server->clock),
 	};
+	reply_with(c, REPLY_OK);
 	report_begin(c, &d->report);
 }

@@ -162,6 +162,6 @@ bool exec_allowed(struct conn *c, const struct command *cmd);
 void exec_dump(struct conn *c, const struct command *cmd);
 
 /* Whether the classes that an lru_crawler command names can be. */
-bool crawler_classes(const struct command *cmd);
+bool crawler_classes(const struct worker *w, const struct command *cmd);
 
 #endif

@@ -45,7 +45,11 @@ conn_state_name(const struct conn *c)
 	    [CONN_CLOSING] = "conn_closing",
 	};
 
-	return names[load_relaxed(&c->state)];
+	unsigned state = load_relaxed(&c->state);
+
+	if (state == CONN_COMMANDS && load_relaxed(&c->need) > 0)
+		state = CONN_STREAM;
+	return names[state];
 }
 
 static void
@@ -112,7 +116,7 @@ add_worker(struct conns_report *r, struct worker *w, uint32_t now)
 		r->all[r->count++] = (struct shown){
 		    .fd = c->fd,
 		    .idle = now > last ? now - last : 0,
-		    .state = conn_state_name(c),
+		    .state = c == r->out.conn ? "conn_parse_cmd" : conn_state_name(c),
 		    .from = c->from,
 		    .peer = c->peer,
 		};

@@ -73,8 +73,8 @@ watch_put(struct watch *watch, const char *line, size_t n)
 	size_t noted = 0;
 
 	if (watch->skipped > 0)
-		noted = (size_t)snprintf(
-		    note, sizeof(note), "[skipped: %" PRIu64 "]\n", watch->skipped);
+		noted =
+		    (size_t)snprintf(note, sizeof(note), "skipped=%" PRIu64 "\n", watch->skipped);
 	if (watch->capacity - watch->count < n + noted) {
 		watch->skipped++;
 		watch->all->skipped++;
@@ -263,6 +263,8 @@ watch_store(struct conn *c, const struct command *cmd, const struct store_key *k
 
 	if (result == STORE_OK)
 		watch_look(c->worker, key, &item);
+	if (item.slab_class == 0)
+		item.size = cmd->size; /* expired at once */
 	tell_store(c, store_name(cmd), key, result, &item);
 }
 
@@ -284,8 +286,8 @@ watch_delete(struct conn *c, const struct command *cmd, const struct store_key *
 
 	line_begin(all, &line, "deleted");
 	line_key(&line, key);
-	line_add(&line, " cmd=%s clsid=%u cfd=%d size=%u", cmd->op == OP_MD ? "md" : "delete",
-	    item->slab_class, c->fd, item->size);
+	line_add(&line, " cmd=%s clsid=%u size=%u", cmd->op == OP_MD ? "md" : "delete",
+	    item->slab_class, item->size);
 	line_tell(all, &line, WATCH_DELETIONS);
 }
 
@@ -295,8 +297,8 @@ tell_connection(struct conn *c, const char *type, const char *reason)
 	static const char *const transports[] = {
 	    [PEER_UNKNOWN] = "unknown",
 	    [PEER_TCP] = "tcp",
-	    [PEER_TCP6] = "tcp6",
-	    [PEER_UNIX] = "unix",
+	    [PEER_TCP6] = "tcp",
+	    [PEER_UNIX] = "local",
 	};
 	struct watchers *all = c->worker->server->watchers;
 	char host[INET6_ADDRSTRLEN];
@@ -304,7 +306,8 @@ tell_connection(struct conn *c, const char *type, const char *reason)
 
 	peer_host(&c->peer, host);
 	line_begin(all, &line, type);
-	line_add(&line, " rip=%s rport=%u transport=%s", host, c->peer.port,
+	line_add(&line, " rip=%s rport=%u transport=%s",
+	    c->peer.transport == PEER_UNIX ? "unix" : host, c->peer.port,
 	    transports[c->peer.transport]);
 	if (reason != NULL)
 		line_add(&line, " reason=%s", reason);
@@ -322,8 +325,15 @@ watch_opened(struct conn *c)
 void
 watch_closed(struct conn *c)
 {
+	static const char *const reasons[] = {
+	    [CONN_ERROR] = "error",
+	    [CONN_NORMAL] = "normal",
+	    [CONN_IDLE] = "idle_timeout",
+	    [CONN_SHUTDOWN] = "shutdown",
+	};
+
 	if (watch_wanted(c->worker, WATCH_CONNEVENTS))
-		tell_connection(c, "conn_close", c->kicked ? "idle_timeout" : "normal");
+		tell_connection(c, "conn_close", reasons[c->kicked ? CONN_IDLE : c->reason]);
 }
 
 /* Under the stripe's lock. */
