@@ -118,7 +118,7 @@ def check_tool(ours):
     shown, _ = tool(ours, "sizes")
     assert "sizes_status" in shown, shown
     shown, _ = tool(ours, "keys")
-    assert len(re.findall(r"^key=k\d+ exp=-?\d+ la=\d+ cas=\d+ fetch=yes cls=\d+ size=\d+$", shown, re.M)) == 299, shown[:500]
+    assert len(re.findall(r"^key=k\d+ exp=-?\d+ la=\d+ cas=\d+ fetch=yes cls=\d+ size=\d+ flags=\d+ ?$", shown, re.M)) == 299, shown[:500]
     shown, _ = tool(ours, "dump")
     dumped = dict(re.findall(r"^add (k\d+) 0 \d+ (\d+)\r$", shown, re.M))
     assert len(dumped) == 299 and all(int(v) == int(k[1:]) * 7 for k, v in dumped.items()), len(dumped)
