@@ -12,6 +12,8 @@
 #include "server/worker.h"
 
 /* No number is looked for in a longer value. */
+#define NUMBER_COMPARED                                                                            \
+	(512u << 10) /* what memcached keeps in chunks is no number before it is compared */
 #define NUMBER_LOOKED_AT 8192u
 
 static bool
@@ -90,11 +92,12 @@ look(const struct worker *w, const struct store_entry *entry, struct delta *delt
 		number_text(text, delta->initial, 0);
 		return delta->create ? DELTA_OK : DELTA_NOT_FOUND;
 	}
-	if (view->value == NULL || view->size == 0)
+	if (view->size == 0 || view->size > NUMBER_COMPARED)
 		return DELTA_NOT_NUMERIC;
 	if (delta->compare && delta->compare_to != cas_shown(w, view->version))
 		return DELTA_EXISTS;
-	if (view->size > NUMBER_LOOKED_AT || !exec_number(slice_of(view->value, view->size), &old))
+	if (view->value == NULL || view->size > NUMBER_LOOKED_AT ||
+	    !exec_number(slice_of(view->value, view->size), &old))
 		return DELTA_NOT_NUMERIC;
 	delta->number = apply(delta, old);
 	number_text(text, delta->number, view->size);
