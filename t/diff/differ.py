@@ -495,6 +495,10 @@ def report(run, name, batches, result):
     print("MISMATCH (configuration %s, batch %d)\n%s" % (name, len(batches) - 1, result[1]))
     sys.stdout.flush()
     kept, text = shrink(run, batches)
+    for _ in range(2):
+        run.restart()
+        if kept is not None and run.all(kept) is None:
+            kept, text = None, "not seen again with new servers"
     if kept is None:
         print("  %s" % text)
         return False
