@@ -170,6 +170,7 @@ usage(void)
 		    "  -b POWER    balance: 0 hits, 1 balanced, 2 bytes\n"
 		    "  -f FACTOR   growth factor of the classes\n"
 		    "  -q RATE     requests a second (150000)\n"
+		    "  -s SEED     hash seed: another one shows how much is chance\n"
 		    "  -t          the trace's times and TTLs\n",
 	    stderr);
 	exit(2);
@@ -190,7 +191,7 @@ options_read(struct simulation *s, int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "m:r:e:p:b:f:q:t")) != -1) {
+	while ((c = getopt(argc, argv, "m:r:e:p:b:f:q:s:t")) != -1) {
 		switch (c) {
 		case 'm':
 			s->options.memory_limit = (size_t)(strtod(optarg, NULL) * (1 << 20));
@@ -212,6 +213,9 @@ options_read(struct simulation *s, int argc, char **argv)
 			break;
 		case 'q':
 			s->rate = strtoull(optarg, NULL, 10);
+			break;
+		case 's':
+			s->options.hash_seed = strtoull(optarg, NULL, 10);
 			break;
 		case 't':
 			s->trace_clock = true;

@@ -2,7 +2,7 @@
  *
  * By marginal hits: the worth of a class is how many of its ghosts were asked for, per page that the ghosts would
  * fill, times the square root of its chunk size (or another power: --balance). Once a window, the poorest class
- * gives a page to the best where that is worth 1.3 times as much. A window is half as many requests as there are
+ * gives a page to the best where that is worth 1.3 times as much. A window is as many requests as there are
  * items, or half the memory written; the worth is smoothed by half.
  *
  * Ghosts say nothing about a class that is hardly there yet, and nothing at all where nobody reads. So a class that has
@@ -66,7 +66,7 @@ window_turn(struct store *st) REQUIRES(st->mover.lock)
 
 	for (uint32_t id = 1; id <= st->nclasses; id++)
 		requests += thread_sets(st, id) + thread_hits(st, id);
-	if ((requests - st->mover.window_requests) * 2 < load_relaxed(&st->items) &&
+	if (requests - st->mover.window_requests < load_relaxed(&st->items) &&
 	    (bytes - st->mover.window_bytes) * 2 <
 		((uint64_t)load_relaxed(&st->pages_limit) << st->page_shift))
 		return;

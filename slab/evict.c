@@ -1,6 +1,6 @@
 /* slab/evict.c: who has to go, and how a chunk is found when memory is full.
  *
- * S3-FIFO (Yang et al., SOSP 2023), per size class: new items enter a small queue, a tenth of the class. At its end an
+ * S3-FIFO (Yang et al., SOSP 2023), per size class: new items enter a small queue, a twentieth of the class. At its end an
  * item that was read PROMOTE_HITS times or more moves to the main queue, any other goes and is remembered as a
  * ghost; a ghost that is stored again enters the main queue at once. At the end of the main queue an item that
  * was read goes round again with one hit less. The sampling policies draw EVICTION_SAMPLES items of the class
@@ -8,7 +8,7 @@
  */
 #include "slab/impl.h"
 
-#define SMALL_SHARE   10  /* the small queue is one in so many */
+#define SMALL_SHARE   20  /* the small queue is one in so many */
 #define ROUNDS_MAX    256 /* items looked at before the next in line goes, whatever it is */
 #define ALLOC_TRIES   1000
 #define BORROW_FACTOR 2 /* a chunk is borrowed up to so many times as large */

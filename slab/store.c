@@ -33,7 +33,7 @@ options_default(struct store_options *o)
 	if (o->eviction_samples == 0)
 		o->eviction_samples = 5;
 	if (o->promote_hits == 0 || o->promote_hits > HITS_MAX)
-		o->promote_hits = 2;
+		o->promote_hits = 1;
 }
 
 static const char *

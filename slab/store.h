@@ -59,7 +59,7 @@ struct store_options {
 	double growth_factor; /* from one size class to the next; 0 = the built-in fine classes */
 	enum store_eviction eviction;
 	unsigned eviction_samples; /* for the sampling policies; 0 = 5 */
-	unsigned promote_hits; /* hits in the small queue that make an item stay; 1 to 3; 0 = 2 */
+	unsigned promote_hits; /* hits in the small queue that make an item stay; 1 to 3; 0 = 1 */
 	enum store_balance balance;
 	bool huge_pages;         /* explicit huge pages; transparent ones are always asked for */
 	bool preallocate;        /* touch all memory at once */

@@ -232,7 +232,7 @@ SETTING(eviction_samples, U32, OWN, ACTS, 0, "eviction-samples", 5, 1, 64, "item
     "items that the sampling policies choose among")
 SETTING(balance, BALANCE, OWN, ACTS, 0, "balance", STORE_BALANCE_HITS, 0, 0, "goal", "balance", NULL,
     "what memory of size classes is worth: the requests that it answers, their bytes, or between")
-SETTING(promote_hits, U32, OWN, ACTS, 0, "promote-hits", 2, 1, 3, "hits", "promote_hits", NULL,
+SETTING(promote_hits, U32, OWN, ACTS, 0, "promote-hits", 1, 1, 3, "hits", "promote_hits", NULL,
     "hits that keep a new item under s3fifo")
 SETTING(pin, BOOL, OWN, ACTS, 0, "pin", true, 0, 0, "", "pin", NULL,
     "pin each worker to a core (default: when there are cores for all)")

@@ -424,7 +424,7 @@ test_stats(void **state)
 	    "idle_timeout 0\nwatcher_logbuf_size 262144\nworker_logbuf_size 65536\nread_buf_mem_limit 0\n"
 	    "track_sizes no\ninline_ascii_response no\nslab_automove_freeratio 0.010\nssl_enabled no\n"
 	    "num_napi_ids (null)\nmemory_file (null)\n"
-	    "eviction s3fifo\neviction_samples 5\nbalance hits\npromote_hits 2\npin yes\nio auto\n";
+	    "eviction s3fifo\neviction_samples 5\nbalance hits\npromote_hits 1\npin yes\nio auto\n";
 	struct stats_seen seen = {.len = 0};
 	struct settings s;
 
