@@ -10,10 +10,12 @@
 
 #include "slab/impl.h"
 
-#define SIZES_PER_DOUBLING 10.0
-#define RESERVE_PAGES      2u  /* kept for classes that have nothing */
-#define RESERVE_SHARE      64u /* but at most one in so many */
-#define GRANTS_OWED        8u  /* pages that a class may claim in a row */
+#define SIZES_FEW     8.0 /* size classes per doubling */
+#define SIZES_MANY    16.0
+#define PAGES_MANY    512u /* from so many pages on */
+#define RESERVE_PAGES 2u   /* kept for classes that have nothing */
+#define RESERVE_SHARE 64u  /* but at most one in so many */
+#define GRANTS_OWED   8u   /* pages that a class may claim in a row */
 
 /* ---------------------------------------------------------------- the sizes */
 
@@ -25,6 +27,16 @@ snap_to_page(const struct store *st, uint32_t size, uint32_t unit)
 	uint32_t snapped = st->page_size / per_page / unit * unit;
 
 	return snapped > st->chunk_max ? st->chunk_max : snapped;
+}
+
+/* Finer classes lose less to rounding, but each needs pages of its own: where these are few, they are better spent on
+ * fewer classes. */
+static double
+growth_factor(const struct store *st)
+{
+	if (st->options.growth_factor != 0)
+		return st->options.growth_factor;
+	return pow(2, 1 / (st->pages_limit < PAGES_MANY ? SIZES_FEW : SIZES_MANY));
 }
 
 static void
@@ -46,11 +58,9 @@ classes_init(struct store *st)
 {
 	uint32_t unit = 1u << st->ref_shift;
 	uint32_t size = (st->options.chunk_min + unit - 1) / unit * unit;
-	double factor = st->options.growth_factor;
+	double factor = growth_factor(st);
 	uint32_t filled = 0;
 
-	if (factor == 0)
-		factor = pow(2, 1 / SIZES_PER_DOUBLING);
 	st->classes = aligned_alloc(CACHE_LINE, sizeof(struct slab_class) * CLASSES_MAX);
 	st->size_class = calloc(1, st->chunk_max / 8 + 1);
 	if (st->classes == NULL || st->size_class == NULL)

@@ -101,8 +101,8 @@ ghost_fini(struct store *st)
 	reserve_fini(&st->ghost);
 }
 
-/* Keeps an entry for each item. The new bucket begins with the entries of the one that it is split from, since either
- * may be asked for them. */
+/* Keeps three entries for four items: a fourth more gained nothing. The new bucket begins with the entries of the one that
+ * it is split from, since either may be asked for them. */
 void
 ghost_grow(struct store *st)
 {
@@ -111,7 +111,7 @@ ghost_grow(struct store *st)
 
 	if (!load_relaxed(&st->limit_kept))
 		return;
-	for (; n < end && load_relaxed(&st->items) > (uint64_t)n * GHOST_WAYS; n++) {
+	for (; n < end && load_relaxed(&st->items) / 4 * 3 > (uint64_t)n * GHOST_WAYS; n++) {
 		const struct ghost_bucket *from = &buckets[n & ~(1u << (31 - __builtin_clz(n)))];
 
 		if (!reserve_grow(&st->ghost, ((size_t)n + 1) * sizeof(*buckets)))

@@ -89,6 +89,7 @@ struct slab_class {
 /* ---------------------------------------------------------------- index */
 
 #define BUCKET_SLOTS 12
+#define INDEX_LOAD   9 /* items for each bucket; more of them cost memory, fewer longer chains */
 
 /*	 0                 12     16                                            64
  *	 +-----------------+------+---------------------------------------------+
@@ -411,7 +412,7 @@ void index_split_some(struct store *st);
 static inline uint64_t
 index_room(const struct store *st)
 {
-	return (uint64_t)load_relaxed(&st->nbuckets) * 7;
+	return (uint64_t)load_relaxed(&st->nbuckets) * INDEX_LOAD;
 }
 
 /* ---------------------------------------------------------------- ghost.c */
