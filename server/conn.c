@@ -27,8 +27,9 @@
 /* No command needs more input at once than this: the line of a multi-get, which memcached does not limit. */
 #define INPUT_MAX ((size_t)64 << 20)
 
+static_assert(2 * INPUT_MAX <= UINT32_MAX, "a struct conn_buffer counts in 32 bits");
 static_assert(REST_COPIED < WORKER_RECEIVE / 2, "the receive buffer has room behind a rest");
-static_assert(sizeof(struct conn) <= 384, "an idle connection is small");
+static_assert(sizeof(struct conn) <= 184, "an idle connection is small");
 
 /* ---------------------------------------------------------------- life */
 
@@ -55,7 +56,6 @@ conn_new(struct worker *w, int fd, const struct listener *from, size_t io_size)
 	c->waiting = true;
 	c->authenticated = !w->server->auth_required;
 	peer_of(fd, &c->peer);
-	c->io = c + 1;
 	outq_init(&c->out);
 	worker_list(w, c);
 	return c;
@@ -64,8 +64,11 @@ conn_new(struct worker *w, int fd, const struct listener *from, size_t io_size)
 static void
 input_release(struct conn *c)
 {
-	pool_give(&c->worker->pool, c->in.data, c->in.capacity);
-	c->in = (struct conn_buffer){0};
+	struct conn_buffer *in = &c->in;
+
+	pool_give(&c->worker->pool, in->data, in->capacity);
+	in->data = NULL;
+	in->at = in->len = in->capacity = 0;
 }
 
 /* Lets go of what belongs to the present state. */
@@ -156,7 +159,7 @@ memory_failed(struct conn *c)
 static void
 conn_work(struct conn *c, struct slice *input)
 {
-	store_relaxed(&c->need, 0u);
+	store_relaxed(&c->in.need, 0u);
 	c->waiting = work(c, input);
 	if (unlikely(c->out.broken) && c->state != CONN_CLOSING)
 		memory_failed(c);
@@ -177,22 +180,20 @@ input_reserve(struct conn *c, size_t n)
 		return true;
 	if (held + n > INPUT_MAX)
 		return false;
-	if (in->data == NULL) {
-		in->data = pool_take(pool, n, &in->capacity);
-		return in->data != NULL;
-	}
 	if (in->at > 0) {
 		memmove(in->data, in->data + in->at, held);
 		in->at = 0;
-		in->len = held;
+		in->len = (uint32_t)held;
 		if (capacity - held >= n)
 			return true;
 	}
-	data = pool_grow(pool, in->data, held, held + (n > held ? n : held), &capacity);
+	data = in->data == NULL
+	    ? pool_take(pool, n, &capacity)
+	    : pool_grow(pool, in->data, held, held + (n > held ? n : held), &capacity);
 	if (data == NULL)
 		return false;
 	in->data = data;
-	in->capacity = capacity;
+	in->capacity = (uint32_t)capacity;
 	return true;
 }
 
@@ -207,7 +208,7 @@ input_keep(struct conn *c, const char *bytes, size_t n)
 		return;
 	}
 	memcpy(c->in.data + c->in.len, bytes, n);
-	c->in.len += n;
+	c->in.len += (uint32_t)n;
 }
 
 /* Whether half a command that needed more can be whole now that N bytes have come, the last of HELD. */
@@ -216,8 +217,8 @@ input_enough(const struct conn *c, const char *bytes, size_t n, size_t held)
 {
 	if (!c->waiting || c->state != CONN_COMMANDS || held == n)
 		return true;
-	if (c->need > 0)
-		return held >= c->need;
+	if (c->in.need > 0)
+		return held >= c->in.need;
 	return held - n <= PROTO_LINE_MAX || memchr(bytes, '\n', n) != NULL;
 }
 
@@ -230,7 +231,7 @@ input_work(struct conn *c)
 	if (c->in.at > 0)
 		slice_advance(&input, c->in.at);
 	conn_work(c, &input);
-	c->in.at = c->in.len - input.len;
+	c->in.at = c->in.len - (uint32_t)input.len;
 	if (input.len == 0 || c->state == CONN_CLOSING)
 		input_release(c);
 }
@@ -299,7 +300,7 @@ conn_filled(struct conn *c, size_t n)
 	note_input(c, n);
 	if (held > REST_COPIED) {
 		bytes = c->in.data + c->in.len;
-		c->in.len += n;
+		c->in.len += (uint32_t)n;
 		if (input_enough(c, bytes, n, held + n))
 			input_work(c);
 		return;
@@ -359,7 +360,7 @@ void
 conn_close(struct conn *c, enum conn_reason reason)
 {
 	if (c->state != CONN_CLOSING)
-		c->reason = (uint8_t)reason;
+		c->reason = reason;
 	state_release(c);
 	conn_set_state(c, CONN_CLOSING);
 }

@@ -60,13 +60,15 @@ enum conn_reason { CONN_ERROR, CONN_NORMAL, CONN_IDLE, CONN_SHUTDOWN };
 /* Bytes that arrived and are not done with: [at, len) of a pool buffer. */
 struct conn_buffer {
 	char *data;
-	size_t at, len, capacity;
+	uint32_t at, len, capacity;
+	/* So many must be there before parsing again is of use; 0 = until a line end comes. Atomic, as the state. */
+	uint32_t need;
 };
 
 /* The multi-get that is under way. */
 struct conn_keys {
-	size_t left;     /* bytes of input up to the end of the line */
-	size_t tail;     /* of which the line's end */
+	uint32_t left;   /* bytes of input up to the end of the line */
+	uint32_t tail;   /* of which the line's end */
 	int32_t exptime; /* gat, gats */
 	uint8_t op;
 };
@@ -81,23 +83,27 @@ struct conn {
 		uint64_t swallow;           /* CONN_SWALLOW: bytes to drop */
 		struct conn_report *report; /* CONN_REPORT */
 	};
-	size_t
-	    need; /* input bytes without which parsing again is useless; 0 = until a line end comes */
-	bool waiting; /* the input holds half a command: NEED says for what it waits */
-	bool authenticated;
-	uint8_t protocol; /* enum protocol */
+	bool waiting : 1; /* the input holds half a command: IN.NEED says for what it waits */
+	bool authenticated : 1;
+	bool kicked : 1;             /* closed for being idle */
+	bool in_turns : 1;           /* stands in the worker's list of those with work left */
+	enum conn_reason reason : 2; /* what made it CONN_CLOSING */
+	uint8_t protocol;            /* enum protocol */
 	uint8_t state; /* enum conn_state; atomic: others show it in `stats conns`, as the next */
 	uint32_t last_active;        /* on the store's clock */
 	int fd;                      /* -1 without one */
 	struct peer peer;            /* who it is, as long as it is there to be asked */
-	bool kicked;                 /* closed for being idle */
-	uint8_t reason;              /* enum conn_reason: what made it CONN_CLOSING */
-	bool in_turns;               /* stands in the worker's list of those with work left */
 	const struct listener *from; /* where it was accepted, or NULL */
 	TAILQ_ENTRY(conn) turn;      /* in that list */
 	TAILQ_ENTRY(conn) all;       /* in the worker's list of all, under its lock */
-	void *io;                    /* the driver's part, behind this structure */
 };
+
+/* The driver's part, behind the structure itself. */
+static inline void *
+conn_io(const struct conn *c)
+{
+	return (void *)(uintptr_t)(c + 1);
+}
 
 /* A connection of W with IO_SIZE zeroed bytes for the driver, in W's list. NULL where memory is out. The caller owns
  * the descriptor FD and closes it after conn_free. FROM is where it was accepted, NULL for a test's. */

@@ -80,8 +80,8 @@ keys_begin(struct conn *c, const struct command *cmd, struct slice input, size_t
 	size_t used = (size_t)(cmd->rest.ptr - input.ptr);
 
 	c->keys = (struct conn_keys){
-	    .left = end - used,
-	    .tail = end - used - cmd->rest.len,
+	    .left = (uint32_t)(end - used),
+	    .tail = (uint32_t)(end - used - cmd->rest.len),
 	    .exptime = cmd->exptime,
 	    .op = cmd->op,
 	};
@@ -201,7 +201,7 @@ step_commands(struct conn *c, struct slice *input)
 	if (!all || result == PARSE_COMMAND || n == WORKER_BATCH)
 		return true;
 	if (result == PARSE_MORE) {
-		store_relaxed(&c->need, w->commands[n].need);
+		store_relaxed(&c->in.need, (uint32_t)w->commands[n].need);
 		return false;
 	}
 	if (result == PARSE_STREAM) {
@@ -249,7 +249,7 @@ step_keys(struct conn *c, struct slice *input)
 		size_t used = (size_t)(words[i - 1].ptr + words[i - 1].len - input->ptr);
 
 		slice_advance(input, used);
-		keys->left -= used;
+		keys->left -= (uint32_t)used;
 	}
 	if (i == n && n < WORKER_BATCH) {
 		slice_advance(input, keys->left);

@@ -1,9 +1,9 @@
 /* server/io_event.c: the libevent driver.
  *
- * Each connection has one persistent level-triggered read event, which stays where it is from request to request. Its
- * write event is added only while the socket takes no more, the read event is removed only while the connection must
- * not be read (its client does not take its answers). The loop is this file's: libevent is asked for one round
- * at a time, so that connections with work left are served between two rounds.
+ * Each connection has one persistent level-triggered event, which stays as it is from request to request: it is for
+ * reading, and is changed only while the socket takes no more or while the connection must not be read (its client does
+ * not take its answers). A second one for writing would be a third of an idle connection's memory. The loop is this
+ * file's: libevent is asked for one round at a time, so that connections with work left are served between two rounds.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -30,20 +30,19 @@ struct event_loop {
 };
 
 struct event_conn {
-	struct event read, write;
-	bool reading, writing; /* which of them are added */
+	struct event event;
+	short watched; /* EV_READ, EV_WRITE: for what it is added; 0 = it is not */
 };
 
 static void
 event_drop(struct conn *c)
 {
-	struct event_conn *ec = c->io;
+	struct event_conn *ec = conn_io(c);
 	int fd = c->fd;
 
 	if (worker_verbose(c->worker))
 		log_debug("<%d connection closed.", fd);
-	(void)event_del(&ec->read);
-	(void)event_del(&ec->write);
+	(void)event_del(&ec->event);
 	conn_free(&c);
 	(void)close(fd);
 }
@@ -87,21 +86,31 @@ event_send(struct conn *c)
 	return true;
 }
 
-static void
-event_set(struct event *event, bool *added, bool wanted)
+static void on_ready(evutil_socket_t fd, short what, void *arg);
+
+/* What C's descriptor is watched for from now on. */
+static bool
+event_watch(struct conn *c, short what)
 {
-	if (*added == wanted)
-		return;
-	if ((wanted ? event_add(event, NULL) : event_del(event)) != 0)
-		panic("cannot change what a connection waits for");
-	*added = wanted;
+	struct event_loop *loop = c->worker->loop;
+	struct event_conn *ec = conn_io(c);
+
+	if (ec->watched != 0)
+		(void)event_del(&ec->event);
+	ec->watched = what;
+	if (what == 0)
+		return true;
+	return event_assign(
+		   &ec->event, loop->base, c->fd, (short)(what | EV_PERSIST), on_ready, c) == 0 &&
+	    event_add(&ec->event, NULL) == 0;
 }
 
 static void
 event_serve(struct conn *c)
 {
-	struct event_conn *ec = c->io;
+	struct event_conn *ec = conn_io(c);
 	unsigned want;
+	short watch;
 
 	if (!event_send(c)) {
 		event_drop(c);
@@ -112,8 +121,10 @@ event_serve(struct conn *c)
 		event_drop(c);
 		return;
 	}
-	event_set(&ec->read, &ec->reading, want & CONN_WANT_INPUT);
-	event_set(&ec->write, &ec->writing, want & CONN_WANT_OUTPUT);
+	watch = (short)((want & CONN_WANT_INPUT ? EV_READ : 0) |
+	    (want & CONN_WANT_OUTPUT ? EV_WRITE : 0));
+	if (unlikely(watch != ec->watched) && !event_watch(c, watch))
+		panic("cannot change what a connection waits for");
 	if (want & CONN_WANT_TURN)
 		worker_queue_turn(c->worker, c);
 }
@@ -149,26 +160,16 @@ event_drain(struct worker *w)
 }
 
 static void
-on_readable(evutil_socket_t fd, short what, void *arg)
+on_ready(evutil_socket_t fd, short what, void *arg)
 {
 	struct conn *c = arg;
 
 	(void)fd;
-	(void)what;
 	worker_turn_begin(c->worker);
-	if (likely(c->waiting)) /* it may have been poked in this turn */
+	if (likely((what & EV_READ) && c->waiting)) /* it may have been poked in this turn */
 		event_receive(c);
-}
-
-static void
-on_writable(evutil_socket_t fd, short what, void *arg)
-{
-	struct conn *c = arg;
-
-	(void)fd;
-	(void)what;
-	worker_turn_begin(c->worker);
-	event_serve(c);
+	else if (what & EV_WRITE)
+		event_serve(c);
 }
 
 static void
@@ -196,16 +197,7 @@ on_sweep(evutil_socket_t fd, short what, void *arg)
 static bool
 event_attach(struct conn *c)
 {
-	struct event_loop *loop = c->worker->loop;
-	struct event_conn *ec = c->io;
-
-	if (event_assign(&ec->read, loop->base, c->fd, EV_READ | EV_PERSIST, on_readable, c) != 0 ||
-	    event_assign(&ec->write, loop->base, c->fd, EV_WRITE | EV_PERSIST, on_writable, c) !=
-		0 ||
-	    event_add(&ec->read, NULL) != 0)
-		return false;
-	ec->reading = true;
-	return true;
+	return event_watch(c, EV_READ);
 }
 
 static struct event_base *

@@ -82,12 +82,12 @@ struct uring_loop {
 };
 
 struct uring_conn {
-	bool receiving, sending;                /* under way */
-	bool receive_cancelled, send_cancelled; /* and to end early */
-	bool once;                              /* the receive under way brings one large buffer */
-	bool left;                              /* the last one did not empty the socket */
-	bool ended;                             /* the peer sends nothing more */
-	bool dying;                             /* dropped */
+	bool receiving : 1, sending : 1;                /* under way */
+	bool receive_cancelled : 1, send_cancelled : 1; /* and to end early */
+	bool once : 1;   /* the receive under way brings one large buffer */
+	bool left : 1;   /* the last one did not empty the socket */
+	bool ended : 1;  /* the peer sends nothing more */
+	bool dying : 1;  /* dropped */
 	uint8_t excited; /* not 0: it sends much, for so many more small receives */
 };
 
@@ -132,7 +132,7 @@ take_sqe(struct uring_loop *loop)
 static bool
 begin_receive(struct uring_loop *loop, struct conn *c)
 {
-	struct uring_conn *uc = c->io;
+	struct uring_conn *uc = conn_io(c);
 	struct io_uring_sqe *sqe = take_sqe(loop);
 
 	if (sqe == NULL)
@@ -166,7 +166,7 @@ prep_send(struct uring_loop *loop, struct io_uring_sqe *sqe, int fd, struct iove
 static bool
 begin_send(struct uring_loop *loop, struct conn *c)
 {
-	struct uring_conn *uc = c->io;
+	struct uring_conn *uc = conn_io(c);
 	struct io_uring_sqe *sqe;
 	struct iovec *iov;
 	unsigned n;
@@ -204,7 +204,7 @@ begin_cancel(struct uring_loop *loop, uint64_t target)
 static void
 cancel_receive(struct uring_loop *loop, struct conn *c)
 {
-	struct uring_conn *uc = c->io;
+	struct uring_conn *uc = conn_io(c);
 
 	if (!uc->receiving || uc->receive_cancelled)
 		return;
@@ -216,7 +216,7 @@ cancel_receive(struct uring_loop *loop, struct conn *c)
 static void
 cancel_send(struct uring_loop *loop, struct conn *c)
 {
-	struct uring_conn *uc = c->io;
+	struct uring_conn *uc = conn_io(c);
 
 	if (!uc->sending || uc->send_cancelled)
 		return;
@@ -232,7 +232,7 @@ static void
 reap(struct conn *c)
 {
 	struct uring_loop *loop = c->worker->loop;
-	struct uring_conn *uc = c->io;
+	struct uring_conn *uc = conn_io(c);
 	int fd = c->fd;
 
 	if (uc->receiving || uc->sending) {
@@ -249,7 +249,7 @@ reap(struct conn *c)
 static void
 uring_drop(struct conn *c)
 {
-	struct uring_conn *uc = c->io;
+	struct uring_conn *uc = conn_io(c);
 
 	if (uc->dying)
 		return;
@@ -262,7 +262,7 @@ static void
 uring_serve(struct conn *c)
 {
 	struct uring_loop *loop = c->worker->loop;
-	struct uring_conn *uc = c->io;
+	struct uring_conn *uc = conn_io(c);
 	unsigned want = conn_want(c);
 	bool all = true;
 
@@ -302,7 +302,7 @@ uring_attach(struct conn *c)
 static void
 next_turn(struct conn *c)
 {
-	const struct uring_conn *uc = c->io;
+	const struct uring_conn *uc = conn_io(c);
 
 	if (unlikely(uc->dying))
 		reap(c);
@@ -314,7 +314,7 @@ next_turn(struct conn *c)
 static void
 judge(struct conn *c, enum uring_group group, size_t n)
 {
-	struct uring_conn *uc = c->io;
+	struct uring_conn *uc = conn_io(c);
 
 	if (unlikely(n >= SMALL_SIZE)) {
 		uc->excited = CALM;
@@ -330,7 +330,7 @@ static void
 take_bytes(struct conn *c, const struct io_uring_cqe *cqe)
 {
 	struct uring_loop *loop = c->worker->loop;
-	struct uring_conn *uc = c->io;
+	struct uring_conn *uc = conn_io(c);
 	enum uring_group group = uc->once ? URING_LARGE : URING_SMALL;
 	unsigned id = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
 	size_t n = (size_t)cqe->res;
@@ -362,7 +362,7 @@ receive_ended(int result)
 static void
 on_receive(struct conn *c, const struct io_uring_cqe *cqe)
 {
-	struct uring_conn *uc = c->io;
+	struct uring_conn *uc = conn_io(c);
 
 	if (unlikely(!(cqe->flags & IORING_CQE_F_MORE)))
 		uc->receiving = uc->receive_cancelled = false;
@@ -370,14 +370,14 @@ on_receive(struct conn *c, const struct io_uring_cqe *cqe)
 		take_bytes(c, cqe);
 		return;
 	}
-	uc->ended |= receive_ended(cqe->res);
+	uc->ended = uc->ended || receive_ended(cqe->res);
 	next_turn(c);
 }
 
 static void
 on_send(struct conn *c, int result)
 {
-	struct uring_conn *uc = c->io;
+	struct uring_conn *uc = conn_io(c);
 
 	uc->sending = uc->send_cancelled = false;
 	if (likely(result > 0))

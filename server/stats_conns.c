@@ -47,7 +47,7 @@ conn_state_name(const struct conn *c)
 
 	unsigned state = load_relaxed(&c->state);
 
-	if (state == CONN_COMMANDS && load_relaxed(&c->need) > 0)
+	if (state == CONN_COMMANDS && load_relaxed(&c->in.need) > 0)
 		state = CONN_STREAM;
 	return names[state];
 }
