@@ -1,8 +1,8 @@
 /* server/conn_step.c: commands in batches.
  *
- * What one wake-up delivered is parsed up to WORKER_BATCH commands ahead. While they are parsed their keys are
- * hashed and the buckets prefetched, then their items, then they are executed in order: by then most of
- * what they touch is in the cache. The keys of a multi-get are treated the same way, chunk by chunk.
+ * What one wake-up delivered is parsed up to WORKER_BATCH commands ahead. Their keys are hashed together and what their
+ * look-ups will touch is prefetched, then they are executed in order: by then most of it is in the cache. The keys of a
+ * multi-get are treated the same way, chunk by chunk.
  *
  * A command after which the bytes may mean something else (administration, a multi-get that may stop half-way,
  * authentication) is the last of its batch. When the output is full the batch stops where it is, and what was
@@ -41,13 +41,20 @@ ends_batch(const struct conn *c, const struct command *cmd, const struct command
 	return true;
 }
 
-/* Parses up to WORKER_BATCH commands of INPUT into the worker's arrays; returns how many. */
+static inline void
+key_set(struct store_key *key, struct slice bytes)
+{
+	key->data = bytes.ptr;
+	key->len = (uint16_t)bytes.len;
+}
+
+/* Parses up to WORKER_BATCH commands of INPUT into the worker's arrays, and prepares their keys; returns how many. */
 static unsigned
 batch_parse(
     struct conn *c, struct slice input, struct parse_error *error, enum parse_result *result)
 {
 	struct worker *w = c->worker;
-	unsigned n = 0;
+	unsigned n = 0, keys = 0;
 	size_t at = 0;
 
 	*result = PARSE_COMMAND;
@@ -57,18 +64,17 @@ batch_parse(
 
 		*result = conn_parse(c, slice_of(input.ptr + at, input.len - at), cmd, error);
 		if (*result != PARSE_COMMAND)
-			return n;
+			break;
 		at += cmd->used;
-		w->ends[n] = at;
+		w->ends[n++] = at;
 		info = &command_infos[cmd->op];
-		if (likely(info->flags & (CMD_KEY | CMD_KEYS))) {
-			w->keys[n] = store_key(w->store, cmd->key.ptr, cmd->key.len);
-			store_prefetch_bucket(w->store, &w->keys[n]);
-		}
-		n++;
+		/* One without a key is the last. */
+		if (likely(info->flags & (CMD_KEY | CMD_KEYS)))
+			key_set(&w->keys[keys++], cmd->key);
 		if (unlikely(ends_batch(c, cmd, info)))
 			break;
 	}
+	store_prepare(w->store, w->keys, keys);
 	return n;
 }
 
@@ -129,9 +135,6 @@ batch_run(struct conn *c, unsigned n, struct slice input, bool *all)
 	bool verbose = worker_verbose(w);
 	size_t done = 0;
 
-	for (unsigned i = 0; i < n; i++)
-		if (command_infos[w->commands[i].op].flags & (CMD_KEY | CMD_KEYS))
-			store_prefetch_item(w->store, &w->keys[i]);
 	for (unsigned i = 0; i < n; i++) {
 		done = likely(!verbose) ? batch_execute(c, i, input)
 					: batch_execute_logged(c, i, input, done);
@@ -169,15 +172,13 @@ step_gets(struct conn *c, struct slice *input)
 	size_t used;
 
 	while (n < WORKER_BATCH && (used = fast_get(at, end, &key)) != 0) {
-		w->keys[n] = store_key(w->store, key.ptr, key.len);
-		store_prefetch_bucket(w->store, &w->keys[n]);
+		key_set(&w->keys[n], key);
 		at += used;
 		w->ends[n++] = (size_t)(at - input->ptr);
 	}
 	if (n == 0)
 		return false;
-	for (unsigned i = 0; n > 1 && i < n; i++)
-		store_prefetch_item(w->store, &w->keys[i]);
+	store_prepare(w->store, w->keys, n);
 	n = exec_gets(c, w->keys, n, true);
 	slice_advance(input, w->ends[n - 1]);
 	return true;
@@ -238,12 +239,9 @@ step_keys(struct conn *c, struct slice *input)
 	struct slice words[WORKER_BATCH];
 	unsigned n = proto_tokens_next(&rest, words, WORKER_BATCH), i;
 
-	for (i = 0; i < n; i++) {
-		w->keys[i] = store_key(w->store, words[i].ptr, words[i].len);
-		store_prefetch_bucket(w->store, &w->keys[i]);
-	}
 	for (i = 0; i < n; i++)
-		store_prefetch_item(w->store, &w->keys[i]);
+		key_set(&w->keys[i], words[i]);
+	store_prepare(w->store, w->keys, n);
 	i = keys_execute(c, n);
 	if (i > 0) {
 		size_t used = (size_t)(words[i - 1].ptr + words[i - 1].len - input->ptr);

@@ -50,7 +50,7 @@ class_setup(struct store *st, uint32_t id, uint32_t size)
 	c->per_page = st->page_size / size;
 	c->roomy = NONE;
 	c->earliest = NONE;
-	c->random = (st->hash_seed ^ ((uint64_t)id << 32)) | 1;
+	c->random = (st->options.hash_seed ^ ((uint64_t)id << 32)) | 1;
 }
 
 int

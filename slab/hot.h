@@ -1,10 +1,14 @@
-/* slab/hot.h: what every request does, in line: stripes, and the comparison of keys. The order of the accesses is argued
+/* slab/hot.h: what every request does, in line: stripes, the comparison of tags and keys, views. The order of the accesses is argued
  * in index.c.
  */
 #ifndef SLAB_HOT_H
 #define SLAB_HOT_H
 
 #include "slab/impl.h"
+
+#if defined(__SSE2__) && !defined(TSAN_BUILD)
+#include <emmintrin.h>
+#endif
 
 static inline void stripe_lock(struct stripe *s) ACQUIRES(s->lock);
 static inline void stripe_unlock(struct stripe *s) RELEASES(s->lock);
@@ -38,6 +42,24 @@ stripe_unlock(struct stripe *s)
 	if (sequence & 1)
 		store_release(&s->sequence, sequence + 1);
 	lock_drop(&s->lock);
+}
+
+/* The slots of B whose tag is TAG, as bits. */
+static inline unsigned
+bucket_match(const struct bucket *b, uint8_t tag)
+{
+#if defined(__SSE2__) && !defined(TSAN_BUILD)
+	__m128i line = _mm_load_si128((const __m128i *)(const void *)b);
+	__m128i hits = _mm_cmpeq_epi8(line, _mm_set1_epi8((char)tag));
+
+	return (unsigned)_mm_movemask_epi8(hits) & ((1u << BUCKET_SLOTS) - 1);
+#else
+	unsigned hits = 0;
+
+	for (unsigned i = 0; i < BUCKET_SLOTS; i++)
+		hits |= (unsigned)(load_relaxed(&b->tags[i]) == tag) << i;
+	return hits;
+#endif
 }
 
 #if defined(TSAN_BUILD)
@@ -92,6 +114,59 @@ index_hint_holds(const struct store *st, const struct store_key *key)
 
 	return key->lapses == thread_lapses && (version & ~VERSION_EXT) != 0 &&
 	    item_matches(it, key) && load_after_loads(&it->version) == version;
+}
+
+/* Counts a read of IT with an LFU counter. */
+void item_count_lfu(const struct store *st, struct item *it);
+
+/* Counts a read of IT. Writes only what changes: a hot item's line stays shared between the cores. */
+static inline void
+item_count(const struct store *st, struct item *it)
+{
+	unsigned heat = load_relaxed(&it->heat);
+	uint16_t now = (uint16_t)load_relaxed(&st->now);
+
+	if (unlikely(st->lfu))
+		item_count_lfu(st, it);
+	else if (heat < (HEAT_FETCHED | HITS_MAX))
+		store_relaxed(&it->heat, (uint8_t)((heat + 1) | HEAT_FETCHED));
+	if (load_relaxed(&it->atime) != now)
+		store_relaxed(&it->atime, now);
+}
+
+/* Fills VIEW. A reader without a lock may see nonsense here, but SIZE stays within what a chunk can hold. */
+static inline void
+view_fill(uint32_t ref, const struct item *it, struct store_view *view)
+{
+	uint64_t version = load_relaxed(&it->version);
+	uint32_t nkey = load_relaxed(&it->nkey), vlen = load_relaxed(&it->vlen);
+	const char *ext = it->data + nkey;
+	uint32_t ext_size = 0;
+
+	view->flags = 0;
+	if (version & VERSION_EXT) {
+		ext_size = item_ext_size(load_relaxed((const unsigned char *)ext) & EXT_ALL);
+		view->flags = ext_flags(ext);
+	}
+	view->version = version & ~VERSION_EXT;
+	view->size = vlen;
+	view->value = (const char *)it + value_offset(nkey, ext_size, vlen);
+	view->pin = NULL;
+	view->ref = ref;
+}
+
+/* What STORE_READ_META adds. */
+static inline void
+view_fill_meta(const struct store *st, const struct item *it, struct store_view *view)
+{
+	uint32_t life = load_relaxed(&it->life);
+	bool tagged = item_ext_kind(it) & EXT_TAGGED;
+
+	view->exptime = life & LIFE_EXPIRY;
+	view->marks = (uint8_t)(((life & LIFE_STALE) ? STORE_STALE : 0) |
+	    ((life & LIFE_WON) ? STORE_WON : 0) | (tagged ? STORE_TAGGED : 0));
+	view->fetched = load_relaxed(&it->heat) & HEAT_FETCHED;
+	view->age = (uint16_t)(load_relaxed(&st->now) - load_relaxed(&it->atime));
 }
 
 /* Splits a few buckets where the index is fuller than it should be. No lock may be held. */

@@ -18,11 +18,12 @@
 #define HEAD_MIN    48u /* the smallest chunk */
 #define READ_MARGIN                                                                                \
 	65536u /* readable bytes behind the last page, for a reader with a stale length */
-#define CHUNK_TOP     65536u /* the largest chunk */
-#define NONE          UINT32_MAX
-#define THRIFTY_BELOW (512u << 20)
-#define HITS_MAX      3u /* S3-FIFO counts to here */
-#define LFU_NEW       5u /* the LFU counter of a new item, as in Redis */
+#define CHUNK_TOP        65536u /* the largest chunk */
+#define NONE             UINT32_MAX
+#define HASH_SECRET_SIZE 192u
+#define THRIFTY_BELOW    (512u << 20)
+#define HITS_MAX         3u /* S3-FIFO counts to here */
+#define LFU_NEW          5u /* the LFU counter of a new item, as in Redis */
 
 /* ---------------------------------------------------------------- pages and classes */
 
@@ -162,7 +163,6 @@ struct store {
 	char *chunk_base; /* a chunk's address is CHUNK_BASE + (reference << REF_SHIFT) */
 	struct stripe *stripes;
 	struct bucket *buckets;
-	uint64_t hash_seed;
 	uint8_t *page_class; /* of each page; 0 = none */
 	struct thread_counters *threads;
 	uint64_t flush_version; /* what was born at or before it is gone */
@@ -170,8 +170,9 @@ struct store {
 	uint32_t ref_shift, page_ref_shift;
 	uint32_t now;
 	uint32_t nbuckets;
-	uint32_t hits_limit; /* hit counters stop here */
 	enum store_eviction eviction;
+	bool lfu; /* hits are counted so */
+	char hash_secret[HASH_SECRET_SIZE] __attribute__((aligned(CACHE_LINE)));
 
 	/* Written by every writer. */
 	uint64_t sequence __attribute__((aligned(CACHE_LINE))); /* the last version given */
@@ -414,6 +415,11 @@ index_room(const struct store *st)
 {
 	return (uint64_t)load_relaxed(&st->nbuckets) * INDEX_LOAD;
 }
+
+/* ---------------------------------------------------------------- batch.c */
+
+/* Makes the secret that the hashes of keys depend on. */
+void hash_init(struct store *st, uint64_t seed);
 
 /* ---------------------------------------------------------------- ghost.c */
 

@@ -19,32 +19,10 @@
 #include "slab/hot.h"
 #include "slab/impl.h"
 
-#if defined(__SSE2__) && !defined(TSAN_BUILD)
-#include <emmintrin.h>
-#endif
-
 #define STRIPES_PER_THREAD 64u
 #define CHAIN_MAX          64 /* buckets; a reader that comes further has been led astray */
 
 /* ---------------------------------------------------------------- looking up */
-
-/* The slots of B whose tag is TAG, as bits. */
-static inline unsigned
-bucket_match(const struct bucket *b, uint8_t tag)
-{
-#if defined(__SSE2__) && !defined(TSAN_BUILD)
-	__m128i line = _mm_load_si128((const __m128i *)(const void *)b);
-	__m128i hits = _mm_cmpeq_epi8(line, _mm_set1_epi8((char)tag));
-
-	return (unsigned)_mm_movemask_epi8(hits) & ((1u << BUCKET_SLOTS) - 1);
-#else
-	unsigned hits = 0;
-
-	for (unsigned i = 0; i < BUCKET_SLOTS; i++)
-		hits |= (unsigned)(load_relaxed(&b->tags[i]) == tag) << i;
-	return hits;
-#endif
-}
 
 static inline struct bucket *
 bucket_next(const struct store *st, const struct bucket *b)
@@ -87,26 +65,6 @@ index_find_ref(const struct store *st, uint64_t hash, uint32_t ref, struct slot 
 		}
 	}
 	return false;
-}
-
-void
-store_prefetch_bucket(const struct store *st, const struct store_key *key)
-{
-	__builtin_prefetch(stripe_of(st, key->hash));
-	__builtin_prefetch(bucket_of(st, key->hash));
-}
-
-void
-store_prefetch_item(const struct store *st, struct store_key *key)
-{
-	const struct bucket *b = bucket_of(st, key->hash);
-	unsigned hits = bucket_match(b, hash_tag(key->hash));
-
-	if (hits == 0)
-		return;
-	key->hint = load_relaxed(&b->refs[__builtin_ctz(hits)]);
-	key->lapses = thread_lapses;
-	__builtin_prefetch(item_at(st, key->hint));
 }
 
 /* ---------------------------------------------------------------- changing */

@@ -7,21 +7,10 @@
 #include "slab/hot.h"
 #include "slab/impl.h"
 
-/* The short forms are a few instructions when the length's cases are seen by the compiler. */
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #define TRIES_MAX 4
 #define HOW_SOUND 0x80u /* the view needs no check at the end */
 
-/* ---------------------------------------------------------------- keys */
-
-__attribute__((flatten)) struct store_key
-store_key(const struct store *st, const char *data, size_t len)
-{
-	return (struct store_key){
-	    data, (uint16_t)len, 0, 0, XXH3_64bits_withSeed(data, len, st->hash_seed)};
-}
+/* ---------------------------------------------------------------- bytes of chunks */
 
 #if defined(TSAN_BUILD)
 void
@@ -65,9 +54,11 @@ item_key(const struct store *st, const struct item *it)
 
 /* An LFU counter grows with a chance that falls as it grows, and fades with each minute without a read
  * (as Redis does). */
-static uint8_t
-lfu_count(const struct store *st, const struct item *it, unsigned count, unsigned idle)
+void
+item_count_lfu(const struct store *st, struct item *it)
 {
+	unsigned count = load_relaxed(&it->heat) & HEAT_COUNT;
+	unsigned idle = (uint16_t)(load_relaxed(&st->now) - load_relaxed(&it->atime));
 	uint64_t chance =
 	    (uint64_t)(uintptr_t)it ^ load_relaxed(&st->sequence) ^ load_relaxed(&it->version);
 
@@ -75,63 +66,10 @@ lfu_count(const struct store *st, const struct item *it, unsigned count, unsigne
 	chance = chance * 0x9e3779b97f4a7c15ull >> 40;
 	if (count < HEAT_COUNT && (count < LFU_NEW || chance % ((count - LFU_NEW) * 10 + 1) == 0))
 		count++;
-	return (uint8_t)count;
-}
-
-/* Writes only what changes: a hot item's line stays shared between the cores. */
-static inline void
-item_count(const struct store *st, struct item *it)
-{
-	unsigned heat = load_relaxed(&it->heat);
-	uint16_t now = (uint16_t)load_relaxed(&st->now);
-	uint16_t atime = load_relaxed(&it->atime);
-
-	if (st->eviction == STORE_EVICT_LFU || st->eviction == STORE_EVICT_VOLATILE_LFU)
-		store_relaxed(&it->heat,
-		    (uint8_t)(HEAT_FETCHED |
-			lfu_count(st, it, heat & HEAT_COUNT, (uint16_t)(now - atime))));
-	else if (heat < (HEAT_FETCHED | HITS_MAX))
-		store_relaxed(&it->heat, (uint8_t)((heat + 1) | HEAT_FETCHED));
-	if (atime != now)
-		store_relaxed(&it->atime, now);
+	store_relaxed(&it->heat, (uint8_t)(HEAT_FETCHED | count));
 }
 
 /* ---------------------------------------------------------------- views */
-
-/* Fills VIEW. A reader without a lock may see nonsense here, but SIZE stays within what a chunk can hold. */
-static inline void
-view_fill(uint32_t ref, const struct item *it, struct store_view *view)
-{
-	uint64_t version = load_relaxed(&it->version);
-	uint32_t nkey = load_relaxed(&it->nkey), vlen = load_relaxed(&it->vlen);
-	const char *ext = it->data + nkey;
-	uint32_t ext_size = 0;
-
-	view->flags = 0;
-	if (version & VERSION_EXT) {
-		ext_size = item_ext_size(load_relaxed((const unsigned char *)ext) & EXT_ALL);
-		view->flags = ext_flags(ext);
-	}
-	view->version = version & ~VERSION_EXT;
-	view->size = vlen;
-	view->value = (const char *)it + value_offset(nkey, ext_size, vlen);
-	view->pin = NULL;
-	view->ref = ref;
-}
-
-/* What STORE_READ_META adds. */
-static inline void
-view_fill_meta(const struct store *st, const struct item *it, struct store_view *view)
-{
-	uint32_t life = load_relaxed(&it->life);
-	bool tagged = item_ext_kind(it) & EXT_TAGGED;
-
-	view->exptime = life & LIFE_EXPIRY;
-	view->marks = (uint8_t)(((life & LIFE_STALE) ? STORE_STALE : 0) |
-	    ((life & LIFE_WON) ? STORE_WON : 0) | (tagged ? STORE_TAGGED : 0));
-	view->fetched = load_relaxed(&it->heat) & HEAT_FETCHED;
-	view->age = (uint16_t)(load_relaxed(&st->now) - load_relaxed(&it->atime));
-}
 
 unsigned
 store_view_class(const struct store *st, const struct store_view *view)

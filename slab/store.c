@@ -196,8 +196,9 @@ store_new(struct store **out, const struct store_options *options, const char **
 		free(st);
 		return -EINVAL;
 	}
-	st->hash_seed = st->options.hash_seed;
+	hash_init(st, st->options.hash_seed);
 	st->eviction = st->options.eviction;
+	st->lfu = st->eviction == STORE_EVICT_LFU || st->eviction == STORE_EVICT_VOLATILE_LFU;
 	st->now = 1;
 	st->automove = 1;
 	choose_units(st);

@@ -107,7 +107,7 @@ struct store_key {
 	const char *data;
 	uint16_t len;
 
-	/* The store's own: where store_prefetch_item saw it (0 = nowhere), and when. */
+	/* The store's own: where store_prepare saw it (0 = nowhere), and when. */
 	uint16_t lapses;
 	uint32_t hint;
 	uint64_t hash;
@@ -116,10 +116,9 @@ struct store_key {
 /* LEN is 1 to STORE_KEY_MAX. */
 struct store_key store_key(const struct store *st, const char *data, size_t len);
 
-/* The two stages of a prefetch for a whole batch of keys: first the bucket of each, then (a little later)
- * its item. Hints only. */
-void store_prefetch_bucket(const struct store *st, const struct store_key *key);
-void store_prefetch_item(const struct store *st, struct store_key *key);
+/* The same for N keys at once, of which DATA and LEN are set; and what their look-ups will touch is fetched into the
+ * cache meanwhile, for all of them at the same time. */
+void store_prepare(const struct store *st, struct store_key *keys, unsigned n);
 
 /* ---------------------------------------------------------------- reading */
 
@@ -173,6 +172,27 @@ enum {
 bool store_read_begin(
     struct store *st, const struct store_key *key, unsigned how, struct store_view *view);
 bool store_read_end(struct store *st, struct store_view *view);
+
+/* Reads many keys at once, as far as that is simple:
+ *
+ *	n = store_read_many(st, keys, n, how, views);
+ *	... copy what is needed out of the first M of the views ...
+ *	m = store_read_many_end(st, views, m, how);
+ *
+ * The first says of how many keys, from the first on, there are views; of the others the first one needs
+ * store_read_begin: it is large, or somebody changes it, or it has expired. The second says of how many, from the first
+ * on, what was copied is sound (the others count as not read). Between the two the same holds as above. */
+unsigned store_read_many(struct store *st, const struct store_key *keys, unsigned n, unsigned how,
+    struct store_view *views);
+unsigned store_read_many_end(
+    struct store *st, const struct store_view *views, unsigned n, unsigned how);
+
+/* Whether a view of store_read_many has an item. */
+static inline bool
+store_view_found(const struct store_view *view)
+{
+	return view->ref != 0;
+}
 
 /* The size class of an item that is seen, as store_class_stats numbers them. A reader without a lock asks before
  * store_read_end. */

@@ -133,8 +133,7 @@ life_marks(uint8_t marks)
 static uint8_t
 heat_new(const struct store *st)
 {
-	return st->eviction == STORE_EVICT_LFU || st->eviction == STORE_EVICT_VOLATILE_LFU ? LFU_NEW
-											   : 0;
+	return st->lfu ? LFU_NEW : 0;
 }
 
 static void

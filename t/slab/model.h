@@ -66,7 +66,7 @@ model_put(struct store *st, uint32_t n, const struct store_head *head, uint64_t 
 	model_fill(value, head->size, seed);
 	if (head->size < 100000 && seed % 2 == 0) {
 		if (seed % 4 == 0)
-			store_prefetch_item(st, &key);
+			store_prepare(st, &key, 1);
 		result = store_offer(st, &pending, &key, head, value);
 		return result != STORE_OK ? result : store_put(st, &key, &pending, put, version);
 	}
@@ -80,6 +80,22 @@ model_put(struct store *st, uint32_t n, const struct store_head *head, uint64_t 
 	return result != STORE_OK ? result : store_put(st, &key, &pending, put, version);
 }
 
+/* Reads KEY into TO as one of many; false = that is not simple enough, or torn. *FOUND: whether it is there. */
+static inline bool
+model_get_many(
+    struct store *st, const struct store_key *key, struct store_view *view, char *to, bool *found)
+{
+	unsigned how = STORE_READ_VALUE | STORE_READ_COUNT | STORE_READ_META;
+
+	if (store_read_many(st, key, 1, how, view) == 0)
+		return false;
+	*found = store_view_found(view);
+	if (*found)
+		store_copy(to, view->value, view->size);
+	view->pin = NULL;
+	return store_read_many_end(st, view, 1, how) == 1;
+}
+
 /* Reads key N into TO (room for a whole value); false = it is not there. */
 static inline bool
 model_get(struct store *st, uint32_t n, struct store_view *view, char *to)
@@ -89,9 +105,12 @@ model_get(struct store *st, uint32_t n, struct store_view *view, char *to)
 	uint32_t cursor = 0;
 	const char *data;
 	size_t len, done = 0;
+	bool found;
 
 	if (n % 2 == 0)
-		store_prefetch_item(st, &key);
+		store_prepare(st, &key, 1);
+	if (n % 3 == 0 && model_get_many(st, &key, view, to, &found))
+		return found;
 	do {
 		if (!store_read_begin(
 			st, &key, STORE_READ_VALUE | STORE_READ_COUNT | STORE_READ_META, view))

@@ -150,7 +150,7 @@ hints(void **state)
 	(void)state;
 	put(st, 1, 4);
 	key = model_key(st, name, 1);
-	store_prefetch_item(st, &key);
+	store_prepare(st, &key, 1);
 	assert_true(key.hint != 0 && index_hint_holds(st, &key));
 	put(st, 1, 500);
 	put(st, 2, 4);
@@ -158,11 +158,11 @@ hints(void **state)
 	assert_true(store_read_begin(st, &key, 0, &view));
 	assert_int_equal(view.size, 500);
 	assert_true(store_read_end(st, &view));
-	store_prefetch_item(st, &key);
+	store_prepare(st, &key, 1);
 	assert_true(index_hint_holds(st, &key));
 	store_thread_quiescent();
 	assert_false(index_hint_holds(st, &key));
-	store_prefetch_item(st, &key);
+	store_prepare(st, &key, 1);
 	delete (st, 1);
 	assert_false(store_read_begin(st, &key, 0, &view));
 	store_free(&st);
@@ -182,7 +182,7 @@ hints_of_recut_pages(void **state)
 	for (uint32_t n = 0; n < 20; n++)
 		put(st, n, 20);
 	key = model_key(st, name, 19);
-	store_prefetch_item(st, &key);
+	store_prepare(st, &key, 1);
 	old = key.hint;
 	for (uint32_t n = 0; n < 20; n++)
 		delete (st, n);

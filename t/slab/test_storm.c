@@ -164,7 +164,7 @@ act_read(struct actor *a, uint32_t n)
 	struct store_view view;
 
 	if (random_below(&a->chance, 2))
-		store_prefetch_item(st, &key);
+		store_prepare(st, &key, 1);
 	do {
 		if (!store_read_begin(st, &key, STORE_READ_VALUE | STORE_READ_COUNT, &view))
 			return;
