@@ -75,7 +75,7 @@ send_pieces(struct conn *c)
 static bool
 event_send(struct conn *c)
 {
-	while (outq_bytes(&c->out) > 0) {
+	while (outq_sendable(&c->out)) {
 		ssize_t n = likely(outq_is_plain(&c->out)) ? send_call(c->fd, outq_plain(&c->out))
 							   : send_pieces(c);
 

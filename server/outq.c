@@ -1,5 +1,10 @@
 /* server/outq.c: see outq.h. A block belongs to the last segment that lies in it, or to the queue while it is being
- * filled. Because segments leave in order, that is soon enough. */
+ * filled. Because segments leave in order, that is soon enough.
+ *
+ * A hole has its first piece in itself, further ones in a list of its own, each in a block that nobody else uses. When it is
+ * closed it becomes a segment of bytes, which may be empty, and its list follows it in the queue. Empty ones at the front
+ * go at once: nothing that is sent later would take them along.
+ */
 #include "server/outq.h"
 
 #include <stdlib.h>
@@ -12,18 +17,25 @@
 enum segment_kind {
 	SEGMENT_BYTES,
 	SEGMENT_PIN,
+	SEGMENT_HOLE,
 };
 
 struct segment {
 	struct segment *next;
-	enum segment_kind kind;
-	uint32_t cursor; /* of a pin: where the piece after PTR begins */
-	const char *ptr; /* what comes next of it: LEN bytes */
+	enum segment_kind kind : 8;
+	bool ends_group : 1; /* what stands behind it is another reply */
+	bool deaf : 1;       /* a hole that takes nothing any more */
+	uint32_t cursor;     /* of a pin: where the piece after PTR begins */
+	const char *ptr;     /* what comes next of it: LEN bytes */
 	size_t len;
-	size_t left; /* bytes in all, LEN included */
+	size_t left; /* bytes in all, LEN included; of a hole its weight */
 	char *block; /* to give back with the segment, or NULL */
 	size_t block_capacity;
-	struct store_pin *pin;
+	union {
+		struct store_pin *pin;
+		struct segment *more; /* of a hole: the pieces behind its first */
+	};
+	struct segment *more_last;
 };
 
 void
@@ -96,6 +108,8 @@ segment_drop(struct segment *seg, struct outq_source *src)
 {
 	if (seg->kind == SEGMENT_PIN)
 		store_unpin(src->store, seg->pin);
+	else if (unlikely(seg->kind == SEGMENT_HOLE))
+		outq_hole_empty(src, seg);
 	if (seg->block != NULL)
 		block_give(src, seg->block, seg->block_capacity);
 	if (src->free_count == SEGMENTS_KEPT) {
@@ -238,8 +252,11 @@ outq_gather(const struct outq *q, struct outq_source *src, struct iovec *iov, un
 {
 	unsigned n = 0;
 
-	for (const struct segment *seg = q->head; seg != NULL && n < max; seg = seg->next)
+	for (const struct segment *seg = q->head; seg != NULL && n < max; seg = seg->next) {
+		if (unlikely(seg->kind == SEGMENT_HOLE))
+			return n;
 		n += segment_gather(seg, src, iov + n, max - n);
+	}
 	if (q->at > q->open && n < max)
 		iov_set(&iov[n++], q->open, (size_t)(q->at - q->open));
 	return n;
@@ -266,6 +283,10 @@ outq_sent(struct outq *q, struct outq_source *src, size_t n)
 		struct segment *seg = q->head;
 		size_t take = n < seg->left ? n : seg->left;
 
+		if (unlikely(seg->kind == SEGMENT_HOLE)) {
+			ASSERT(n == 0);
+			return;
+		}
 		q->closed -= take;
 		n -= take;
 		if (take < seg->left) {
@@ -281,4 +302,214 @@ outq_sent(struct outq *q, struct outq_source *src, size_t n)
 	q->open += n;
 	if (q->open == q->at && q->block != NULL)
 		outq_drop_block(q, src);
+}
+
+/* ---------------------------------------------------------------- holes */
+
+struct segment *
+outq_hole(struct outq *q, struct outq_source *src, size_t weight)
+{
+	struct segment *hole;
+
+	if (!outq_close(q, src, false) || (hole = segment_new(src, SEGMENT_HOLE)) == NULL) {
+		q->broken = true;
+		return NULL;
+	}
+	hole->left = weight;
+	outq_link(q, hole);
+	return hole;
+}
+
+/* Gives PIECE, which holds nothing, a block for N bytes. */
+static bool
+piece_begin(struct segment *piece, struct outq_source *src, size_t n)
+{
+	piece->block = pool_take(src->pool, n, &piece->block_capacity);
+	piece->ptr = piece->block;
+	return piece->block != NULL;
+}
+
+/* The piece of HOLE with room for N bytes more; NULL where memory is out. */
+static struct segment *
+hole_room(struct segment *hole, struct outq_source *src, size_t n)
+{
+	struct segment *last = hole->more != NULL ? hole->more_last : hole, *piece;
+
+	if (last->block == NULL)
+		return piece_begin(last, src, n) ? last : NULL;
+	if (last->block_capacity - last->len >= n)
+		return last;
+	if ((piece = segment_new(src, SEGMENT_BYTES)) == NULL)
+		return NULL;
+	if (!piece_begin(piece, src, n)) {
+		segment_drop(piece, src);
+		return NULL;
+	}
+	if (hole->more == NULL)
+		hole->more = piece;
+	else
+		last->next = piece;
+	hole->more_last = piece;
+	return piece;
+}
+
+bool
+outq_fill(struct outq *q, struct outq_source *src, struct segment *hole, const char *data, size_t n)
+{
+	struct segment *piece;
+
+	ASSERT(hole->kind == SEGMENT_HOLE);
+	if (n == 0 || hole->deaf)
+		return true;
+	if ((piece = hole_room(hole, src, n)) == NULL) {
+		q->broken = true;
+		return false;
+	}
+	memcpy(piece->block + piece->len, data, n);
+	piece->len += n;
+	return true;
+}
+
+size_t
+outq_hole_held(const struct segment *hole)
+{
+	size_t held = hole->len;
+
+	for (const struct segment *piece = hole->more; piece != NULL; piece = piece->next)
+		held += piece->len;
+	return held;
+}
+
+void
+outq_hole_empty(struct outq_source *src, struct segment *hole)
+{
+	while (hole->more != NULL) {
+		struct segment *next = hole->more->next;
+
+		segment_drop(hole->more, src);
+		hole->more = next;
+	}
+	if (hole->block != NULL)
+		pool_give(src->pool, hole->block, hole->block_capacity);
+	hole->block = NULL;
+	hole->ptr = NULL;
+	hole->len = 0;
+}
+
+void
+outq_hole_weigh(struct outq *q, struct segment *hole, size_t weight)
+{
+	q->closed += weight - hole->left;
+	hole->left = weight;
+}
+
+/* HOLE becomes what it holds. */
+static void
+hole_settle(struct outq *q, struct segment *hole)
+{
+	struct segment *last = hole->more != NULL ? hole->more_last : hole;
+
+	outq_hole_weigh(q, hole, hole->len);
+	hole->kind = SEGMENT_BYTES;
+	if (last != hole) {
+		last->next = hole->next;
+		hole->next = hole->more;
+		if (q->last == hole)
+			q->last = last;
+	}
+	for (struct segment *piece = hole->more; piece != NULL; piece = piece->next) {
+		piece->left = piece->len;
+		q->closed += piece->left;
+		if (piece == last)
+			break;
+	}
+	last->ends_group = hole->ends_group;
+	hole->more = hole->more_last = NULL;
+}
+
+struct segment *
+outq_hole_release(struct outq *q, struct outq_source *src, struct segment *hole)
+{
+	struct segment *next = segment_new(src, SEGMENT_HOLE), *last;
+
+	ASSERT(hole->kind == SEGMENT_HOLE);
+	if (next == NULL) {
+		q->broken = true;
+		return NULL;
+	}
+	next->left = hole->left;
+	next->deaf = hole->deaf;
+	last = hole->more != NULL ? hole->more_last : hole;
+	hole_settle(q, hole);
+	next->next = last->next;
+	last->next = next;
+	if (q->last == last)
+		q->last = next;
+	q->closed += next->left;
+	return next;
+}
+
+void
+outq_hole_close(struct outq *q, struct outq_source *src, struct segment *hole)
+{
+	ASSERT(hole->kind == SEGMENT_HOLE);
+	hole_settle(q, hole);
+	if (q->head == hole)
+		outq_sent(q, src, 0);
+}
+
+bool
+outq_front_ready(const struct outq *q)
+{
+	for (const struct segment *seg = q->head; seg != NULL; seg = seg->next) {
+		if (seg->kind == SEGMENT_HOLE)
+			return false;
+		if (seg->left > 0)
+			return true;
+	}
+	return q->at > q->open;
+}
+
+bool
+outq_end_group(struct outq *q, struct outq_source *src)
+{
+	if (!outq_close(q, src, false))
+		return false;
+	if (q->last != NULL)
+		q->last->ends_group = true;
+	return true;
+}
+
+/* SEG will not be sent; open holes stay. */
+static void
+segment_void(struct outq *q, struct outq_source *src, struct segment *seg)
+{
+	if (seg->kind == SEGMENT_HOLE) {
+		outq_hole_empty(src, seg);
+		seg->deaf = true;
+		return;
+	}
+	if (seg->kind == SEGMENT_PIN) {
+		store_unpin(src->store, seg->pin);
+		seg->pin = NULL;
+		seg->kind = SEGMENT_BYTES;
+	}
+	q->closed -= seg->left;
+	seg->left = seg->len = 0;
+}
+
+bool
+outq_cut_group(struct outq *q, struct outq_source *src, struct segment *hole)
+{
+	struct segment *seg = hole;
+
+	while (!seg->ends_group) {
+		seg = seg->next;
+		if (seg == NULL) {
+			q->at = q->open;
+			return false;
+		}
+		segment_void(q, src, seg);
+	}
+	return true;
 }

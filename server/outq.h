@@ -7,8 +7,13 @@
  * Small parts are written straight into blocks of the worker's pool (reserve, write, commit: what is not
  * committed never was there). A large value is not copied: its segment holds the store's pin until the last byte
  * is with the kernel. The bytes that are being filled are no segment yet; they become one (are closed) when
- * something else must stand behind them. Segments have a kind, and the sender stops at one that cannot be sent yet:
- * the place where a reply that comes later is put in order.
+ * something else must stand behind them. Segments have a kind, and the sender stops at one that cannot be sent yet, a hole:
+ * the place of a reply that comes later, from another node. It is filled in one piece or in several, and what it holds
+ * goes out when it is closed, or released piece by piece. An open hole counts as its weight, the bytes that are
+ * expected of it: so who bounds outq_bytes bounds what is asked for ahead as well.
+ *
+ *	[bytes] -> [hole: 256 expected] -> [bytes] -> [hole, 60 bytes there] -> open
+ *	 sent next  the sender stops here
  *
  * An empty queue holds no memory. All calls are the owning worker's.
  */
@@ -44,7 +49,7 @@ struct outq {
 	struct segment *head, *last; /* the closed segments */
 	char *block, *open, *at,
 	    *end;      /* the block being filled: [open, at) is to send, [at, end) is room */
-	size_t closed; /* bytes in the closed segments */
+	size_t closed; /* bytes in the closed segments, and the weights of open holes */
 	bool broken; /* memory was out: what follows is incomplete, the connection must be closed */
 };
 
@@ -56,7 +61,7 @@ void outq_init(struct outq *q);
 /* Throws away what was not sent. */
 void outq_clear(struct outq *q, struct outq_source *src);
 
-/* Bytes to send, pinned ones included. */
+/* Bytes to send now or later: pinned ones and what is expected of holes included. */
 static inline size_t
 outq_bytes(const struct outq *q)
 {
@@ -103,6 +108,48 @@ outq_append_slice(struct outq *q, struct outq_source *src, struct slice s)
 
 /* SIZE bytes of PIN, which belongs to the queue from now on, also where it fails. */
 void outq_pin(struct outq *q, struct outq_source *src, struct store_pin *pin, size_t size);
+
+/* Makes a hole of WEIGHT behind all that is there. It is the caller's to fill and close, as long as the queue is not
+ * cleared. NULL where memory is out; the queue is broken then. */
+struct segment *outq_hole(struct outq *q, struct outq_source *src, size_t weight);
+
+/* Copies N bytes into HOLE, behind what it holds. False where memory is out; the queue is broken then. */
+bool outq_fill(
+    struct outq *q, struct outq_source *src, struct segment *hole, const char *data, size_t n);
+
+/* Bytes that HOLE holds. */
+size_t outq_hole_held(const struct segment *hole);
+
+/* Throws away what HOLE holds. */
+void outq_hole_empty(struct outq_source *src, struct segment *hole);
+
+/* From now on WEIGHT is expected of HOLE. */
+void outq_hole_weigh(struct outq *q, struct segment *hole, size_t weight);
+
+/* What HOLE holds may be sent, more is to come: returns the hole that stands behind it, with the same weight; HOLE is none any
+ * more. NULL where memory is out; the queue is broken then, and HOLE is as it was. */
+struct segment *outq_hole_release(struct outq *q, struct outq_source *src, struct segment *hole);
+
+/* HOLE is filled: what it holds may be sent as soon as what stands before it. */
+void outq_hole_close(struct outq *q, struct outq_source *src, struct segment *hole);
+
+/* What was written up to here is the end of a reply of several parts, of which some were holes. False where memory is
+ * out; the queue is broken then. */
+bool outq_end_group(struct outq *q, struct outq_source *src);
+
+/* Of a reply of several parts HOLE, an open one, is the last that will be sent: the parts behind it, up to outq_end_group,
+ * are thrown away; those that are open holes stay, and take nothing any more. False where the end is not there yet. */
+bool outq_cut_group(struct outq *q, struct outq_source *src, struct segment *hole);
+
+/* Whether what stands first is there, past what is empty. */
+bool outq_front_ready(const struct outq *q);
+
+/* Whether there is something that can be sent now. */
+static inline bool
+outq_sendable(const struct outq *q)
+{
+	return likely(q->head == NULL) ? q->at > q->open : outq_front_ready(q);
+}
 
 /* Whether all that is to send is one piece: what lies in the block. */
 static inline bool
