@@ -282,6 +282,43 @@ meta_parse(enum opcode op, struct slice args, size_t used, struct slice window,
 	return reply.len == 0 ? PARSE_COMMAND : text_refuse(command, error, reply, used);
 }
 
+/* ---------------------------------------------------------------- plain reads */
+
+#define PLAIN_FLAGS                                                                                \
+	(META_FLAG('v') | META_FLAG('f') | META_FLAG('s') | META_FLAG('t') | META_FLAG('c') |      \
+	    META_FLAG('k') | META_FLAG('q') | META_FLAG('O'))
+
+const char *
+meta_plain_flags(const char *p, const char *end)
+{
+	uint64_t seen = 0;
+
+	while (end - p >= 2 && *p == ' ') {
+		const char *flag = p + 1;
+
+		if (*flag < 'A' || *flag > 'z' || (META_FLAG(*flag) & PLAIN_FLAGS & ~seen) == 0)
+			return NULL;
+		seen |= META_FLAG(*flag);
+		p += 2;
+		if (*flag == 'O')
+			p = text_break(flag, p, end);
+		if (p - flag > (ptrdiff_t)PROTO_OPAQUE_MAX + 1)
+			return NULL;
+	}
+	return end - p >= 2 && text_is_end(p) ? p + 2 : NULL;
+}
+
+bool
+meta_plain_has(struct slice flags, char flag)
+{
+	struct slice word;
+
+	while (meta_flag_next(&flags, &word))
+		if (word.ptr[0] == flag)
+			return true;
+	return false;
+}
+
 /* ---------------------------------------------------------------- the fast way */
 
 /* The end of the line whose first blank or control byte stands at STOP; NULL where it is not there. */

@@ -16,6 +16,13 @@ enum parse_result meta_parse_other(enum opcode op, struct slice window,
 enum parse_result meta_parse(enum opcode op, struct slice args, size_t used, struct slice window,
     const struct parse_limits *limits, struct command *command, struct parse_error *error);
 
+/* The flags that only ask what to answer, each at most once: v f s t c k q, and O with its token. P is behind the key of an
+ * mg; returns the end of its line, which is before END, or NULL where there is anything else. */
+const char *meta_plain_flags(const char *p, const char *end);
+
+/* Whether FLAG is among such flags. */
+bool meta_plain_has(struct slice flags, char flag);
+
 /* Walks the flags of a meta request as they came: *REST begins as meta.tokens. False after the last. Most are of one byte:
  * hence no search for their ends. */
 static inline bool

@@ -57,6 +57,14 @@ put_key(char *p, struct slice key, bool encoded)
 	return PUT(p, " b");
 }
 
+/* How an answer's flags are to be written. */
+struct answer {
+	struct slice tokens; /* of the request */
+	struct slice key;
+	bool encoded;   /* the key shows in base64 */
+	uint64_t asked; /* which of the flags */
+};
+
 /* Whether the key shows in base64: it was asked for so, or stored so. */
 static bool
 key_encoded(const struct command *command, const struct meta_facts *facts)
@@ -82,11 +90,11 @@ static const uint64_t answered_flags[OP_COUNT] = {
 };
 
 static char *
-put_answer(char *p, char flag, const struct command *command, const struct meta_facts *facts)
+put_answer(char *p, char flag, const struct answer *answer, const struct meta_facts *facts)
 {
 	switch (flag) {
 	case 'k':
-		return put_key(p, command->key, key_encoded(command, facts));
+		return put_key(p, answer->key, answer->encoded);
 	case 's':
 		return put_flag(p, 's', facts->size);
 	case 't':
@@ -102,11 +110,12 @@ put_answer(char *p, char flag, const struct command *command, const struct meta_
 	}
 }
 
-/* The flags of ASKED, in the order of COMMAND. */
+/* The flags that are asked for, in the order of the request. */
 static char *
-put_flags(char *p, const struct command *command, const struct meta_facts *facts, uint64_t asked)
+put_flags(char *p, const struct answer *answer, const struct meta_facts *facts)
 {
-	struct slice rest = command->meta.tokens, flag;
+	struct slice rest = answer->tokens, flag;
+	uint64_t asked = answer->asked;
 
 	while (asked != 0 && meta_flag_next(&rest, &flag)) {
 		uint64_t bit = META_FLAG(flag.ptr[0]);
@@ -117,7 +126,7 @@ put_flags(char *p, const struct command *command, const struct meta_facts *facts
 		if (flag.ptr[0] == 'O')
 			p = put_opaque(p, flag);
 		else
-			p = put_answer(p, flag.ptr[0], command, facts);
+			p = put_answer(p, flag.ptr[0], answer, facts);
 	}
 	return p;
 }
@@ -135,8 +144,7 @@ put_marks(char *p, const struct meta_facts *facts)
 }
 
 static char *
-put_meta(char *p, enum meta_code code, const struct command *command,
-    const struct meta_facts *facts, uint64_t allowed)
+put_line(char *p, enum meta_code code, const struct answer *answer, const struct meta_facts *facts)
 {
 	static const char codes[][2] = {
 	    [META_HD] = {'H', 'D'},
@@ -146,7 +154,6 @@ put_meta(char *p, enum meta_code code, const struct command *command,
 	    [META_EX] = {'E', 'X'},
 	    [META_NF] = {'N', 'F'},
 	};
-	uint64_t asked = command->meta.flags & allowed;
 
 	memcpy(p, codes[code], 2);
 	p += 2;
@@ -154,11 +161,25 @@ put_meta(char *p, enum meta_code code, const struct command *command,
 		*p++ = ' ';
 		p = number_format_u64(p, facts->size);
 	}
-	if (asked != 0)
-		p = put_flags(p, command, facts, asked);
+	if (answer->asked != 0)
+		p = put_flags(p, answer, facts);
 	if (unlikely(facts->others_won || facts->stale || facts->won))
 		p = put_marks(p, facts);
 	return reply_line_end(p);
+}
+
+static char *
+put_meta(char *p, enum meta_code code, const struct command *command,
+    const struct meta_facts *facts, uint64_t allowed)
+{
+	const struct answer answer = {
+	    .tokens = command->meta.tokens,
+	    .key = command->key,
+	    .encoded = key_encoded(command, facts),
+	    .asked = command->meta.flags & allowed,
+	};
+
+	return put_line(p, code, &answer, facts);
 }
 
 static char *
@@ -179,6 +200,21 @@ reply_meta(
 	if (facts == NULL)
 		return put_meta_absent(p, code, command);
 	return put_meta(p, code, command, facts, answered_flags[command->op]);
+}
+
+char *
+reply_plain_mg(char *p, struct slice key, struct slice flags, const struct meta_facts *facts)
+{
+	static const struct meta_facts none = {0};
+	const struct answer answer = {
+	    .tokens = flags,
+	    .key = key,
+	    .asked = facts == NULL ? ALWAYS_ANSWERED : answered_flags[OP_MG],
+	};
+
+	if (facts == NULL)
+		return put_line(p, META_EN, &answer, &none);
+	return put_line(p, meta_plain_has(flags, 'v') ? META_VA : META_HD, &answer, facts);
 }
 
 char *
@@ -232,10 +268,11 @@ reply_me(char *p, const struct command *command, const struct meta_facts *facts,
 
 /* A whole reply with nothing but BODY, the first KEY_LENGTH bytes of which are a key. */
 static char *
-put_whole(char *p, const struct command *command, struct binary_reply reply, struct slice body)
+put_whole(
+    char *p, const struct binary_request *request, struct binary_reply reply, struct slice body)
 {
 	reply.body_length = (uint32_t)body.len;
-	p = reply_binary_head(p, &command->binary, &reply);
+	p = reply_binary_head(p, request, &reply);
 	return reply_slice(p, body);
 }
 
@@ -244,10 +281,20 @@ reply_binary_status(char *p, const struct command *command, uint16_t status, uin
 {
 	struct binary_reply reply = {.status = status, .cas = cas};
 
-	if (status != BINARY_STATUS_KEY_ENOENT || !command->binary.with_key)
-		return put_whole(p, command, reply, binary_status_text(status));
-	reply.key_length = (uint16_t)command->key.len;
-	return put_whole(p, command, reply, command->key);
+	if (status == BINARY_STATUS_KEY_ENOENT)
+		return reply_binary_missed(p, &command->binary, command->key);
+	return put_whole(p, &command->binary, reply, binary_status_text(status));
+}
+
+char *
+reply_binary_missed(char *p, const struct binary_request *request, struct slice key)
+{
+	struct binary_reply reply = {.status = BINARY_STATUS_KEY_ENOENT};
+
+	if (!request->with_key)
+		return put_whole(p, request, reply, binary_status_text(BINARY_STATUS_KEY_ENOENT));
+	reply.key_length = (uint16_t)key.len;
+	return put_whole(p, request, reply, key);
 }
 
 char *
@@ -255,14 +302,14 @@ reply_binary_number(char *p, const struct command *command, uint64_t number, uin
 {
 	uint64_t body = htobe64(number);
 
-	return put_whole(p, command, (struct binary_reply){.cas = cas},
+	return put_whole(p, &command->binary, (struct binary_reply){.cas = cas},
 	    slice_of((const char *)&body, sizeof(body)));
 }
 
 char *
 reply_binary_text(char *p, const struct command *command, struct slice value)
 {
-	return put_whole(p, command, (struct binary_reply){0}, value);
+	return put_whole(p, &command->binary, (struct binary_reply){0}, value);
 }
 
 char *

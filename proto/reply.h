@@ -108,6 +108,10 @@ reply_meta_size(char *p, uint32_t size)
 	return reply_line_end(number_format_u64(p + 3, size));
 }
 
+/* The answer to an mg with plain flags (meta_plain_flags), without a value: FLAGS as they came. FACTS are NULL where there is no
+ * item. Whether q hides a miss is for the caller to look at. */
+char *reply_plain_mg(char *p, struct slice key, struct slice flags, const struct meta_facts *facts);
+
 /* Whether q, where the client asked for it, hides an answer with CODE. */
 bool reply_meta_quiet(const struct command *command, enum meta_code code);
 
@@ -149,14 +153,14 @@ reply_binary_head(char *p, const struct binary_request *request, const struct bi
 	return p + sizeof(words);
 }
 
-/* Head, 4 bytes of flags, and the key where REQUEST wants it: SIZE bytes of value are to follow. A TOUCH that hit is
+/* Head, 4 bytes of flags, and the KEY where REQUEST wants it: SIZE bytes of value are to follow. A TOUCH that hit is
  * answered so too, with SIZE 0. */
 #define REPLY_BINARY_VALUE_MAX (24 + 4 + PROTO_KEY_MAX)
 static inline char *
-reply_binary_value(
-    char *p, const struct command *command, uint32_t flags, uint32_t size, uint64_t cas)
+reply_binary_value(char *p, const struct binary_request *request, struct slice key, uint32_t flags,
+    uint32_t size, uint64_t cas)
 {
-	uint16_t key_length = command->binary.with_key ? (uint16_t)command->key.len : 0;
+	uint16_t key_length = request->with_key ? (uint16_t)key.len : 0;
 	const struct binary_reply reply = {
 	    .key_length = key_length,
 	    .extras_length = 4,
@@ -164,11 +168,11 @@ reply_binary_value(
 	    .cas = cas,
 	};
 
-	p = reply_binary_head(p, &command->binary, &reply);
+	p = reply_binary_head(p, request, &reply);
 	flags = htobe32(flags);
 	memcpy(p, &flags, 4);
 	if (unlikely(key_length > 0))
-		return slice_copy_short(p + 4, slice_of(command->key.ptr, key_length));
+		return slice_copy_short(p + 4, key);
 	return p + 4;
 }
 
@@ -176,6 +180,9 @@ reply_binary_value(
  * of the text. */
 #define REPLY_BINARY_STATUS_MAX (24 + PROTO_KEY_MAX)
 char *reply_binary_status(char *p, const struct command *command, uint16_t status, uint64_t cas);
+
+/* The same of a miss, without a COMMAND. */
+char *reply_binary_missed(char *p, const struct binary_request *request, struct slice key);
 
 /* A whole reply with the 64-bit result of an increment. */
 #define REPLY_BINARY_NUMBER_MAX (24 + 8)

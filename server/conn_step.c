@@ -12,7 +12,7 @@
 
 #include "proto/binary.h"
 #include "proto/classic.h"
-#include "proto/fast_get.h"
+#include "proto/plain_read.h"
 #include "server/exec.h"
 
 enum parse_result
@@ -161,25 +161,53 @@ take_error(
 		conn_swallow(c, error->swallow);
 }
 
-/* A run of plain gets, which need no parser. False where the input does not begin with one. */
-static bool
-step_gets(struct conn *c, struct slice *input)
+/* The requests at the front of INPUT that are of one form, which READ recognises; returns how many. */
+static ALWAYS_INLINE unsigned
+cut_reads(struct worker *w, struct slice input,
+    size_t (*read)(const char *p, const char *end, struct slice *key))
 {
-	struct worker *w = c->worker;
-	const char *at = input->ptr, *end = at + input->len;
+	const char *at = input.ptr, *end = at + input.len;
 	struct slice key;
 	unsigned n = 0;
 	size_t used;
 
-	while (n < WORKER_BATCH && (used = fast_get(at, end, &key)) != 0) {
+	while (n < WORKER_BATCH && (used = read(at, end, &key)) != 0) {
 		key_set(&w->keys[n], key);
 		at += used;
-		w->ends[n++] = (size_t)(at - input->ptr);
+		w->ends[n++] = (size_t)(at - input.ptr);
+	}
+	return n;
+}
+
+/* A run of plain reads, which need no parser. False where INPUT does not begin with one, or with one that the parser's way
+ * must answer. */
+static bool
+step_reads(struct conn *c, struct slice *input)
+{
+	struct worker *w = c->worker;
+	enum read_form form = READ_BINARY;
+	unsigned n;
+
+	if (c->protocol == PROTOCOL_BINARY) {
+		n = cut_reads(w, *input, plain_binary);
+	} else if (input->ptr[0] == 'm') {
+		form = READ_MG;
+		n = cut_reads(w, *input, plain_mg);
+	} else {
+		form = READ_GET;
+		n = cut_reads(w, *input, plain_get);
 	}
 	if (n == 0)
 		return false;
 	store_prepare(w->store, w->keys, n);
-	n = exec_gets(c, w->keys, n, true);
+	n = exec_reads(c, form, w->keys, n);
+	if (unlikely(n == 0)) {
+		if (form != READ_GET)
+			return false;
+		exec_key(c, OP_GET, &w->keys[0], 0);
+		exec_keys_end(c);
+		n = 1;
+	}
 	slice_advance(input, w->ends[n - 1]);
 	return true;
 }
@@ -195,7 +223,7 @@ step_commands(struct conn *c, struct slice *input)
 
 	if (input->len == 0)
 		return false;
-	if (c->protocol == PROTOCOL_TEXT && exec_gets_quick(c) && step_gets(c, input))
+	if (c->protocol != PROTOCOL_UNKNOWN && exec_reads_plain(c) && step_reads(c, input))
 		return true;
 	n = batch_parse(c, *input, &error, &result);
 	slice_advance(input, batch_run(c, n, *input, &all));
@@ -223,8 +251,8 @@ keys_execute(struct conn *c, unsigned n)
 	struct worker *w = c->worker;
 	unsigned i = 0;
 
-	if (n > 0 && c->keys.op == OP_GET && exec_gets_quick(c))
-		return exec_gets(c, w->keys, n, false);
+	if (n > 0 && c->keys.op == OP_GET && exec_reads_plain(c))
+		i = exec_reads(c, READ_KEY, w->keys, n);
 	for (; i < n && !conn_full(c); i++)
 		exec_key(c, (enum opcode)c->keys.op, &w->keys[i], c->keys.exptime);
 	return i;

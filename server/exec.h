@@ -20,12 +20,15 @@ void exec_command(struct conn *c, struct command *cmd, const struct store_key *k
 /* One key of get, gets, gat or gats (OP); EXPTIME as it came. */
 void exec_key(struct conn *c, enum opcode op, const struct store_key *key, int32_t exptime);
 
-/* Whether plain gets may be answered by exec_gets: nobody looks on at each of them, and the client may ask. */
-bool exec_gets_quick(const struct conn *c);
+/* Reads that come in runs: the forms of proto/plain_read.h, and the keys of a multi-get. */
+enum read_form { READ_KEY, READ_GET, READ_MG, READ_BINARY };
 
-/* Answers up to N (at least 1) keys of gets in a row, each with its END where EACH_ENDS; returns how many, which is fewer
- * where the output became full. */
-unsigned exec_gets(struct conn *c, const struct store_key *keys, unsigned n, bool each_ends);
+/* Whether exec_reads may answer: nobody looks on at each read, and the client may ask. */
+bool exec_reads_plain(const struct conn *c);
+
+/* Answers up to N (at least 1) reads in a row, whose KEYS lie where they came and are prepared; returns how many, which is
+ * fewer where the output became full, or the next one needs exec_command or exec_key. */
+unsigned exec_reads(struct conn *c, enum read_form form, const struct store_key *keys, unsigned n);
 
 /* The end of such a command. */
 void exec_keys_end(struct conn *c);

@@ -33,13 +33,18 @@ success(struct conn *c, const struct command *cmd, uint64_t cas)
 static ALWAYS_INLINE char *
 binary_head(char *p, const void *context, const struct store_view *view)
 {
-	return reply_binary_value(p, context, view->flags, view->size, view->version);
+	const struct command *cmd = context;
+
+	return reply_binary_value(
+	    p, &cmd->binary, cmd->key, view->flags, view->size, view->version);
 }
 
 static char *
 binary_head_no_cas(char *p, const void *context, const struct store_view *view)
 {
-	return reply_binary_value(p, context, view->flags, view->size, 0);
+	const struct command *cmd = context;
+
+	return reply_binary_value(p, &cmd->binary, cmd->key, view->flags, view->size, 0);
 }
 
 static ALWAYS_INLINE struct value_format

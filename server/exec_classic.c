@@ -94,41 +94,6 @@ get_and_touch(struct conn *c, const struct store_key *key, bool with_cas, uint32
 	return true;
 }
 
-/* Answers a get of one key with all that there is to say. */
-static bool
-get_and_end(struct conn *c, const struct store_key *key)
-{
-	struct value_format format = classic_format(key, false);
-
-	format.tail = SLICE_LITERAL("\r\nEND\r\n");
-	if (likely(value_read(c, key, STORE_READ_VALUE | STORE_READ_COUNT, &format)))
-		return true;
-	reply_with(c, REPLY_END);
-	return false;
-}
-
-bool
-exec_gets_quick(const struct conn *c)
-{
-	const struct worker *w = c->worker;
-
-	return c->authenticated && !worker_verbose(w) &&
-	    !load_relaxed(&w->server->settings->detail_enabled) && !watch_wanted(w, WATCH_FETCHERS);
-}
-
-unsigned
-exec_gets(struct conn *c, const struct store_key *keys, unsigned n, bool each_ends)
-{
-	unsigned hits = 0, i = 0;
-
-	do {
-		hits += each_ends ? get_and_end(c, &keys[i]) : get(c, &keys[i]);
-	} while (++i < n && likely(outq_bytes(&c->out) <= SERVER_OUTPUT_LIMIT));
-	counter_add(c->worker, get_hits, hits);
-	counter_add(c->worker, get_misses, i - hits);
-	return i;
-}
-
 void
 exec_key(struct conn *c, enum opcode op, const struct store_key *key, int32_t exptime)
 {

@@ -80,8 +80,8 @@ time_left(const struct worker *w, uint32_t exptime)
 
 /* ---------------------------------------------------------------- mg */
 
-static void
-facts_of(const struct worker *w, const struct store_view *view, struct meta_facts *facts)
+void
+meta_facts_of(const struct worker *w, const struct store_view *view, struct meta_facts *facts)
 {
 	*facts = (struct meta_facts){
 	    .cas = cas_shown(w, view->version),
@@ -140,7 +140,7 @@ mg_head(char *p, const void *context, const struct store_view *view)
 		return reply_meta(p, mg->code, mg->command, mg->facts);
 	if (likely(mg->command->meta.flags == META_FLAG('v') && view->marks == 0))
 		return reply_meta_size(p, view->size);
-	facts_of(mg->worker, view, &facts);
+	meta_facts_of(mg->worker, view, &facts);
 	return reply_meta(p, mg->code, mg->command, &facts);
 }
 
@@ -212,7 +212,7 @@ mg_change(struct worker *w, const struct command *cmd, struct store_entry *entry
 	struct expiry expiry;
 
 	work_expiry(w, cmd, created, created ? 0 : entry->view.exptime, &expiry);
-	facts_of(w, &entry->view, facts);
+	meta_facts_of(w, &entry->view, facts);
 	facts->ttl = time_left(w, expiry.shown);
 	if (seen != NULL) {
 		facts->age = seen->age;
@@ -553,7 +553,7 @@ exec_me(struct conn *c, const struct command *cmd, const struct store_key *key)
 			reply_with(c, REPLY_META_MISS);
 			return;
 		}
-		facts_of(w, &view, &facts);
+		meta_facts_of(w, &view, &facts);
 		slab_class = store_view_class(w->store, &view);
 	} while (!store_read_end(w->store, &view));
 	if ((p = outq_reserve(&c->out, &w->source, REPLY_ME_MAX)) != NULL)

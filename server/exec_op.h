@@ -124,6 +124,10 @@ enum store_result classic_stored(struct conn *c, const struct command *cmd,
 
 /* ---------------------------------------------------------------- exec_meta.c */
 
+/* What answers tell of an item. */
+struct meta_facts;
+void meta_facts_of(const struct worker *w, const struct store_view *view, struct meta_facts *facts);
+
 void exec_meta(struct conn *c, const struct command *cmd, const struct store_key *key);
 enum store_result meta_stored(struct conn *c, const struct command *cmd,
     const struct store_key *key, struct store_pending *pending);

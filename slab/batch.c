@@ -77,27 +77,34 @@ store_prepare(const struct store *st, struct store_key *keys, unsigned n)
 
 /* ---------------------------------------------------------------- reading */
 
-/* False where it is not simple. */
-static ALWAYS_INLINE bool
-view_begin(
-    const struct store *st, const struct store_key *key, unsigned how, struct store_view *view)
+/* Finds it without the hint. */
+static __attribute__((noinline)) const struct item *
+find_anew(const struct store *st, const struct store_key *key, struct store_view *view)
 {
-	struct stripe *s = stripe_of(st, key->hash);
-	uint32_t sequence = load_acquire(&s->sequence), ref = key->hint;
-	const struct item *it;
 	struct slot slot;
 
-	if (ref == 0 || unlikely(!index_hint_holds(st, key)))
-		ref = index_find(st, key, &slot);
+	view->ref = index_find(st, key, &slot);
+	view->size = 0;
+	return view->ref == 0 ? NULL : item_at(st, view->ref);
+}
+
+/* False where it is not simple. */
+static ALWAYS_INLINE bool
+view_begin(const struct store *st, const struct store_key *key, uint16_t lapses, unsigned how,
+    struct store_view *view)
+{
+	struct stripe *s = stripe_of(st, key->hash);
+	const struct item *it = item_at(st, key->hint);
+
 	view->stripe = s;
-	view->sequence = sequence;
-	view->ref = ref;
-	if (unlikely(sequence & 1))
+	view->sequence = load_acquire(&s->sequence);
+	view->ref = key->hint;
+	if (unlikely(view->sequence & 1))
 		return false;
-	if (unlikely(ref == 0))
+	if (unlikely(key->hint == 0 || key->lapses != lapses || !item_is_of(it, key)) &&
+	    (it = find_anew(st, key, view)) == NULL)
 		return true;
-	it = item_at(st, ref);
-	view_fill(ref, it, view);
+	view_fill(it, view);
 	if (how & STORE_READ_META)
 		view_fill_meta(st, it, view);
 	return likely(!vlen_pinnable(view->size) && !item_dead(st, it));
@@ -107,9 +114,10 @@ unsigned
 store_read_many(struct store *st, const struct store_key *keys, unsigned n, unsigned how,
     struct store_view *views)
 {
+	uint16_t lapses = thread_lapses;
 	unsigned i = 0;
 
-	while (i < n && view_begin(st, &keys[i], how, &views[i]))
+	while (i < n && view_begin(st, &keys[i], lapses, how, &views[i]))
 		i++;
 	return i;
 }

@@ -71,6 +71,14 @@ bytes_equal(const char *a, const char *b, size_t n)
 	return n == 0;
 }
 #else
+#if defined(__SSE2__)
+static inline __m128i
+chunk_of(const char *p)
+{
+	return _mm_loadu_si128((const __m128i_u *)p);
+}
+#endif
+
 static inline bool
 words_equal(const char *a, const char *b)
 {
@@ -85,6 +93,14 @@ words_equal(const char *a, const char *b)
 static inline bool
 bytes_equal(const char *a, const char *b, size_t n)
 {
+#if defined(__SSE2__)
+	if (likely(n - 16 <= 16)) {
+		__m128i first = _mm_cmpeq_epi8(chunk_of(a), chunk_of(b));
+		__m128i last = _mm_cmpeq_epi8(chunk_of(a + n - 16), chunk_of(b + n - 16));
+
+		return _mm_movemask_epi8(_mm_and_si128(first, last)) == 0xffff;
+	}
+#endif
 	if (likely(n >= 8)) {
 		for (size_t i = 0; i + 8 < n; i += 8)
 			if (!words_equal(a + i, b + i))
@@ -104,16 +120,23 @@ item_matches(const struct item *it, const struct store_key *key)
 	return load_relaxed(&it->nkey) == key->len && bytes_equal(it->data, key->data, key->len);
 }
 
-/* Whether KEY's hint (not 0) is the item under KEY: its version says that it is linked, and no two linked items have one
- * key. To be believed as index_find is. */
+/* Whether IT is the item under KEY: its version says that it is linked, and no two linked items have one key. To be
+ * believed as index_find is. */
+static inline bool
+item_is_of(const struct item *it, const struct store_key *key)
+{
+	uint64_t version = load_acquire(&it->version);
+
+	return version << 1 != 0 && item_matches(it, key) &&
+	    load_after_loads(&it->version) == version;
+}
+
+/* Whether KEY's hint leads to an item. */
 static inline bool
 index_hint_holds(const struct store *st, const struct store_key *key)
 {
-	struct item *it = item_at(st, key->hint);
-	uint64_t version = load_acquire(&it->version);
-
-	return key->lapses == thread_lapses && (version & ~VERSION_EXT) != 0 &&
-	    item_matches(it, key) && load_after_loads(&it->version) == version;
+	return key->hint != 0 && key->lapses == thread_lapses &&
+	    item_is_of(item_at(st, key->hint), key);
 }
 
 /* Counts a read of IT with an LFU counter. */
@@ -134,25 +157,25 @@ item_count(const struct store *st, struct item *it)
 		store_relaxed(&it->atime, now);
 }
 
-/* Fills VIEW. A reader without a lock may see nonsense here, but SIZE stays within what a chunk can hold. */
+/* Fills in what of IT every reader is told. One without a lock may see nonsense here, but SIZE stays within what a
+ * chunk can hold. */
 static inline void
-view_fill(uint32_t ref, const struct item *it, struct store_view *view)
+view_fill(const struct item *it, struct store_view *view)
 {
 	uint64_t version = load_relaxed(&it->version);
 	uint32_t nkey = load_relaxed(&it->nkey), vlen = load_relaxed(&it->vlen);
-	const char *ext = it->data + nkey;
-	uint32_t ext_size = 0;
+	uint32_t flags = 0, ext_size = 0;
 
-	view->flags = 0;
-	if (version & VERSION_EXT) {
+	if (unlikely(version & VERSION_EXT)) {
+		const char *ext = it->data + nkey;
+
 		ext_size = item_ext_size(load_relaxed((const unsigned char *)ext) & EXT_ALL);
-		view->flags = ext_flags(ext);
+		flags = ext_flags(ext);
 	}
 	view->version = version & ~VERSION_EXT;
+	view->flags = flags;
 	view->size = vlen;
 	view->value = (const char *)it + value_offset(nkey, ext_size, vlen);
-	view->pin = NULL;
-	view->ref = ref;
 }
 
 /* What STORE_READ_META adds. */

@@ -82,8 +82,10 @@ item_view(const struct store *st, uint32_t ref, struct store_view *view)
 {
 	struct item *it = item_at(st, ref);
 
-	view_fill(ref, it, view);
+	view_fill(it, view);
 	view_fill_meta(st, it, view);
+	view->pin = NULL;
+	view->ref = ref;
 	if (item_is_large(it)) {
 		view->size = item_aux(it)->size;
 		view->value = NULL;
@@ -205,7 +207,7 @@ store_read_begin(
 
 		if (unlikely((sequence & 1) || thread_counters(st)->failed >= TRIES_MAX))
 			return read_locked(st, key, how, view);
-		if (ref == 0 || unlikely(!index_hint_holds(st, key)))
+		if (unlikely(!index_hint_holds(st, key)))
 			ref = index_find(st, key, &slot);
 		if (ref == 0) {
 			if (likely(load_after_loads(&s->sequence) == sequence))
@@ -215,11 +217,13 @@ store_read_begin(
 			continue;
 		}
 		it = item_at(st, ref);
-		view_fill(ref, it, view);
+		view_fill(it, view);
 		if (how & STORE_READ_META)
 			view_fill_meta(st, it, view);
 		if (unlikely(vlen_pinnable(view->size) || item_dead(st, it)))
 			return read_locked(st, key, how, view);
+		view->pin = NULL;
+		view->ref = ref;
 		view->how = (uint8_t)how;
 		view->locked = false;
 		view->sequence = sequence;

@@ -145,8 +145,9 @@ struct store_view {
 	/* The store's own. */
 	uint8_t how;
 	bool locked;
-	uint32_t ref, sequence;
+	uint32_t sequence;
 	void *stripe;
+	uint32_t ref;
 };
 
 #define STORE_AGE_EXACT 36000u

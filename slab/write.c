@@ -367,7 +367,7 @@ entry_open(
 	entry->store = st;
 	entry->key = key;
 	stripe_lock(s);
-	if (ref == 0 || !index_hint_holds(st, key))
+	if (!index_hint_holds(st, key))
 		ref = index_find(st, key, &slot);
 	entry->found = ref != 0;
 	entry->slot = slot.bucket;

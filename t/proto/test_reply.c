@@ -258,13 +258,13 @@ binary_replies(void **state)
 {
 	(void)state;
 	binary_command(0x00, false);
-	expect_bytes(reply_binary_value(room, &command, 0xdeadbeef, 5, 0x0102),
+	expect_bytes(reply_binary_value(room, &command.binary, command.key, 0xdeadbeef, 5, 0x0102),
 	    SLICE_LITERAL(
 		"\x81\x00\0\0\4\0\0\0\0\0\0\x09\1\2\3\4\0\0\0\0\0\0\1\2\xde\xad\xbe\xef"));
 	expect_bytes(reply_binary_status(room, &command, BINARY_STATUS_KEY_ENOENT, 0),
 	    SLICE_LITERAL("\x81\x00\0\0\0\0\0\1\0\0\0\x09\1\2\3\4\0\0\0\0\0\0\0\0Not found"));
 	binary_command(0x0c, true);
-	expect_bytes(reply_binary_value(room, &command, 0, 0, 1),
+	expect_bytes(reply_binary_value(room, &command.binary, command.key, 0, 0, 1),
 	    SLICE_LITERAL("\x81\x0c\0\3\4\0\0\0\0\0\0\x07\1\2\3\4\0\0\0\0\0\0\0\1\0\0\0\0key"));
 	expect_bytes(reply_binary_status(room, &command, BINARY_STATUS_KEY_ENOENT, 0),
 	    SLICE_LITERAL("\x81\x0c\0\3\0\0\0\1\0\0\0\x03\1\2\3\4\0\0\0\0\0\0\0\0key"));

@@ -264,7 +264,7 @@ test_pipeline_of_small_values_is_bounded(void **state)
 	for (size_t i = 0; i < sizeof(window); i += 7)
 		memcpy(window + i, "get k\r\n", 7);
 	assert_true(machine_receive(f->c, window, sizeof(window)));
-	assert_in_range(outq_bytes(&f->c->out), 1, SERVER_OUTPUT_LIMIT + 4096);
+	assert_in_range(outq_bytes(&f->c->out), 1, SERVER_OUTPUT_LIMIT + OUTQ_BLOCK);
 	assert_false(conn_want(f->c) & (CONN_WANT_INPUT | CONN_WANT_TURN));
 	machine_settle(f->c, &f->answer, 5000);
 	assert_int_equal(f->answer.len, 8000 * one);
@@ -293,7 +293,7 @@ test_huge_multiget_yields(void **state)
 	p += 11;
 	assert_true(machine_receive(f->c, line, (size_t)(p - line)));
 	while (conn_want(f->c) & (CONN_WANT_OUTPUT | CONN_WANT_TURN)) {
-		assert_in_range(outq_bytes(&f->c->out), 0, SERVER_OUTPUT_LIMIT + 4096);
+		assert_in_range(outq_bytes(&f->c->out), 0, SERVER_OUTPUT_LIMIT + OUTQ_BLOCK);
 		if (conn_want(f->c) & CONN_WANT_TURN) {
 			conn_resume(f->c);
 			turns++;
