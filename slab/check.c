@@ -95,7 +95,7 @@ check_class(struct store *st, struct slab_class *c, uint64_t *items)
 	ASSERT(bytes == c->bytes);
 }
 
-/* Every reference in the index is a linked item in the right bucket. */
+/* Every reference in the index is a linked item in the right bucket, and only the last bucket of a chain has gaps. */
 static uint64_t
 check_index(struct store *st)
 {
@@ -107,6 +107,7 @@ check_index(struct store *st)
 			 : (struct bucket *)(void *)st->overflow.base + b->next) {
 			for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
 				ASSERT((b->refs[i] == 0) == (b->tags[i] == 0));
+				ASSERT(b->refs[i] != 0 || b->next == 0);
 				if (b->refs[i] == 0)
 					continue;
 				items++;

@@ -52,7 +52,7 @@ bucket_match(const struct bucket *b, uint8_t tag)
 	__m128i line = _mm_load_si128((const __m128i *)(const void *)b);
 	__m128i hits = _mm_cmpeq_epi8(line, _mm_set1_epi8((char)tag));
 
-	return (unsigned)_mm_movemask_epi8(hits) & ((1u << BUCKET_SLOTS) - 1);
+	return (unsigned)_mm_movemask_epi8(hits) & SLOTS_ALL;
 #else
 	unsigned hits = 0;
 

@@ -90,6 +90,7 @@ struct slab_class {
 /* ---------------------------------------------------------------- index */
 
 #define BUCKET_SLOTS 12
+#define SLOTS_ALL    ((1u << BUCKET_SLOTS) - 1)
 #define INDEX_LOAD   9 /* items for each bucket; more of them cost memory, fewer longer chains */
 
 /*	 0                 12     16                                            64

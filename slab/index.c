@@ -25,11 +25,17 @@
 /* ---------------------------------------------------------------- looking up */
 
 static inline struct bucket *
+overflow_at(const struct store *st, uint32_t n)
+{
+	return (struct bucket *)(void *)st->overflow.base + n;
+}
+
+static inline struct bucket *
 bucket_next(const struct store *st, const struct bucket *b)
 {
 	uint32_t next = load_relaxed(&b->next);
 
-	return next == 0 ? NULL : (struct bucket *)(void *)st->overflow.base + next;
+	return next == 0 ? NULL : overflow_at(st, next);
 }
 
 uint32_t
@@ -131,25 +137,46 @@ chain_insert(struct store *st, struct bucket *b, uint8_t tag, uint32_t ref)
 		n = overflow_take(st);
 		if (n == 0)
 			return false;
-		bucket_set((struct bucket *)(void *)st->overflow.base + n, 0, tag, ref);
+		bucket_set(overflow_at(st, n), 0, tag, ref);
 		store_relaxed(&b->next, n);
 		return true;
 	}
 }
 
-/* Drops the overflow buckets of the chain that have become empty. */
-static void
-chain_trim(struct store *st, struct bucket *b)
+/* The first bucket of the chain before LAST that has an empty slot; NULL = none. */
+static struct bucket *
+chain_gap(const struct store *st, struct bucket *first, const struct bucket *last)
 {
-	for (struct bucket *next; (next = bucket_next(st, b)) != NULL;) {
-		uint32_t n = b->next;
+	for (struct bucket *b = first; b != last; b = overflow_at(st, b->next))
+		if (bucket_match(b, 0) != 0)
+			return b;
+	return NULL;
+}
 
-		if (bucket_match(next, 0) != (1u << BUCKET_SLOTS) - 1) {
-			b = next;
+/* Fills the gaps of a chain from its end and drops the overflow buckets that this empties: else one whose items live
+ * long would stay for them alone. */
+static void
+chain_close(struct store *st, struct bucket *first)
+{
+	while (first->next != 0) {
+		struct bucket *before = first, *last = overflow_at(st, first->next), *gap;
+		unsigned used, from;
+
+		for (; last->next != 0; last = overflow_at(st, last->next))
+			before = last;
+		used = SLOTS_ALL & ~bucket_match(last, 0);
+		if (used == 0) {
+			overflow_give(st, before->next);
+			store_relaxed(&before->next, 0u);
 			continue;
 		}
-		store_relaxed(&b->next, next->next);
-		overflow_give(st, n);
+		gap = chain_gap(st, first, last);
+		if (gap == NULL)
+			return;
+		from = (unsigned)__builtin_ctz(used);
+		bucket_set(gap, (unsigned)__builtin_ctz(bucket_match(gap, 0)), last->tags[from],
+		    last->refs[from]);
+		bucket_set(last, from, 0, 0);
 	}
 }
 
@@ -169,7 +196,7 @@ index_remove(struct store *st, uint64_t hash, struct slot slot)
 
 	bucket_set(slot.bucket, slot.n, 0, 0);
 	if (first->next != 0)
-		chain_trim(st, first);
+		chain_close(st, first);
 	(void)sub_relaxed(&st->items, 1);
 }
 
@@ -216,8 +243,8 @@ index_split(struct store *st) REQUIRES(st->grow_lock)
 
 		ASSERT(back);
 	}
-	chain_trim(st, &st->buckets[from]);
-	chain_trim(st, &st->buckets[to]);
+	chain_close(st, &st->buckets[from]);
+	chain_close(st, &st->buckets[to]);
 	stripe_unlock(s);
 	return done;
 }
