@@ -95,6 +95,7 @@ view_begin(const struct store *st, const struct store_key *key, uint16_t lapses,
 {
 	struct stripe *s = stripe_of(st, key->hash);
 	const struct item *it = item_at(st, key->hint);
+	uint64_t version;
 
 	view->stripe = s;
 	view->sequence = load_acquire(&s->sequence);
@@ -104,9 +105,9 @@ view_begin(const struct store *st, const struct store_key *key, uint16_t lapses,
 	if (unlikely(key->hint == 0 || key->lapses != lapses || !item_is_of(it, key)) &&
 	    (it = find_anew(st, key, view)) == NULL)
 		return true;
-	view_fill(it, view);
+	version = view_fill(it, view);
 	if (how & STORE_READ_META)
-		view_fill_meta(st, it, view);
+		view_fill_meta(st, it, version, view);
 	return likely(!vlen_pinnable(view->size) && !item_dead(st, it));
 }
 

@@ -142,6 +142,25 @@ index_hint_holds(const struct store *st, const struct store_key *key)
 /* Counts a read of IT with an LFU counter. */
 void item_count_lfu(const struct store *st, struct item *it);
 
+/* Remembers for store_heat_take that a read has raised the hit counter of IT. */
+static inline void
+heat_note(const struct store *st, const struct item *it)
+{
+	struct thread_counters *mine = thread_counters(st);
+
+	mine->heated[mine->heats++ % HEATED_MAX] =
+	    (uint32_t)((uintptr_t)((const char *)it - st->chunk_base) >> st->ref_shift);
+}
+
+/* Raises the hit counter of IT, which is HEAT. */
+static inline void
+item_heat(const struct store *st, struct item *it, unsigned heat)
+{
+	store_relaxed(&it->heat, (uint8_t)((heat + 1) | HEAT_FETCHED));
+	if (unlikely(load_relaxed(&st->heat_wanted)))
+		heat_note(st, it);
+}
+
 /* Counts a read of IT. Writes only what changes: a hot item's line stays shared between the cores. */
 static inline void
 item_count(const struct store *st, struct item *it)
@@ -152,17 +171,17 @@ item_count(const struct store *st, struct item *it)
 	if (unlikely(st->lfu))
 		item_count_lfu(st, it);
 	else if (heat < (HEAT_FETCHED | HITS_MAX))
-		store_relaxed(&it->heat, (uint8_t)((heat + 1) | HEAT_FETCHED));
+		item_heat(st, it, heat);
 	if (load_relaxed(&it->atime) != now)
 		store_relaxed(&it->atime, now);
 }
 
 /* Fills in what of IT every reader is told. One without a lock may see nonsense here, but SIZE stays within what a
- * chunk can hold. */
-static inline void
+ * chunk can hold. Returns what view_fill_meta wants to know. */
+static inline uint64_t
 view_fill(const struct item *it, struct store_view *view)
 {
-	uint64_t version = load_relaxed(&it->version);
+	uint64_t version = load_relaxed(&it->version), shown = version & ~VERSION_COPY;
 	uint32_t nkey = load_relaxed(&it->nkey), vlen = load_relaxed(&it->vlen);
 	uint32_t flags = 0, ext_size = 0;
 
@@ -171,23 +190,30 @@ view_fill(const struct item *it, struct store_view *view)
 
 		ext_size = item_ext_size(load_relaxed((const unsigned char *)ext) & EXT_ALL);
 		flags = ext_flags(ext);
+		shown = version & ~VERSION_EXT;
 	}
-	view->version = version & ~VERSION_EXT;
+	view->version = shown;
 	view->flags = flags;
 	view->size = vlen;
 	view->value = (const char *)it + value_offset(nkey, ext_size, vlen);
+	return version;
 }
 
 /* What STORE_READ_META adds. */
 static inline void
-view_fill_meta(const struct store *st, const struct item *it, struct store_view *view)
+view_fill_meta(
+    const struct store *st, const struct item *it, uint64_t version, struct store_view *view)
 {
 	uint32_t life = load_relaxed(&it->life);
-	bool tagged = item_ext_kind(it) & EXT_TAGGED;
+	uint64_t kind = version & VERSION_EXT
+	    ? load_relaxed((const unsigned char *)it->data + load_relaxed(&it->nkey))
+	    : version >> 59 & EXT_COPY;
 
+	static_assert(VERSION_COPY >> 59 == EXT_COPY, "bits");
+	static_assert(EXT_TAGGED == STORE_TAGGED && EXT_COPY == STORE_COPY, "bits");
 	view->exptime = life & LIFE_EXPIRY;
 	view->marks = (uint8_t)(((life & LIFE_STALE) ? STORE_STALE : 0) |
-	    ((life & LIFE_WON) ? STORE_WON : 0) | (tagged ? STORE_TAGGED : 0));
+	    ((life & LIFE_WON) ? STORE_WON : 0) | (kind & (STORE_TAGGED | STORE_COPY)));
 	view->fetched = load_relaxed(&it->heat) & HEAT_FETCHED;
 	view->age = (uint16_t)(load_relaxed(&st->now) - load_relaxed(&it->atime));
 }

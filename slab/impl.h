@@ -21,6 +21,7 @@
 #define CHUNK_TOP        65536u /* the largest chunk */
 #define NONE             UINT32_MAX
 #define HASH_SECRET_SIZE 192u
+#define HEATED_MAX       256u /* hits that a thread remembers */
 #define THRIFTY_BELOW    (512u << 20)
 #define HITS_MAX         3u /* S3-FIFO counts to here */
 #define LFU_NEW          5u /* the LFU counter of a new item, as in Redis */
@@ -135,6 +136,9 @@ struct thread_counters {
 	uint64_t set_bytes;
 	uint64_t read_retries;
 	uint32_t failed; /* reads in a row that came out torn */
+
+	uint32_t heats; /* in HEATED, or more: only the last ones are */
+	uint32_t heated[HEATED_MAX];
 } __attribute__((aligned(CACHE_LINE)));
 
 /* ---------------------------------------------------------------- moving a page */
@@ -172,7 +176,8 @@ struct store {
 	uint32_t now;
 	uint32_t nbuckets;
 	enum store_eviction eviction;
-	bool lfu; /* hits are counted so */
+	bool lfu;         /* hits are counted so */
+	bool heat_wanted; /* atomic: somebody calls store_heat_take */
 	char hash_secret[HASH_SECRET_SIZE] __attribute__((aligned(CACHE_LINE)));
 
 	/* Written by every writer. */
@@ -447,8 +452,9 @@ void item_drop(struct store *st, uint32_t ref);
 /* Takes a detached item out of the index (if nobody did) and drops it. */
 void item_lose(struct store *st, uint32_t ref, enum loss loss);
 
-/* Unlinks the dead item REF, which stands in SLOT under KEY; its stripe is locked. */
-void item_bury(struct store *st, const struct store_key *key, uint32_t ref, struct slot slot);
+/* Unlinks the item REF, which is dead or to be evicted and stands in SLOT under KEY; its stripe is locked. */
+void item_bury(
+    struct store *st, const struct store_key *key, uint32_t ref, struct slot slot, enum loss loss);
 
 /* The value of a large item: pieces_write as store_pending_write; pieces_free from the first on. */
 enum store_result pieces_write(
@@ -467,6 +473,9 @@ void item_view(const struct store *st, uint32_t ref, struct store_view *view);
 void observers_tell(const struct store *st, enum store_event event, const struct store_key *key,
     const struct store_view *view, uint64_t version, uint32_t slab_class);
 uint64_t version_next(struct store *st, uint64_t above);
+
+/* Lets all later versions be above VERSION. */
+void version_raise(struct store *st, uint64_t version);
 
 /* ---------------------------------------------------------------- evict.c, move.c, balance.c, expire.c */
 

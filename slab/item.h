@@ -7,7 +7,8 @@
  *	 |version | next | prev | life |nk|ht|vlen |atime| key | ext | aux | value |
  *	 +--------+------+------+------+--+--+-----+-----+-----+-----+-----+-------+
  *
- *	version  63 bits, 0 = not linked (in the making, or unlinked and still held); top bit: has ext
+ *	version  62 bits, 0 = not linked (in the making, or unlinked and still held); top bit: has ext; the bit below it: a copy
+ *	         (STORE_COPY), or where there is ext, one more bit of the version
  *	next,    neighbours in the queue of its class (references; next is the older one); both are the item's own
  *	prev     reference while it is in no queue
  *	life     expiry (29 bits, 0 = never), queue bit, STALE, WON
@@ -93,6 +94,7 @@ struct aux {
 
 #define ITEM_HEADER     ((uint32_t)offsetof(struct item, data))
 #define VERSION_EXT     (1ull << 63)
+#define VERSION_COPY    (1ull << 62) /* only without VERSION_EXT */
 #define LIFE_EXPIRY     ((1u << 29) - 1)
 #define LIFE_MAIN       (1u << 29)
 #define LIFE_STALE      (1u << 30)
@@ -105,14 +107,19 @@ struct aux {
 #define EXT_FLAGS       1u
 #define EXT_BIRTH       2u
 #define EXT_TAGGED      4u /* with nothing behind it */
-#define EXT_ALL         7u
+#define EXT_ALL         7u /* what its size depends on, and EXT_TAGGED */
+#define EXT_COPY        8u /* a copy; only beside others */
 
 static_assert(LIFE_EXPIRY == STORE_EXPTIME_MAX, "expiry field");
+static_assert(VERSION_COPY == VERSION_FOREIGN, "the bit is free: such versions need EXT_BIRTH");
+static_assert(STORE_ORDER_MAX < VERSION_FOREIGN, "orders are versions of our own");
 
 static inline uint64_t
 item_version(const struct item *it)
 {
-	return load_relaxed(&it->version) & ~VERSION_EXT;
+	uint64_t version = load_relaxed(&it->version);
+
+	return version & (version & VERSION_EXT ? ~VERSION_EXT : ~VERSION_COPY);
 }
 
 static inline bool
@@ -121,6 +128,7 @@ item_has_ext(const struct item *it)
 	return load_relaxed(&it->version) & VERSION_EXT;
 }
 
+/* Without ext the item is no copy any more. */
 static inline void
 item_set_version(struct item *it, uint64_t version)
 {
@@ -140,6 +148,28 @@ item_ext_kind(const struct item *it)
 	return item_has_ext(it)
 	    ? load_relaxed((const unsigned char *)it->data + load_relaxed(&it->nkey))
 	    : 0;
+}
+
+/* Whether the item is a copy. */
+static inline bool
+item_is_copy(const struct item *it)
+{
+	return item_has_ext(it) ? item_ext_kind(it) & EXT_COPY
+				: load_relaxed(&it->version) & VERSION_COPY;
+}
+
+/* Makes a linked item a copy, or not. */
+static inline void
+item_set_copy(struct item *it, bool copy)
+{
+	uint64_t version = load_relaxed(&it->version);
+	unsigned char *ext = (unsigned char *)it->data + it->nkey;
+
+	if (version & VERSION_EXT)
+		store_relaxed(
+		    ext, (unsigned char)((load_relaxed(ext) & EXT_ALL) | (copy ? EXT_COPY : 0)));
+	else
+		store_relaxed(&it->version, (version & ~VERSION_COPY) | (copy ? VERSION_COPY : 0));
 }
 
 /* Copies between chunks and private memory: memcpy, or in thread sanitizer builds relaxed atomics, because a reader
@@ -285,6 +315,27 @@ item_life_change(struct item *it, uint32_t clear, uint32_t set)
 	while (!__atomic_compare_exchange_n(
 	    &it->life, &old, (old & ~clear) | set, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		;
+}
+
+/* ---------------------------------------------------------------- what an item shall be */
+
+static inline uint32_t
+expiry_of(const struct store_head *head)
+{
+	return head->exptime < LIFE_EXPIRY ? head->exptime : LIFE_EXPIRY;
+}
+
+static inline unsigned
+ext_kind_of(const struct store_head *head)
+{
+	return (head->flags != 0 ? EXT_FLAGS : 0) | (head->versioned ? EXT_BIRTH : 0) |
+	    (head->tagged ? EXT_TAGGED : 0);
+}
+
+static inline uint32_t
+life_marks(uint8_t marks)
+{
+	return ((marks & STORE_STALE) ? LIFE_STALE : 0) | ((marks & STORE_WON) ? LIFE_WON : 0);
 }
 
 #endif

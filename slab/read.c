@@ -66,6 +66,8 @@ item_count_lfu(const struct store *st, struct item *it)
 	chance = chance * 0x9e3779b97f4a7c15ull >> 40;
 	if (count < HEAT_COUNT && (count < LFU_NEW || chance % ((count - LFU_NEW) * 10 + 1) == 0))
 		count++;
+	if (count != (load_relaxed(&it->heat) & HEAT_COUNT) && load_relaxed(&st->heat_wanted))
+		heat_note(st, it);
 	store_relaxed(&it->heat, (uint8_t)(HEAT_FETCHED | count));
 }
 
@@ -77,13 +79,18 @@ store_view_class(const struct store *st, const struct store_view *view)
 	return queue_class(st, view->ref, item_at(st, view->ref))->id;
 }
 
+uint64_t
+store_view_order(const struct store *st, const struct store_view *view)
+{
+	return item_birth(item_at(st, view->ref));
+}
+
 void
 item_view(const struct store *st, uint32_t ref, struct store_view *view)
 {
 	struct item *it = item_at(st, ref);
 
-	view_fill(it, view);
-	view_fill_meta(st, it, view);
+	view_fill_meta(st, it, view_fill(it, view), view);
 	view->pin = NULL;
 	view->ref = ref;
 	if (item_is_large(it)) {
@@ -204,6 +211,7 @@ store_read_begin(
 		uint32_t ref = key->hint;
 		const struct item *it;
 		struct slot slot;
+		uint64_t version;
 
 		if (unlikely((sequence & 1) || thread_counters(st)->failed >= TRIES_MAX))
 			return read_locked(st, key, how, view);
@@ -217,9 +225,9 @@ store_read_begin(
 			continue;
 		}
 		it = item_at(st, ref);
-		view_fill(it, view);
+		version = view_fill(it, view);
 		if (how & STORE_READ_META)
-			view_fill_meta(st, it, view);
+			view_fill_meta(st, it, version, view);
 		if (unlikely(vlen_pinnable(view->size) || item_dead(st, it)))
 			return read_locked(st, key, how, view);
 		view->pin = NULL;

@@ -237,11 +237,11 @@ store_item_max(const struct store *st)
 
 /* ---------------------------------------------------------------- clock and flush */
 
-/* All that was born until now is gone; its memory is found by the walk over the pages. */
+/* All that was born up to VERSION is gone; its memory is found by the walk over the pages. */
 static void
-flush_now(struct store *st)
+flush_to(struct store *st, uint64_t version)
 {
-	uint64_t old = load_relaxed(&st->flush_version), version = load_relaxed(&st->sequence);
+	uint64_t old = load_relaxed(&st->flush_version);
 
 	while (old < version &&
 	    !__atomic_compare_exchange_n(
@@ -249,6 +249,45 @@ flush_now(struct store *st)
 		;
 	for (uint32_t id = 1; id <= st->nclasses; id++)
 		store_relaxed(&st->classes[id].earliest, 1u);
+}
+
+static void
+flush_now(struct store *st)
+{
+	flush_to(st, load_relaxed(&st->sequence));
+}
+
+void
+store_flush_version(struct store *st, uint64_t version)
+{
+	ASSERT(version <= STORE_ORDER_MAX);
+	version_raise(st, version);
+	flush_to(st, version);
+}
+
+uint64_t
+store_flushed(const struct store *st)
+{
+	return load_relaxed(&st->flush_version);
+}
+
+uint64_t
+store_version(const struct store *st)
+{
+	return load_relaxed(&st->sequence);
+}
+
+uint64_t
+store_version_take(struct store *st)
+{
+	return version_next(st, 0);
+}
+
+void
+store_version_raise(struct store *st, uint64_t version)
+{
+	ASSERT(version <= STORE_ORDER_MAX);
+	version_raise(st, version);
 }
 
 void

@@ -20,6 +20,7 @@
 #define STORE_VALUE_MAX   (1u << 30) /* bytes; the highest item_size_max that store_new takes */
 #define STORE_EXPTIME_MAX ((1u << 29) - 1) /* later expiries are cut to this: 17 years of uptime */
 #define STORE_VERSION_MAX (UINT64_MAX >> 1)
+#define STORE_ORDER_MAX   ((UINT64_C(1) << 61) - 1) /* of versions that the store gives by itself */
 
 struct store;
 
@@ -126,6 +127,7 @@ enum {
 	STORE_STALE = 1u,  /* invalidated; may be served while somebody recomputes it */
 	STORE_WON = 2u,    /* somebody has been told to recompute it */
 	STORE_TAGGED = 4u, /* a sign of the caller's, fixed when the item is made */
+	STORE_COPY = 8u,   /* another node's; any change but of marks and expiry makes it our own */
 };
 
 struct store_pin;
@@ -218,6 +220,16 @@ void store_unpin(struct store *st, struct store_pin *pin);
 
 /* ---------------------------------------------------------------- writing */
 
+/* What happens to items; see "observers". */
+enum store_event {
+	STORE_EVENT_SET,
+	STORE_EVENT_DELETE,
+	STORE_EVENT_TOUCH,
+	STORE_EVENT_MARK,
+	STORE_EVENT_EVICT,
+	STORE_EVENT_EXPIRE
+};
+
 enum store_result {
 	STORE_OK,
 	STORE_NOT_STORED, /* the mode's condition does not hold */
@@ -275,6 +287,20 @@ enum store_mode {
 	STORE_PREPEND,
 };
 
+struct store_entry;
+
+/* Asked last, under the stripe's lock; must not call the store. False: it is not to be stored (STORE_EXISTS). */
+typedef bool store_guard(void *context, const struct store_entry *entry);
+
+/* What another node has decided: stored only where ORDER (1 to STORE_ORDER_MAX) is above the present item's, and above the
+ * last flush; STORE_EXISTS else. All later versions will be above it. */
+struct store_newer {
+	uint64_t order;
+	bool or_equal; /* also where the orders are the same */
+	store_guard *guard;
+	void *guard_context;
+};
+
 struct store_put {
 	enum store_mode mode;
 	bool compare; /* only where the version is COMPARE_TO; STORE_NOT_FOUND without an item */
@@ -282,6 +308,10 @@ struct store_put {
 	bool create;      /* append and prepend: where there is none, PENDING becomes one */
 	uint64_t version; /* the version to give it; 0 = the next */
 	uint8_t marks;    /* marks of the new item */
+
+	/* Not NULL: with STORE_SET, instead of COMPARE. VERSION is then for a versioned head whose client chose one; where
+	 * it is 0, the order is the version. */
+	const struct store_newer *newer;
 };
 
 /* Puts a complete PENDING under KEY, which must be the key that it was allocated for, and empties it whatever
@@ -292,6 +322,16 @@ enum store_result store_put(struct store *st, const struct store_key *key,
 
 /* Deletes: STORE_OK or STORE_NOT_FOUND. */
 enum store_result store_delete(struct store *st, const struct store_key *key);
+
+/* Where the item's order is at most ORDER, it is lost as by EVENT: STORE_EVENT_DELETE (observers are told that version) or
+ * STORE_EVENT_EVICT. STORE_OK, STORE_NOT_FOUND, or STORE_EXISTS where it is newer. */
+enum store_result store_lose_older(
+    struct store *st, const struct store_key *key, uint64_t order, enum store_event event);
+
+/* Items of one key are ordered by a number that grows with each change but of marks and expiry: the version, unless the
+ * client chose that itself. This is the order of the item in a view that is locked: of an entry, an observer, a
+ * walk. */
+uint64_t store_view_order(const struct store *st, const struct store_view *view);
 
 /* ---------------------------------------------------------------- reading and writing under the lock */
 
@@ -336,6 +376,17 @@ struct store_pin *store_entry_pin(struct store_entry *entry);
 
 /* ---------------------------------------------------------------- whole-store operations */
 
+/* The highest order given or heard of; one above all of them, for the caller; and: all later ones will be above VERSION (at
+ * most STORE_ORDER_MAX). */
+uint64_t store_version(const struct store *st);
+uint64_t store_version_take(struct store *st);
+void store_version_raise(struct store *st, uint64_t version);
+
+/* All that has an order up to VERSION (at most STORE_ORDER_MAX) is gone, and refused by store_put.newer from then on; and the
+ * highest such version so far. */
+void store_flush_version(struct store *st, uint64_t version);
+uint64_t store_flushed(const struct store *st);
+
 /* All that was stored before AT (on the store's clock; 0 or the past = now) is gone from then on. A later call
  * replaces one that is not due yet. */
 void store_flush(struct store *st, uint32_t at);
@@ -363,15 +414,6 @@ void store_automove_set(struct store *st, unsigned level);
 
 /* ---------------------------------------------------------------- observers */
 
-enum store_event {
-	STORE_EVENT_SET,
-	STORE_EVENT_DELETE,
-	STORE_EVENT_TOUCH,
-	STORE_EVENT_MARK,
-	STORE_EVENT_EVICT,
-	STORE_EVENT_EXPIRE
-};
-
 struct store_mutation {
 	enum store_event event;
 	const struct store_key *key;
@@ -380,7 +422,8 @@ struct store_mutation {
 	int slab_class;
 };
 
-/* Called under the stripe's lock for each mutation: it must not block nor call the store. */
+/* Called under the stripe's lock for each mutation: it must not block nor call the store, but for store_view_order,
+ * store_version and store_version_take. A change of STORE_COPY alone is no mutation. */
 typedef void store_observer(void *context, const struct store_mutation *mutation);
 
 /* At most STORE_OBSERVERS_MAX different ones in the store's life; calls of these two not at the same time. As long as there
@@ -389,6 +432,13 @@ typedef void store_observer(void *context, const struct store_mutation *mutation
 #define STORE_OBSERVERS_MAX 4
 void store_observe(struct store *st, store_observer *observer, void *context);
 void store_unobserve(struct store *st, store_observer *observer, void *context);
+
+/* Where heat is wanted, each thread remembers the last items whose hit counter its reads have raised; store_heat_take visits
+ * them, those that are no copies, and forgets them. Returns how many were too many to be remembered. The visitor must
+ * not call the store. */
+typedef void store_heat_visitor(void *context, const struct store_key *key);
+void store_heat_want(struct store *st, bool want);
+unsigned store_heat_take(struct store *st, store_heat_visitor *visit, void *context);
 
 /* ---------------------------------------------------------------- walking */
 

@@ -8,10 +8,9 @@
 #include "slab/hot.h"
 #include "slab/impl.h"
 
-/* ---------------------------------------------------------------- versions and observers */
+/* ---------------------------------------------------------------- versions */
 
-/* Lets all later versions be above VERSION. */
-static void
+void
 version_raise(struct store *st, uint64_t version)
 {
 	uint64_t old = load_relaxed(&st->sequence);
@@ -34,63 +33,6 @@ version_next(struct store *st, uint64_t above)
 	return version;
 }
 
-void
-observers_tell(const struct store *st, enum store_event event, const struct store_key *key,
-    const struct store_view *view, uint64_t version, uint32_t slab_class)
-{
-	struct store_mutation m = {.event = event,
-	    .key = key,
-	    .view = view,
-	    .version = version,
-	    .slab_class = (int)slab_class};
-
-	for (unsigned i = 0; i < load_acquire(&st->nobservers); i++)
-		if (load_acquire(&st->observers[i].on))
-			st->observers[i].call(st->observers[i].context, &m);
-}
-
-/* A slot is of one observer for good: who tells them finds the old one there or none. The releases pair with the acquires
- * of observers_tell. */
-static struct observer *
-observer_slot(struct store *st, store_observer *observer, void *context)
-{
-	unsigned i = 0;
-
-	while (i < STORE_OBSERVERS_MAX && st->observers[i].call != NULL &&
-	    (st->observers[i].call != observer || st->observers[i].context != context))
-		i++;
-	ASSERT(i < STORE_OBSERVERS_MAX);
-	return &st->observers[i];
-}
-
-static void
-observers_count(struct store *st)
-{
-	unsigned n = STORE_OBSERVERS_MAX;
-
-	while (n > 0 && !load_relaxed(&st->observers[n - 1].on))
-		n--;
-	store_release(&st->nobservers, n);
-}
-
-void
-store_observe(struct store *st, store_observer *observer, void *context)
-{
-	struct observer *slot = observer_slot(st, observer, context);
-
-	slot->call = observer;
-	slot->context = context;
-	store_release(&slot->on, true);
-	observers_count(st);
-}
-
-void
-store_unobserve(struct store *st, store_observer *observer, void *context)
-{
-	store_release(&observer_slot(st, observer, context)->on, false);
-	observers_count(st);
-}
-
 static void
 tell_entry(const struct store_entry *entry, enum store_event event, uint64_t version)
 {
@@ -101,123 +43,7 @@ tell_entry(const struct store_entry *entry, enum store_event event, uint64_t ver
 		    queue_class(st, entry->view.ref, item_at(st, entry->view.ref))->id);
 }
 
-/* ---------------------------------------------------------------- making */
-
-static uint32_t
-expiry_of(const struct store_head *head)
-{
-	return head->exptime < LIFE_EXPIRY ? head->exptime : LIFE_EXPIRY;
-}
-
-static bool
-too_large(const struct store *st, const struct store_key *key, const struct store_head *head)
-{
-	return key->len + head->size + st->options.item_overhead + (head->flags != 0 ? 4 : 0) >
-	    st->options.item_size_max;
-}
-
-static unsigned
-ext_kind_of(const struct store_head *head)
-{
-	return (head->flags != 0 ? EXT_FLAGS : 0) | (head->versioned ? EXT_BIRTH : 0) |
-	    (head->tagged ? EXT_TAGGED : 0);
-}
-
-static uint32_t
-life_marks(uint8_t marks)
-{
-	return ((marks & STORE_STALE) ? LIFE_STALE : 0) | ((marks & STORE_WON) ? LIFE_WON : 0);
-}
-
-/* An LFU counter starts where chance begins, else a new item would always be the one to go. */
-static uint8_t
-heat_new(const struct store *st)
-{
-	return st->lfu ? LFU_NEW : 0;
-}
-
-static void
-item_init(const struct store *st, uint32_t ref, const struct store_key *key,
-    const struct store_head *head, unsigned ext, uint32_t vlen)
-{
-	struct item *it = item_at(st, ref);
-	struct aux aux = {.references = 1, .size = (uint32_t)head->size};
-	char *p = it->data + key->len;
-
-	store_relaxed(&it->version, ext != 0 ? VERSION_EXT : 0);
-	store_relaxed(&it->next, ref);
-	store_relaxed(&it->prev, ref);
-	/* Now it is an item: who walks over the page sees that it is in no queue. */
-	store_release(&it->nkey, (uint8_t)key->len);
-	store_relaxed(&it->life, expiry_of(head));
-	store_relaxed(&it->heat, heat_new(st));
-	store_relaxed(&it->vlen, (uint16_t)vlen);
-	store_relaxed(&it->atime, (uint16_t)load_relaxed(&st->now));
-	chunk_write(it->data, key->data, key->len);
-	if (ext != 0) {
-		store_relaxed((unsigned char *)p, (unsigned char)ext);
-		if (ext & EXT_FLAGS)
-			chunk_write(p + 1, &head->flags, sizeof(head->flags));
-	}
-	if (vlen_pinnable(vlen))
-		chunk_write(aux_at(it, key->len, item_ext_size(ext)), &aux, sizeof(aux));
-}
-
-enum store_result
-store_alloc(struct store *st, struct store_pending *pending, const struct store_key *key,
-    const struct store_head *head)
-{
-	unsigned ext = ext_kind_of(head);
-	uint32_t ext_size = item_ext_size(ext);
-	uint32_t vlen = VLEN_LARGE, need;
-
-	ASSERT(key->len > 0 && key->len <= STORE_KEY_MAX);
-	*pending = (struct store_pending){.size = (uint32_t)head->size};
-	if (too_large(st, key, head))
-		return STORE_TOO_LARGE;
-	if (head->size < VLEN_LARGE &&
-	    value_offset(key->len, ext_size, (uint32_t)head->size) + head->size <= st->chunk_max)
-		vlen = (uint32_t)head->size;
-	need = value_offset(key->len, ext_size, vlen) + (vlen == VLEN_LARGE ? 0 : vlen);
-	pending->ref = chunk_alloc(st, class_for(st, need));
-	if (pending->ref == 0)
-		return STORE_NO_MEMORY;
-	item_init(st, pending->ref, key, head, ext, vlen);
-	return STORE_OK;
-}
-
-enum store_result
-store_offer(struct store *st, struct store_pending *pending, const struct store_key *key,
-    const struct store_head *head, const char *value)
-{
-	pending->ref = 0;
-	pending->held = 0;
-	pending->offer = value;
-	pending->head = *head;
-	return too_large(st, key, head) ? STORE_TOO_LARGE : STORE_OK;
-}
-
-enum store_result
-store_pending_write(struct store *st, struct store_pending *pending, const char *data, size_t n)
-{
-	struct item *it = item_at(st, pending->ref);
-
-	ASSERT(pending->ref != 0 && n <= pending->size - pending->written);
-	if (item_is_large(it))
-		return pieces_write(st, pending, data, n);
-	chunk_write(item_value(it) + pending->written, data, n);
-	pending->written += (uint32_t)n;
-	return STORE_OK;
-}
-
-void
-store_abort(struct store *st, struct store_pending *pending)
-{
-	pieces_unhold(st, pending);
-	if (pending->ref != 0)
-		item_drop(st, pending->ref);
-	pending->ref = 0;
-}
+/* ---------------------------------------------------------------- unlinking */
 
 void
 item_drop(struct store *st, uint32_t ref)
@@ -232,8 +58,6 @@ item_drop(struct store *st, uint32_t ref)
 		pieces_free(st, item_aux(it)->piece);
 	class_give(st, ref);
 }
-
-/* ---------------------------------------------------------------- unlinking */
 
 static void
 count_loss(const struct store *st, struct slab_class *c, const struct item *it, enum loss loss)
@@ -321,7 +145,8 @@ item_lose(struct store *st, uint32_t ref, enum loss loss)
 }
 
 void
-item_bury(struct store *st, const struct store_key *key, uint32_t ref, struct slot slot)
+item_bury(
+    struct store *st, const struct store_key *key, uint32_t ref, struct slot slot, enum loss loss)
 {
 	struct item *it = item_at(st, ref);
 	struct slab_class *c = queue_class(st, ref, it);
@@ -330,11 +155,14 @@ item_bury(struct store *st, const struct store_key *key, uint32_t ref, struct sl
 	stripe_change(stripe_of(st, key->hash));
 	if (load_acquire(&st->nobservers) > 0) {
 		item_view(st, ref, &view);
-		observers_tell(st, STORE_EVENT_EXPIRE, key, &view, view.version, c->id);
+		observers_tell(st, loss == LOSS_EVICTED ? STORE_EVENT_EVICT : STORE_EVENT_EXPIRE,
+		    key, &view, view.version, c->id);
 	}
 	index_remove(st, key->hash, slot);
 	lock_take(&c->lock);
-	count_loss(st, c, it, LOSS_EXPIRED);
+	count_loss(st, c, it, loss);
+	if (loss == LOSS_EVICTED && st->eviction == STORE_EVICT_S3FIFO)
+		ghost_add(st, c, key->hash);
 	lock_drop(&c->lock);
 	item_unlink(st, ref, false);
 }
@@ -375,7 +203,7 @@ entry_open(
 	entry->view.stripe = s;
 	entry->view.ref = ref;
 	if (ref != 0 && unlikely(item_dead(st, item_at(st, ref)))) {
-		item_bury(st, key, ref, entry_slot(entry));
+		item_bury(st, key, ref, entry_slot(entry), LOSS_EXPIRED);
 		entry->found = false;
 	}
 }
@@ -432,6 +260,15 @@ version_choose(struct store *st, struct item *it, uint64_t version)
 	return version;
 }
 
+/* Gives a linked item a version, as version_choose has it, and a new place in the order of its key's versions. */
+static void
+version_change(struct store *st, struct item *it, uint64_t version)
+{
+	if (item_ext_kind(it) & EXT_BIRTH)
+		item_note_birth(it, version_next(st, 0));
+	item_set_version(it, version_choose(st, it, version));
+}
+
 void
 store_entry_mark(struct store_entry *entry, uint8_t set, uint8_t clear, uint64_t version)
 {
@@ -442,25 +279,34 @@ store_entry_mark(struct store_entry *entry, uint8_t set, uint8_t clear, uint64_t
 	stripe_change(entry->view.stripe);
 	item_life_change(it, life_clear, life_set);
 	if (version != 0)
-		item_set_version(it,
-		    version_choose(entry->store, it, version == STORE_VERSION_NEXT ? 0 : version));
-	entry->view.version = item_version(it);
+		version_change(entry->store, it, version == STORE_VERSION_NEXT ? 0 : version);
 	entry->view.marks = (uint8_t)((entry->view.marks & ~clear) | set);
-	tell_entry(entry, STORE_EVENT_MARK, entry->view.version);
+	item_set_copy(it, entry->view.marks & STORE_COPY);
+	entry->view.version = item_version(it);
+	if ((set | clear) & (uint8_t)~STORE_COPY)
+		tell_entry(entry, STORE_EVENT_MARK, entry->view.version);
 }
 
-void
-store_entry_delete(struct store_entry *entry)
+/* The deletion has a version too: VERSION, or the next where that is 0. */
+static void
+entry_delete(struct store_entry *entry, uint64_t version)
 {
 	struct store *st = entry->store;
 
 	ASSERT(entry->found);
 	stripe_change(entry->view.stripe);
 	if (load_acquire(&st->nobservers) > 0)
-		tell_entry(entry, STORE_EVENT_DELETE, version_next(st, entry->view.version));
+		tell_entry(entry, STORE_EVENT_DELETE,
+		    version != 0 ? version : version_next(st, entry->view.version));
 	index_remove(st, entry->key->hash, entry_slot(entry));
 	item_unlink(st, entry->view.ref, true);
 	entry->found = false;
+}
+
+void
+store_entry_delete(struct store_entry *entry)
+{
+	entry_delete(entry, 0);
 }
 
 bool
@@ -476,8 +322,10 @@ store_entry_overwrite(struct store_entry *entry, const char *value, size_t size,
 		return false;
 	stripe_change(entry->view.stripe);
 	chunk_write(item_value(it), value, size);
-	item_set_version(it, version_choose(st, it, version));
+	version_change(st, it, version);
+	item_set_copy(it, false);
 	entry->view.version = item_version(it);
+	entry->view.marks &= (uint8_t)~STORE_COPY;
 	tell_entry(entry, STORE_EVENT_SET, entry->view.version);
 	return true;
 }
@@ -531,14 +379,14 @@ item_replace(struct store *st, uint32_t ref, uint32_t old, uint64_t hash)
 		item_unlink(st, old, false);
 }
 
-bool
-store_entry_put(
-    struct store_entry *entry, struct store_pending *pending, uint64_t version, uint8_t marks)
+/* store_entry_put of an item that is born as number BORN. */
+static bool
+entry_put(struct store_entry *entry, struct store_pending *pending, uint64_t born, uint64_t version,
+    uint8_t marks)
 {
 	struct store *st = entry->store;
 	uint32_t ref = pending->ref, old = entry->found ? entry->view.ref : 0;
 	struct item *it = item_at(st, ref);
-	uint64_t born = version_next(st, old != 0 ? item_version(item_at(st, old)) : 0);
 
 	ASSERT(ref != 0 && pending->written == pending->size);
 	ASSERT(version == 0 || (item_ext_kind(it) & EXT_BIRTH));
@@ -555,8 +403,10 @@ store_entry_put(
 	}
 	item_note_birth(it, born);
 	item_set_version(it, version == 0 ? born : version_choose(st, it, version));
-	if (marks != 0)
+	if (marks != 0) {
 		item_life_change(it, 0, life_marks(marks));
+		item_set_copy(it, marks & STORE_COPY);
+	}
 	item_replace(st, ref, old, entry->key->hash);
 	item_note_expiry(st, ref);
 	pieces_unhold(st, pending);
@@ -567,7 +417,39 @@ store_entry_put(
 	return true;
 }
 
+bool
+store_entry_put(
+    struct store_entry *entry, struct store_pending *pending, uint64_t version, uint8_t marks)
+{
+	struct store *st = entry->store;
+	uint64_t born =
+	    version_next(st, entry->found ? item_version(item_at(st, entry->view.ref)) : 0);
+
+	return entry_put(entry, pending, born, version, marks);
+}
+
 /* ---------------------------------------------------------------- verbs */
+
+/* Whether what the caller has got from elsewhere is news. */
+static enum store_result
+newer_condition(const struct store_entry *entry, const struct store_newer *newer)
+{
+	struct store *st = entry->store;
+
+	ASSERT(newer->order > 0 && newer->order <= STORE_ORDER_MAX);
+	if (newer->order <= load_relaxed(&st->flush_version))
+		return STORE_EXISTS;
+	if (entry->found) {
+		uint64_t present = item_birth(item_at(st, entry->view.ref));
+
+		if (present > newer->order || (present == newer->order && !newer->or_equal))
+			return STORE_EXISTS;
+	}
+	if (newer->guard != NULL && !newer->guard(newer->guard_context, entry))
+		return STORE_EXISTS;
+	version_raise(st, newer->order);
+	return STORE_OK;
+}
 
 static enum store_result
 put_condition(const struct store_entry *entry, const struct store_put *put)
@@ -586,20 +468,23 @@ put_condition(const struct store_entry *entry, const struct store_put *put)
 }
 
 /* Whether the item, under its stripe's lock, can take a value of HEAD's size and flags where it is. */
-static bool
-fits_in_place(const struct item *it, const struct store_head *head)
+static ALWAYS_INLINE bool
+fits_in_place(const struct item *it, const struct store_head *head, bool copy)
 {
 	uint32_t vlen = load_relaxed(&it->vlen);
+	unsigned kind = ext_kind_of(head);
 
+	if (copy && kind != 0)
+		kind |= EXT_COPY;
 	return vlen == head->size && !vlen_pinnable(vlen) && !head->versioned &&
-	    item_ext_kind(it) == ext_kind_of(head);
+	    item_ext_kind(it) == kind;
 }
 
 /* A new value in the chunk of the old: as good as a new item, but that it stays where it is in its queue, with a hit
  * more. */
-static void
-overwrite(
-    struct store_entry *entry, const struct store_head *head, const char *value, uint8_t marks)
+static ALWAYS_INLINE void
+overwrite(struct store_entry *entry, const struct store_head *head, const char *value,
+    uint64_t version, uint8_t marks)
 {
 	struct store *st = entry->store;
 	uint32_t ref = entry->view.ref, expiry = expiry_of(head);
@@ -613,7 +498,7 @@ overwrite(
 	item_life_change(it, LIFE_EXPIRY | LIFE_STALE | LIFE_WON, expiry | life_marks(marks));
 	store_relaxed(&it->heat, (uint8_t)(hits < HITS_MAX ? hits + 1 : hits));
 	store_relaxed(&it->atime, (uint16_t)load_relaxed(&st->now));
-	item_set_version(it, version_next(st, item_version(it)));
+	item_set_version(it, version);
 	if (expiry != 0)
 		item_note_expiry(st, ref);
 	count_set(st, ref_class(st, ref), (uint64_t)(item_value(it) - (char *)it) + head->size);
@@ -628,13 +513,14 @@ put_in_place(struct store *st, const struct store_key *key, const struct store_h
 	bool done = true;
 
 	entry_open(st, key, &entry);
-	if (entry.found)
+	if (put->compare && entry.found)
 		entry.view.version = item_version(item_at(st, entry.view.ref));
 	*result = put_condition(&entry, put);
 	if (*result == STORE_OK && entry.found &&
-	    fits_in_place(item_at(st, entry.view.ref), head)) {
-		overwrite(&entry, head, value, put->marks);
-		*version = item_version(item_at(st, entry.view.ref));
+	    fits_in_place(item_at(st, entry.view.ref), head, false)) {
+		/* The sequence is above all versions but those that a client chose. */
+		*version = version_next(st, 0);
+		overwrite(&entry, head, value, *version, put->marks);
 		if (unlikely(load_acquire(&st->nobservers) > 0)) {
 			item_view(st, entry.view.ref, &entry.view);
 			tell_entry(&entry, STORE_EVENT_SET, *version);
@@ -689,6 +575,58 @@ put_now(struct store *st, const struct store_key *key, struct store_pending *pen
 	return result;
 }
 
+/* put_in_place of what another node has decided. */
+static bool
+newer_in_place(struct store *st, const struct store_key *key, const struct store_pending *pending,
+    const struct store_put *put, enum store_result *result)
+{
+	bool copy = put->marks & STORE_COPY;
+	struct store_entry entry;
+	bool done = true;
+
+	store_enter(st, key, &entry);
+	*result = newer_condition(&entry, put->newer);
+	if (*result == STORE_OK && entry.found &&
+	    fits_in_place(item_at(st, entry.view.ref), &pending->head, copy)) {
+		overwrite(&entry, &pending->head, pending->offer, put->newer->order, put->marks);
+		item_set_copy(item_at(st, entry.view.ref), copy);
+		item_view(st, entry.view.ref, &entry.view);
+		tell_entry(&entry, STORE_EVENT_SET, entry.view.version);
+	} else {
+		done = *result != STORE_OK;
+	}
+	store_leave(&entry);
+	return done;
+}
+
+/* store_put of what another node has decided. */
+static enum store_result
+put_newer(struct store *st, const struct store_key *key, struct store_pending *pending,
+    const struct store_put *put, uint64_t *version)
+{
+	struct store_entry entry;
+	enum store_result result = STORE_OK;
+
+	*version = put->newer->order;
+	if (pending->offer != NULL) {
+		if (looks_alike(st, key, &pending->head) &&
+		    newer_in_place(st, key, pending, put, &result))
+			return result;
+		result = offer_take_up(st, key, pending);
+	}
+	if (result != STORE_OK)
+		return result;
+	store_enter(st, key, &entry);
+	result = newer_condition(&entry, put->newer);
+	if (result == STORE_OK &&
+	    !entry_put(&entry, pending, put->newer->order, put->version, put->marks))
+		result = STORE_NO_MEMORY;
+	*version = entry.view.version;
+	store_leave(&entry);
+	store_abort(st, pending);
+	return result;
+}
+
 /* Append and prepend; where they may create the item and it comes and goes meanwhile, again. */
 static enum store_result
 join_now(struct store *st, const struct store_key *key, struct store_pending *pending,
@@ -713,6 +651,8 @@ store_put(struct store *st, const struct store_key *key, struct store_pending *p
 	bool joins = put->mode == STORE_APPEND || put->mode == STORE_PREPEND;
 	enum store_result result = STORE_OK;
 
+	if (unlikely(put->newer != NULL))
+		return put_newer(st, key, pending, put, version);
 	if (likely(pending->offer != NULL)) {
 		bool alike =
 		    put->compare || put->mode != STORE_SET || looks_alike(st, key, &pending->head);
@@ -738,6 +678,29 @@ store_delete(struct store *st, const struct store_key *key)
 	store_enter(st, key, &entry);
 	if (entry.found) {
 		store_entry_delete(&entry);
+		result = STORE_OK;
+	}
+	store_leave(&entry);
+	return result;
+}
+
+enum store_result
+store_lose_older(
+    struct store *st, const struct store_key *key, uint64_t order, enum store_event event)
+{
+	struct store_entry entry;
+	enum store_result result = STORE_NOT_FOUND;
+
+	ASSERT(order <= STORE_ORDER_MAX);
+	ASSERT(event == STORE_EVENT_DELETE || event == STORE_EVENT_EVICT);
+	store_enter(st, key, &entry);
+	if (entry.found && store_view_order(st, &entry.view) > order) {
+		result = STORE_EXISTS;
+	} else if (entry.found) {
+		if (event == STORE_EVENT_DELETE)
+			entry_delete(&entry, order);
+		else
+			item_bury(st, key, entry.view.ref, entry_slot(&entry), LOSS_EVICTED);
 		result = STORE_OK;
 	}
 	store_leave(&entry);
