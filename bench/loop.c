@@ -157,34 +157,48 @@ fill(struct loop *l, struct conn *c, uint64_t now)
 	}
 }
 
-/* Gives up to MOST due requests to C. */
+/* When the next request of the open loop is due. */
+static uint64_t
+next_due(const struct loop *l)
+{
+	return l->start + (uint64_t)((double)(l->issued - l->issued % l->burst) * l->interval);
+}
+
+/* Gives up to MOST due bursts to C, each whole. */
 static bool
 fill_due(struct loop *l, struct conn *c, uint64_t most)
 {
 	struct op op;
 
-	while (most-- > 0 && flights_count(&c->waiting) < l->depth && next_op(l, c, &op)) {
-		conn_push(
-		    c, &l->encoder, &op, l->start + (uint64_t)((double)l->issued * l->interval));
-		l->outstanding++;
-		l->issued++;
+	for (; most > 0 && flights_count(&c->waiting) + l->burst <= l->depth; most--) {
+		uint64_t due = next_due(l);
+
+		for (uint32_t i = 0; i < l->burst && next_op(l, c, &op); i++) {
+			conn_push(c, &l->encoder, &op, due);
+			l->outstanding++;
+			l->issued++;
+		}
 	}
 	return loop_flush(l, c);
 }
 
-/* Open loop: hands out all requests that are due by NOW, evenly, as far as there is room. */
+/* Open loop: hands out all bursts that are due by NOW, evenly, as far as there is room. */
 static bool
 dispatch_due(struct loop *l, uint64_t now)
 {
 	uint64_t room = (uint64_t)l->conn_count * l->depth;
-	uint64_t due = now < l->start ? 0 : (uint64_t)((double)(now - l->start) / l->interval) + 1;
+	uint64_t bursts = now < l->start
+	    ? 0
+	    : (uint64_t)((double)(now - l->start) / (l->interval * l->burst)) + 1;
 
 	for (uint32_t tried = 0; tried < l->conn_count; tried++) {
 		struct conn *c = &l->conns[l->cursor];
 
-		if (due <= l->issued || l->outstanding >= room || l->exhausted)
+		uint64_t late = bursts - l->issued / l->burst;
+
+		if (bursts <= l->issued / l->burst || l->outstanding >= room || l->exhausted)
 			break;
-		if (!fill_due(l, c, (due - l->issued + l->conn_count - 1) / l->conn_count))
+		if (!fill_due(l, c, (late + l->conn_count - 1) / l->conn_count))
 			return false;
 		l->cursor = l->cursor + 1 == l->conn_count ? 0 : l->cursor + 1;
 	}
@@ -350,7 +364,7 @@ wait_time(const struct loop *l)
 		ns = (uint64_t)replay_timeout(l, clock_ns()) * 1000000u;
 	} else if (l->open && !l->exhausted &&
 	    l->outstanding < (uint64_t)l->conn_count * l->depth) {
-		uint64_t due = l->start + (uint64_t)((double)l->issued * l->interval);
+		uint64_t due = next_due(l);
 		uint64_t now = clock_ns();
 
 		ns = due <= now ? 0 : due - now < ns ? due - now : ns;
@@ -441,6 +455,7 @@ loop_run_open(struct loop *l, next_fn *next, void *source)
 	begin(l, next, source, (uint32_t)l->options->depth);
 	l->open = true;
 	l->issued = 0;
+	l->burst = (uint32_t)l->options->burst;
 	l->interval = 1e9 * (double)l->options->threads / l->options->rate;
 	l->start += (uint64_t)(l->interval / (double)l->options->threads * l->number);
 	return run(l);

@@ -2,8 +2,8 @@
  *
  * Closed loop: each connection sends its next DEPTH requests when the replies to the last ones are there (or, with
  * a window, one for each reply); latency counts from the send. Open loop: request number n is due at start + n /
- * rate, whatever became of the ones before; it goes to the next connection with room, and latency counts from
- * when it was due. Replay: the trace's requests in their order, each to the connection that its key names, with
+ * rate, whatever became of the ones before, or with a burst when the first of its burst is; a burst goes to the next
+ * connection with room for all of it, and latency counts from when it was due. Replay: the trace's requests in their order, each to the connection that its key names, with
  * never two requests for one key under way, so that a miss is set before the next get asks.
  *
  * The clock is read once for each batch of replies.
@@ -70,6 +70,7 @@ struct loop {
 	uint64_t start;  /* of the open loop or of the replay */
 	double interval; /* ns between two requests of the open loop */
 	uint64_t issued; /* of the open loop */
+	uint32_t burst;  /* requests of the open loop that are due together */
 	uint32_t cursor; /* the connection that is next in the open loop */
 
 	struct tally *tally; /* of the phase */

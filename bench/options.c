@@ -216,6 +216,9 @@ check_load(const struct options *o, const char **why)
 	*why = "depth: 1 to 65536";
 	if (o->depth < 1 || o->depth > DEPTH_MAX)
 		return false;
+	*why = "burst: 1 to DEPTH";
+	if (o->burst < 1 || o->burst > o->depth)
+		return false;
 	*why = "multi-get: 1 to 1000 keys";
 	if (o->multi < 1 || o->multi > MULTI_GET_MAX)
 		return false;

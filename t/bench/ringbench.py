@@ -76,6 +76,8 @@ def against_floor(io):
     floor = Floor("--io", io)
     result = run(floor.port, "-r", 5000, "-T", 0.5, "-t", 2, "-c", 4)
     check("the rate is kept", result and 4000 < result["requests_per_second"] < 5500, result)
+    result = run(floor.port, "-r", 5000, "-T", 0.5, "-c", 3, "-d", 20, "--burst", 10)
+    check("bursts keep it", result and 4000 < result["requests_per_second"] < 5500, result)
     c = counters(run(floor.port, "-n", 5000, "-d", 16, "--window", "-p", "zipf:0.9", "-w", 0.05))
     check("a window answers all", c.get("get_requests", 0) + c.get("set_requests", 0) >= 5000, c)
     floor.stop()
@@ -128,7 +130,7 @@ def comparison(*words):
 
 
 def wrong_options():
-    for words in (["-c", "0"], ["-m", "1001"], ["-P", "http"], ["-v", "9-1"], ["-d", "0"], ["--nothing"]):
+    for words in (["-c", "0"], ["-m", "1001"], ["-P", "http"], ["-v", "9-1"], ["-d", "0"], ["--burst", "2"], ["--nothing"]):
         run(1, *words, status=2)
     run(1, status=1)
 
@@ -142,6 +144,7 @@ with Server("-m", "64", "-t", "1") as cache:
         replayed(cache, protocol)
 short = ("--rounds", "1", "--seconds", "0.1")
 comparison("compare", "--servers", "ringcached,floor-epoll", "--workloads", "nopipe-32", "--warmup", "0", *short)
+comparison("scaling", "--servers", "ringcached", *short)
 comparison("connections", "--servers", "ringcached", "--count", "100", *short)
 print(f"{failures} failures" if failures else "all passed")
 sys.exit(1 if failures else 0)
