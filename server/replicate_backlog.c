@@ -8,7 +8,7 @@
 #include "base/assert.h"
 
 static_assert(offsetof(struct backlog_entry, order) == 8, "layout");
-static_assert(offsetof(struct backlog_entry, key) == 24, "layout");
+static_assert(offsetof(struct backlog_entry, key) == 28, "layout");
 
 bool
 backlog_init(struct backlog *b, size_t bytes)
@@ -72,6 +72,7 @@ backlog_append(struct backlog *b, enum backlog_what what, struct slice key, uint
 	entry->size = (uint32_t)size;
 	entry->what = (uint8_t)what;
 	entry->nkey = (uint8_t)key.len;
+	entry->pointed = false;
 	entry->zero = 0;
 	entry->order = order;
 	entry->time = 0;

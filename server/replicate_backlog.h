@@ -5,10 +5,10 @@
  * backlog of a few MiB reaches far back, and a key that was written many times in a row costs no copies. A position is the
  * number of bytes ever appended; entries from tail to head are there, older ones are overwritten.
  *
- *	 0        4    5    6      8        16       24
- *	 +--------+----+----+------+--------+--------+-----+
- *	 | size   |what| nk | 0    | order  | time   | key |   SIZE is of the whole entry, a multiple of 8
- *	 +--------+----+----+------+--------+--------+-----+
+ *	 0        4    5    6    7    8        16       24       28
+ *	 +--------+----+----+----+----+--------+--------+--------+-----+
+ *	 | size   |what| nk | pt | 0  | order  | time   | point  | key |   SIZE is of the whole entry, a multiple of 8
+ *	 +--------+----+----+----+----+--------+--------+--------+-----+
  *
  * An entry never wraps: where it does not fit before the end of the ring, one without a key (BACKLOG_SKIP) fills that up.
  */
@@ -27,9 +27,11 @@ struct backlog_entry {
 	uint32_t size;
 	uint8_t what;
 	uint8_t nkey;
-	uint16_t zero;
+	bool pointed; /* POINT is known */
+	uint8_t zero;
 	uint64_t order; /* BACKLOG_DELETE: of the deletion; BACKLOG_EVICT: of what was evicted */
 	uint64_t time;  /* microseconds; 0 = not known yet */
+	uint32_t point; /* of the key on the ring */
 	char key[];
 };
 

@@ -98,3 +98,24 @@ store_heat_take(struct store *st, store_heat_visitor *visit, void *context)
 	mine->heats = 0;
 	return lost;
 }
+
+bool
+store_heat(struct store *st, const struct store_key *key)
+{
+	uint16_t now = (uint16_t)load_relaxed(&st->now);
+	struct slot slot;
+	uint32_t ref = index_find(st, key, &slot);
+	struct item *it = item_at(st, ref);
+	unsigned heat;
+
+	if (ref == 0 || !item_is_copy(it))
+		return false;
+	heat = load_relaxed(&it->heat);
+	if (st->lfu)
+		item_count_lfu(st, it);
+	else if (heat < (HEAT_FETCHED | HITS_MAX))
+		store_relaxed(&it->heat, (uint8_t)((heat + 1) | HEAT_FETCHED));
+	if (load_relaxed(&it->atime) != now)
+		store_relaxed(&it->atime, now);
+	return true;
+}

@@ -440,6 +440,9 @@ typedef void store_heat_visitor(void *context, const struct store_key *key);
 void store_heat_want(struct store *st, bool want);
 unsigned store_heat_take(struct store *st, store_heat_visitor *visit, void *context);
 
+/* Raises the hit counter of the copy KEY: it was read elsewhere. False where there is none. */
+bool store_heat(struct store *st, const struct store_key *key);
+
 /* ---------------------------------------------------------------- walking */
 
 /* Visits live items in no order: *CURSOR is 0 at first, false when all were seen. Each call visits the items of a

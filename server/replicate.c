@@ -1,0 +1,771 @@
+/* server/replicate.c: the process, its workers, their links, and the end of a turn.
+ *
+ * A position of a worker's backlog is what a peer acknowledges. A link that comes up to the incarnation that had it before goes on
+ * behind that; to another one it begins with the oldest entry that is there, and the two compare. So no mutation is missed: it is
+ * in the backlog, or was in the store before the comparison began.
+ */
+#include "server/replicate.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/atomics.h"
+#include "server/replicate_impl.h"
+
+#define TOMBSTONES    65536u
+#define FOREIGN_BYTES ((size_t)1 << 20)
+#define HEAT_BODY     ((size_t)16 << 10)
+#define HEAT_UNSENT   ((size_t)128 << 10) /* hints do not wait in line behind so much */
+#define SKEW_GRAIN    4                   /* seconds: smaller differences of calendars are none */
+
+static _Thread_local struct replicate_worker *here;
+
+/* ---------------------------------------------------------------- what happens in the store */
+
+static void
+note(struct replicate *r, enum backlog_what what, const struct store_key *key, uint64_t order)
+{
+	struct slice name = slice_of(key->data, key->len);
+
+	if (here != NULL && here->all == r) {
+		backlog_append(&here->backlog, what, name, order);
+		return;
+	}
+	lock_take(&r->lock);
+	backlog_append(&r->foreign, what, name, order);
+	store_relaxed(&r->foreign_some, true);
+	lock_drop(&r->lock);
+}
+
+/* Under the stripe's lock. That a touch takes a version makes the states before and after it differ in their stamps. */
+static void
+observe(void *context, const struct store_mutation *m)
+{
+	struct replicate *r = context;
+
+	if (m->event == STORE_EVENT_EVICT) {
+		if (!(m->view->marks & STORE_COPY))
+			note(r, BACKLOG_EVICT, m->key, store_view_order(r->store, m->view));
+		return;
+	}
+	if (replicate_applying)
+		return;
+	switch (m->event) {
+	case STORE_EVENT_DELETE:
+		tombstone_put(r->deleted, m->key->hash, m->version);
+		note(r, BACKLOG_DELETE, m->key, m->version);
+		break;
+	case STORE_EVENT_TOUCH:
+		(void)store_version_take(r->store);
+		note(r, BACKLOG_TOUCH, m->key, store_view_order(r->store, m->view));
+		break;
+	case STORE_EVENT_MARK:
+		(void)store_version_take(r->store);
+		note(r, BACKLOG_SET, m->key, store_view_order(r->store, m->view));
+		break;
+	case STORE_EVENT_SET:
+		note(r, BACKLOG_SET, m->key, store_view_order(r->store, m->view));
+		break;
+	default: /* each node sees by itself what has expired */
+		break;
+	}
+}
+
+/* ---------------------------------------------------------------- the process */
+
+struct replicate *
+replicate_new(const struct replicate_options *options)
+{
+	struct replicate *r = calloc(1, sizeof(*r));
+
+	if (r == NULL)
+		return NULL;
+	r->options = *options;
+	r->store = options->store;
+	r->means = options->means;
+	r->chance = options->seed;
+	lock_init(&r->lock, LOCK_MUTATIONS);
+	r->deleted = tombstones_new(TOMBSTONES);
+	r->stamps = tombstones_new(TOMBSTONES);
+	r->workers = calloc(options->workers, sizeof(struct replicate_worker *));
+	if (r->deleted == NULL || r->stamps == NULL || r->workers == NULL ||
+	    !backlog_init(&r->foreign, FOREIGN_BYTES)) {
+		replicate_free(&r);
+		return NULL;
+	}
+	store_observe(r->store, observe, r);
+	store_heat_want(r->store, true);
+	return r;
+}
+
+void
+replicate_free(struct replicate **rp)
+{
+	struct replicate *r = *rp;
+
+	*rp = NULL;
+	if (r == NULL)
+		return;
+	for (struct replicate_peer *peer; (peer = LIST_FIRST(&r->peers)) != NULL;) {
+		LIST_REMOVE(peer, entry);
+		free(peer);
+	}
+	backlog_fini(&r->foreign);
+	tombstones_free(&r->deleted);
+	tombstones_free(&r->stamps);
+	lock_fini(&r->lock);
+	free(r->workers);
+	free(r);
+}
+
+struct replicate_peer *
+replicate_peer(struct replicate *r, uint64_t id)
+{
+	struct replicate_peer *peer;
+
+	lock_take(&r->lock);
+	LIST_FOREACH(peer, &r->peers, entry)
+		if (peer->id == id)
+			break;
+	if (peer == NULL && (peer = calloc(1, sizeof(*peer))) != NULL) {
+		peer->id = id;
+		LIST_INSERT_HEAD(&r->peers, peer, entry);
+	}
+	lock_drop(&r->lock);
+	return peer;
+}
+
+void
+replicate_want_sync(struct replicate_peer *peer)
+{
+	(void)add_relaxed(&peer->syncs_wanted, 1);
+}
+
+/* ---------------------------------------------------------------- calendars */
+
+int64_t
+replicate_expiry_out(const struct replicate *r, const struct replicate_end *end, uint32_t expiry)
+{
+	if (expiry == 0)
+		return 0;
+	return r->options.calendar + (int64_t)expiry -
+	    (end == NULL ? 0 : load_relaxed(&end->peer->skew));
+}
+
+uint32_t
+replicate_expiry_in(const struct replicate *r, const struct replicate_end *end, int64_t expiry)
+{
+	int64_t mine;
+
+	if (expiry == 0)
+		return 0;
+	if (expiry > INT64_MAX / 2)
+		return STORE_EXPTIME_MAX;
+	mine = expiry + load_relaxed(&end->peer->skew) - r->options.calendar;
+	if (mine < 1)
+		return 1;
+	return mine > STORE_EXPTIME_MAX ? STORE_EXPTIME_MAX : (uint32_t)mine;
+}
+
+static int64_t
+calendar_now(const struct replicate *r)
+{
+	return r->options.calendar + (int64_t)store_clock(r->store);
+}
+
+static bool
+hear_calendar(struct replicate_end *end, struct slice body)
+{
+	int64_t theirs, skew;
+
+	if (body.len != sizeof(theirs))
+		return false;
+	memcpy(&theirs, body.ptr, sizeof(theirs));
+	if (theirs < 0 || theirs > INT64_MAX / 2)
+		return false;
+	skew = calendar_now(end->worker->all) - theirs;
+	if (skew > -SKEW_GRAIN && skew < SKEW_GRAIN)
+		skew = 0;
+	/* The first look counts: other links of the pair may see a second more or less. */
+	if (load_relaxed(&end->peer->skew) - skew >= SKEW_GRAIN ||
+	    skew - load_relaxed(&end->peer->skew) >= SKEW_GRAIN)
+		store_relaxed(&end->peer->skew, skew);
+	return true;
+}
+
+static void
+say_calendar(struct replicate_end *end)
+{
+	int64_t now = calendar_now(end->worker->all);
+	char *body = end->worker->all->means->frame(end->link, sizeof(now));
+
+	if (body == NULL)
+		return;
+	memcpy(body, &now, sizeof(now));
+	end->worker->all->means->frame_end(end->link, FRAME_CALENDAR, 0, 0, body + sizeof(now));
+}
+
+/* ---------------------------------------------------------------- workers */
+
+struct replicate_worker *
+replicate_worker_new(struct replicate *r, unsigned id)
+{
+	struct replicate_worker *w = calloc(1, sizeof(*w));
+
+	ASSERT(id < r->options.workers);
+	if (w == NULL)
+		return NULL;
+	w->all = r;
+	w->id = id;
+	if (!backlog_init(&w->backlog, r->options.backlog / r->options.workers)) {
+		free(w);
+		return NULL;
+	}
+	lock_take(&r->lock);
+	r->workers[id] = w;
+	lock_drop(&r->lock);
+	replicate_worker_enter(w);
+	return w;
+}
+
+void
+replicate_worker_enter(struct replicate_worker *w)
+{
+	here = w;
+}
+
+static void
+end_free(struct replicate_end *end)
+{
+	LIST_REMOVE(end, entry);
+	sync_free(end);
+	assembly_drop(end);
+	stream_rewind(end, &end->stream);
+	free(end->heat);
+	free(end);
+}
+
+void
+replicate_worker_free(struct replicate_worker **wp)
+{
+	struct replicate_worker *w = *wp;
+	struct replicate_end *end;
+
+	*wp = NULL;
+	if (w == NULL)
+		return;
+	if (here == w)
+		here = NULL;
+	lock_take(&w->all->lock);
+	w->all->workers[w->id] = NULL;
+	lock_drop(&w->all->lock);
+	while ((end = LIST_FIRST(&w->ends)) != NULL)
+		end_free(end);
+	ring_hash_free(&w->hash);
+	backlog_fini(&w->backlog);
+	free(w);
+}
+
+/* ---------------------------------------------------------------- places */
+
+uint32_t
+replicate_point(struct replicate_worker *w, struct slice key)
+{
+	return ring_hash_key(w->hash, key);
+}
+
+unsigned
+replicate_holders(const struct replicate_worker *w, uint32_t point, uint16_t *holders)
+{
+	unsigned want = 1 + w->places.copies;
+
+	return w->places.holders(
+	    w->places.topology, point, holders, want < HOLDERS_MAX ? want : HOLDERS_MAX);
+}
+
+bool
+replicate_is_primary(struct replicate_worker *w, struct slice key, unsigned node)
+{
+	uint16_t holders[HOLDERS_MAX];
+
+	return replicate_holders(w, replicate_point(w, key), holders) > 0 && holders[0] == node;
+}
+
+bool
+replicate_both_hold(struct replicate_worker *w, struct slice key, unsigned node)
+{
+	uint16_t holders[HOLDERS_MAX];
+	unsigned n, here_too = 0;
+
+	if (replicate_all_hold(w))
+		return true;
+	n = replicate_holders(w, replicate_point(w, key), holders);
+	for (unsigned i = 0; i < n; i++)
+		here_too += holders[i] == node || holders[i] == w->places.self;
+	return here_too == 2;
+}
+
+static unsigned
+node_of(const struct replicate_worker *w, uint64_t id)
+{
+	for (unsigned i = 0; i < w->places.count; i++)
+		if (w->places.ids[i] == id)
+			return i;
+	return NODE_NONE;
+}
+
+void
+replicate_topology(struct replicate_worker *w, const struct replicate_places *places)
+{
+	struct replicate_end *end;
+
+	if (w->hash == NULL || places->kind != w->places.kind) {
+		ring_hash_free(&w->hash);
+		if (ring_hash_new(&w->hash, places->kind) != RING_OK)
+			panic("no memory for a digest");
+	}
+	w->places = *places;
+	w->topologies++;
+	memset(w->outgoing, 0, sizeof(w->outgoing));
+	LIST_FOREACH(end, &w->ends, entry) {
+		end->node = node_of(w, end->peer->id);
+		if (end->outgoing && end->node != NODE_NONE)
+			w->outgoing[end->node] = end;
+		if (end->outgoing && w->id == 0 && end->node > places->self)
+			replicate_want_sync(end->peer);
+	}
+	for (uint64_t p = w->backlog.tail; w->topologies > 1;) {
+		struct backlog_entry *e = backlog_next(&w->backlog, &p);
+
+		if (e == NULL)
+			break;
+		e->pointed = false;
+	}
+}
+
+/* ---------------------------------------------------------------- links */
+
+static struct replicate_end *
+end_new(struct replicate_worker *w, uint64_t node_id)
+{
+	struct replicate_end *end = calloc(1, sizeof(*end));
+
+	if (end == NULL)
+		return NULL;
+	end->worker = w;
+	end->peer = replicate_peer(w->all, node_id);
+	end->node = node_of(w, node_id);
+	if (end->peer == NULL) {
+		free(end);
+		return NULL;
+	}
+	lock_take(&w->all->lock);
+	LIST_INSERT_HEAD(&w->ends, end, entry);
+	lock_drop(&w->all->lock);
+	return end;
+}
+
+/* The stream of an outgoing link that has come up goes on, or begins. */
+static void
+stream_up(struct replicate_end *end, uint64_t incarnation)
+{
+	struct replicate_worker *w = end->worker;
+	struct replicate_peer *peer = end->peer;
+	uint64_t before = load_relaxed(&peer->incarnation);
+
+	if (end->incarnation == incarnation && end->stream.acked >= w->backlog.tail) {
+		bump_relaxed(&end->counts.resumes, 1);
+	} else {
+		end->stream.acked = w->backlog.tail;
+		if (end->incarnation == incarnation) {
+			bump_relaxed(&end->counts.overruns, 1);
+			replicate_want_sync(peer);
+		}
+	}
+	stream_rewind(end, &end->stream);
+	end->incarnation = incarnation;
+	/* One worker notes the new incarnation, and one of the two nodes begins to compare. */
+	while (before != incarnation &&
+	    !__atomic_compare_exchange_n(
+		&peer->incarnation, &before, incarnation, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
+	if (before != incarnation && end->node > w->places.self)
+		replicate_want_sync(peer);
+}
+
+struct replicate_end *
+replicate_link_up(struct replicate_worker *w, void *link, unsigned node, uint64_t node_id,
+    uint64_t incarnation, bool outgoing)
+{
+	struct replicate_end *end = outgoing && node < RING_NODES_MAX ? w->outgoing[node] : NULL;
+
+	if (end == NULL)
+		end = end_new(w, node_id);
+	if (end == NULL)
+		return NULL;
+	ASSERT(end->link == NULL && end->peer->id == node_id);
+	end->link = link;
+	end->outgoing = outgoing;
+	store_relaxed(&end->counts.links, outgoing);
+	if (outgoing) {
+		w->outgoing[node] = end;
+		stream_up(end, incarnation);
+	}
+	say_calendar(end);
+	return end;
+}
+
+void
+replicate_link_down(struct replicate_end *end)
+{
+	sync_free(end);
+	assembly_drop(end);
+	end->link = NULL;
+	end->ack_due = false;
+	end->heat_end = end->heat;
+	store_relaxed(&end->counts.links, 0);
+	if (end->outgoing) {
+		stream_rewind(end, &end->stream);
+		return;
+	}
+	lock_take(&end->worker->all->lock);
+	end_free(end);
+	lock_drop(&end->worker->all->lock);
+}
+
+/* ---------------------------------------------------------------- acknowledgements */
+
+static void
+count_delay(struct replicate_end *end, uint64_t since)
+{
+	uint64_t now = end->worker->all->means->clock();
+	uint64_t us = since != 0 && now > since ? now - since : 1;
+	unsigned bits = 64 - (unsigned)__builtin_clzll(us);
+
+	if (since != 0)
+		bump_relaxed(&end->counts.delays[bits < DELAYS ? bits : DELAYS - 1], 1);
+}
+
+static bool
+hear_ack(struct replicate_end *end, const struct frame *frame)
+{
+	struct stream *s = &end->stream;
+	uint64_t since;
+
+	if (!end->outgoing || frame->body.len != sizeof(since) || frame->id > s->framed)
+		return false;
+	if (frame->id <= s->acked)
+		return true;
+	memcpy(&since, frame->body.ptr, sizeof(since));
+	s->acked = frame->id == s->framed ? s->sent : frame->id;
+	end->worker->acked = true;
+	count_delay(end, since);
+	return true;
+}
+
+static void
+say_ack(struct replicate_end *end)
+{
+	char *body;
+
+	if (!end->ack_due || end->link == NULL)
+		return;
+	body = end->worker->all->means->frame(end->link, sizeof(end->ack_time));
+	if (body == NULL)
+		return;
+	memcpy(body, &end->ack_time, sizeof(end->ack_time));
+	end->worker->all->means->frame_end(
+	    end->link, FRAME_ACK, 0, end->ack_position, body + sizeof(end->ack_time));
+	end->ack_due = false;
+}
+
+bool
+replicate_receive(struct replicate_end *end, const struct frame *frame)
+{
+	switch (frame->type) {
+	case FRAME_REPLICATE:
+		return apply_data(end, frame);
+	case FRAME_ACK:
+		return hear_ack(end, frame);
+	case FRAME_CALENDAR:
+		return hear_calendar(end, frame->body);
+	case FRAME_HEAT:
+		return apply_heat(end, frame);
+	default:
+		return sync_receive(end, frame);
+	}
+}
+
+/* ---------------------------------------------------------------- heat */
+
+/* Behind what END's peer is to be told already. */
+static void
+heat_add(struct replicate_end *end, const struct store_key *key)
+{
+	if (end == NULL || end->link == NULL)
+		return;
+	if (end->heat == NULL)
+		end->heat = end->heat_end = malloc(HEAT_BODY);
+	if (end->heat == NULL || (size_t)(end->heat_end - end->heat) + 1 + key->len > HEAT_BODY)
+		return;
+	*end->heat_end++ = (char)key->len;
+	memcpy(end->heat_end, key->data, key->len);
+	end->heat_end += key->len;
+	bump_relaxed(&end->counts.heat_sent, 1);
+}
+
+static void
+heat_visit(void *context, const struct store_key *key)
+{
+	struct replicate_worker *w = context;
+	uint16_t holders[HOLDERS_MAX];
+	struct replicate_end *end;
+	unsigned n;
+
+	if (replicate_all_hold(w)) {
+		LIST_FOREACH(end, &w->ends, entry)
+			if (end->outgoing)
+				heat_add(end, key);
+		return;
+	}
+	n = replicate_holders(w, replicate_point(w, slice_of(key->data, key->len)), holders);
+	for (unsigned i = 1; i < n && holders[0] == w->places.self; i++)
+		heat_add(w->outgoing[holders[i]], key);
+}
+
+static void
+heat_send(struct replicate_end *end)
+{
+	const struct replicate_means *means = end->worker->all->means;
+	size_t n = (size_t)(end->heat_end - end->heat);
+	char *body;
+
+	if (end->link == NULL || n == 0)
+		return;
+	end->heat_end = end->heat;
+	if (means->unsent(end->link) > HEAT_UNSENT || (body = means->frame(end->link, n)) == NULL)
+		return;
+	memcpy(body, end->heat, n);
+	means->frame_end(end->link, FRAME_HEAT, 0, 0, body + n);
+}
+
+/* ---------------------------------------------------------------- turns */
+
+/* Worker 0 takes over what threads have changed that are no workers. */
+static void
+take_foreign(struct replicate_worker *w)
+{
+	struct replicate *r = w->all;
+	struct backlog_entry *e;
+
+	if (w->id != 0 || !load_relaxed(&r->foreign_some))
+		return;
+	lock_take(&r->lock);
+	if (r->foreign_taken < r->foreign.tail) {
+		struct replicate_end *end;
+
+		r->foreign_taken = r->foreign.tail;
+		LIST_FOREACH(end, &w->ends, entry)
+			if (end->outgoing)
+				replicate_want_sync(end->peer);
+	}
+	while ((e = backlog_next(&r->foreign, &r->foreign_taken)) != NULL)
+		backlog_append(
+		    &w->backlog, (enum backlog_what)e->what, slice_of(e->key, e->nkey), e->order);
+	store_relaxed(&r->foreign_some, false);
+	lock_drop(&r->lock);
+}
+
+static void
+stamp_entries(struct replicate_worker *w)
+{
+	uint64_t now;
+	struct backlog_entry *e;
+
+	if (w->stamped == w->backlog.head)
+		return;
+	now = w->all->means->clock();
+	if (w->stamped < w->backlog.tail)
+		w->stamped = w->backlog.tail;
+	while ((e = backlog_next(&w->backlog, &w->stamped)) != NULL)
+		e->time = now;
+}
+
+/* The backlog has gone on without the peer. */
+static void
+overrun(struct replicate_end *end)
+{
+	end->stream.acked = end->worker->backlog.tail;
+	stream_rewind(end, &end->stream);
+	bump_relaxed(&end->counts.overruns, 1);
+	replicate_want_sync(end->peer);
+}
+
+static void
+note_lag(struct replicate_end *end)
+{
+	struct stream *s = &end->stream;
+	const struct backlog *b = &end->worker->backlog;
+	uint64_t position = s->acked < b->tail ? b->tail : s->acked, time = 0;
+	struct backlog_entry *e = backlog_next(b, &position);
+
+	if (e != NULL)
+		time = e->time;
+	store_relaxed(&end->counts.lag_bytes, b->head - s->acked);
+	store_relaxed(&end->counts.lag_us, time);
+}
+
+static void
+outgoing_turn(struct replicate_end *end)
+{
+	struct replicate_worker *w = end->worker;
+	struct stream *s = &end->stream;
+
+	if (end->link != NULL && end->node != NODE_NONE) {
+		if (s->sent < w->backlog.tail)
+			overrun(end);
+		if (s->sent < w->backlog.head)
+			stream_send(end, s, &w->backlog, false);
+		heat_send(end);
+	}
+	note_lag(end);
+}
+
+bool
+replicate_turn_end(struct replicate_worker *w)
+{
+	struct replicate_end *end;
+	bool more = false;
+
+	if (w->hash == NULL)
+		return false;
+	take_foreign(w);
+	stamp_entries(w);
+	(void)store_heat_take(w->all->store, heat_visit, w);
+	LIST_FOREACH(end, &w->ends, entry) {
+		if (end->outgoing) {
+			outgoing_turn(end);
+			more |= end->link != NULL && end->stream.sent < w->backlog.head;
+		}
+		say_ack(end);
+		more |= end->sync != NULL;
+	}
+	if (w->acked && w->on_acked != NULL)
+		w->on_acked(w->on_acked_context);
+	w->acked = false;
+	return more;
+}
+
+bool
+replicate_tick(struct replicate_worker *w)
+{
+	struct replicate_end *end;
+	bool more = false;
+
+	LIST_FOREACH(end, &w->ends, entry) {
+		if (end->link == NULL)
+			continue;
+		if (end->outgoing && w->id == 0 && end->sync == NULL && end->node != NODE_NONE &&
+		    load_relaxed(&end->peer->syncs_wanted) != end->peer->syncs_begun)
+			sync_begin(end);
+		more |= end->sync != NULL && sync_slice(end);
+	}
+	return more;
+}
+
+/* ---------------------------------------------------------------- how far copies are */
+
+uint64_t
+replicate_position(const struct replicate_worker *w)
+{
+	return w->backlog.head;
+}
+
+/* On how many peers the entry, which ends at POSITION, is. */
+static unsigned
+entry_acked(struct replicate_worker *w, struct backlog_entry *e, uint64_t position)
+{
+	uint16_t holders[HOLDERS_MAX];
+	unsigned n, acked = 0;
+
+	if (!e->pointed) {
+		e->point = replicate_point(w, slice_of(e->key, e->nkey));
+		e->pointed = true;
+	}
+	n = replicate_holders(w, e->point, holders);
+	for (unsigned i = 0; i < n; i++) {
+		struct replicate_end *end = w->outgoing[holders[i]];
+
+		acked += end != NULL && end->link != NULL && end->stream.acked >= position;
+	}
+	return acked;
+}
+
+unsigned
+replicate_acked(struct replicate_worker *w, uint64_t from, uint64_t position)
+{
+	unsigned least = w->places.copies;
+	struct backlog_entry *e;
+
+	if (least > w->places.count - 1)
+		least = w->places.count - 1;
+	if (from < w->backlog.tail)
+		from = w->backlog.tail;
+	while (from < position && least > 0 && (e = backlog_next(&w->backlog, &from)) != NULL) {
+		unsigned acked;
+
+		if (e->what == BACKLOG_EVICT)
+			continue;
+		acked = entry_acked(w, e, from);
+		if (acked < least)
+			least = acked;
+	}
+	return least;
+}
+
+/* Up to date: nothing that was sent to it was lost to it, and the stream is not far behind. */
+static bool
+end_is_current(const struct replicate_end *end)
+{
+	const struct replicate_worker *w = end->worker;
+
+	return end->link != NULL && end->stream.acked >= w->backlog.tail &&
+	    w->backlog.head - end->stream.acked <= (w->backlog.mask + 1) / 2;
+}
+
+bool
+replicate_refuses(struct replicate_worker *w, const struct store_key *key)
+{
+	uint16_t holders[HOLDERS_MAX];
+	unsigned n, current = 0, need = w->all->options.min_replicas;
+
+	if (need == 0)
+		return false;
+	n = replicate_holders(w, replicate_point(w, slice_of(key->data, key->len)), holders);
+	for (unsigned i = 0; i < n; i++)
+		current +=
+		    w->outgoing[holders[i]] != NULL && end_is_current(w->outgoing[holders[i]]);
+	return current < need;
+}
+
+void
+replicate_on_acked(struct replicate_worker *w, void (*call)(void *context), void *context)
+{
+	w->on_acked = call;
+	w->on_acked_context = context;
+}
+
+void
+replicate_want(struct replicate_end *end, struct slice key)
+{
+	const struct replicate_means *means = end->worker->all->means;
+	char *body = end->link != NULL ? means->frame(end->link, 1 + key.len) : NULL;
+
+	if (body == NULL)
+		return;
+	*body = (char)key.len;
+	memcpy(body + 1, key.ptr, key.len);
+	means->frame_end(end->link, FRAME_WANT, 0, 0, body + 1 + key.len);
+}

@@ -1,0 +1,144 @@
+/* server/replicate.h: copies of what this node is the primary of, on the nodes that come next on the ring.
+ *
+ *	store --observer--> backlog of the worker --turn's end--> a stream per peer --frames--> peer: newer wins
+ *	                                                              ^                           |
+ *	                                                              +---- position applied -----+
+ *
+ * Who changes an item knows nothing of it: the store's observer notes key and order in the backlog of the thread. At the end of
+ * the turn the entries are made into records, with what the store holds at that moment, for each peer that keeps a copy of the key.
+ * The order decides at the peer whether a record is news, so streams need no order among each other, and what is sent
+ * twice does no harm. Deletions leave tombstones (cluster/tombstone.h) on both sides. A copy never goes on from where it is.
+ *
+ * A peer that was away goes on behind what it last acknowledged, if the backlog reaches back so far. Otherwise, and whenever
+ * either side was started anew, the two compare what they both hold (replicate_sync.c).
+ *
+ * The owner also tells its peers what was read often (heat) and what it has evicted, so that copies stay and go with their
+ * originals.
+ *
+ * What follows is about one process: struct replicate, and about each of its workers: struct replicate_worker, whose calls are
+ * all that worker's. Links and the ring come in through small structs of functions, so that a test can be them.
+ */
+#ifndef SERVER_REPLICATE_H
+#define SERVER_REPLICATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+#include "cluster/frame.h"
+#include "cluster/ring.h"
+#include "slab/store.h"
+
+struct replicate;
+struct replicate_worker;
+struct replicate_end;
+
+/* ---------------------------------------------------------------- what it needs of others */
+
+/* How frames leave: as link_frame, link_frame_end and link_unsent have it. */
+struct replicate_means {
+	char *(*frame)(void *link, size_t body_max);
+	void (*frame_end)(
+	    void *link, enum frame_type type, uint8_t flags, uint64_t id, const char *end);
+	size_t (*unsent)(const void *link);
+	uint64_t (*clock)(void); /* microseconds; never backwards */
+};
+
+/* Who holds what, in one epoch. */
+struct replicate_places {
+	const void *topology;
+	unsigned (*holders)(const void *topology, uint32_t point, uint16_t *holders, unsigned want);
+	uint64_t epoch;
+	enum ring_kind kind;
+	unsigned count;      /* of nodes */
+	unsigned self;       /* this one's index */
+	unsigned copies;     /* replicas of each key */
+	const uint64_t *ids; /* of the nodes */
+};
+
+struct replicate_options {
+	struct store *store;
+	const struct replicate_means *means;
+	size_t backlog; /* bytes, for all workers together */
+	unsigned workers;
+	int64_t calendar;      /* the calendar's second when the store's clock was 0 */
+	uint64_t seed;         /* of chance */
+	unsigned min_replicas; /* writes are refused where fewer have a key */
+};
+
+/* ---------------------------------------------------------------- the process */
+
+/* NULL where memory is out. From now on it observes the store, which must not be called any more when this is freed. */
+struct replicate *replicate_new(const struct replicate_options *options);
+void replicate_free(struct replicate **r);
+
+/* ---------------------------------------------------------------- a worker */
+
+/* The worker of the calling thread, number ID; NULL where memory is out. */
+struct replicate_worker *replicate_worker_new(struct replicate *r, unsigned id);
+void replicate_worker_free(struct replicate_worker **w);
+
+/* Mutations of this thread are W's from now on. (Done by replicate_worker_new for its own thread.) */
+void replicate_worker_enter(struct replicate_worker *w);
+
+/* There is a new topology; PLACES and what it refers to stay until the next call. */
+void replicate_topology(struct replicate_worker *w, const struct replicate_places *places);
+
+/* The turn ends: sends what has happened, and says what was applied. True where more is to be done soon. */
+bool replicate_turn_end(struct replicate_worker *w);
+
+/* From time to time, 20 ms or less apart, while replicate_turn_end or this says that there is more to do: a slice of
+ * comparison, below 1 ms. */
+bool replicate_tick(struct replicate_worker *w);
+
+/* ---------------------------------------------------------------- links */
+
+/* LINK to or from the node at index NODE is ready. OUTGOING: this side has made it, its stream goes there. NULL where memory is
+ * out: the link is to be closed. */
+struct replicate_end *replicate_link_up(struct replicate_worker *w, void *link, unsigned node,
+    uint64_t node_id, uint64_t incarnation, bool outgoing);
+
+/* The link is gone. */
+void replicate_link_down(struct replicate_end *end);
+
+/* A frame of a type from FRAME_REPLICATE to FRAME_COMPARED has come. False where it breaks the protocol: the link is to be
+ * closed. */
+bool replicate_receive(struct replicate_end *end, const struct frame *frame);
+
+/* ---------------------------------------------------------------- how far copies are */
+
+/* The position behind all that this worker has changed so far. */
+uint64_t replicate_position(const struct replicate_worker *w);
+
+/* On how many replicas everything is that happened behind FROM (a position of this worker, which may be older than the backlog) up
+ * to POSITION: the least over all keys. Where nothing happened, how many there could be. */
+unsigned replicate_acked(struct replicate_worker *w, uint64_t from, uint64_t position);
+
+/* Whether writes to KEY are to be refused, because fewer than --min-replicas of its replicas are connected and up to date. */
+bool replicate_refuses(struct replicate_worker *w, const struct store_key *key);
+
+/* Is called at the end of a turn in which something was acknowledged. */
+void replicate_on_acked(struct replicate_worker *w, void (*call)(void *context), void *context);
+
+/* ---------------------------------------------------------------- figures */
+
+/* One row for each peer, of all workers; see tbl/replicate_stats.h. */
+struct replicate_stats {
+	uint64_t links;                         /* outgoing ones that are up */
+	uint64_t lag_operations;                /* entries that are not acknowledged */
+	uint64_t lag_bytes;                     /* of the backlog */
+	uint64_t lag_us;                        /* age of the oldest of them */
+	uint64_t lag_p50_us, lag_p99_us;        /* from change to acknowledgement, of all so far */
+	uint64_t sent, applied, stale, refused; /* records */
+	uint64_t resumes, overruns;
+	uint64_t syncs, parts_compared, parts_differing, sync_sent;
+	uint64_t heat_sent, heat_applied;
+};
+struct replicate_totals {
+	uint64_t backlog_bytes, backlog_used, tombstones, forgotten;
+};
+void replicate_stats(struct replicate *r, uint64_t node_id, struct replicate_stats *stats);
+void replicate_totals(struct replicate *r, struct replicate_totals *totals);
+
+#endif

@@ -1,0 +1,293 @@
+/* server/replicate_apply.c: what other nodes have changed.
+ *
+ * A record is applied where its order is above the present item's and above the tombstone of its key. Of one order there can be
+ * several states, since a new expiry and marks change none: then the later one wins, and two records of one primary, which may
+ * come by different links, are told apart by their stamps. The table of stamps is of limited size; what it has forgotten counts
+ * as older. A copy is never passed on: the observer is silent while records are applied, but for evictions, which hit others.
+ */
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/atomics.h"
+#include "server/replicate_impl.h"
+
+_Thread_local bool replicate_applying;
+
+struct applying {
+	struct replicate_end *end;
+	const struct record *record;
+	struct store_key key;
+	bool sync;
+	bool ours; /* this node is the primary */
+	bool late; /* why it was refused: it is of the present order and older */
+};
+
+/* ---------------------------------------------------------------- sets */
+
+/* Under the stripe's lock, where the order would do. */
+static bool
+guard(void *context, const struct store_entry *entry)
+{
+	struct applying *a = context;
+	struct replicate *r = a->end->worker->all;
+	const struct record *record = a->record;
+
+	if (tombstone_find(r->deleted, a->key.hash) >= record->order)
+		return false;
+	if (entry->found && store_view_order(r->store, &entry->view) == record->order) {
+		a->late = a->ours || tombstone_find(r->stamps, a->key.hash) >= record->stamp;
+		if (a->late)
+			return false;
+	}
+	if (!a->ours)
+		tombstone_put(r->stamps, a->key.hash, record->stamp);
+	return true;
+}
+
+static struct store_head
+head_of(const struct replicate_end *end, const struct record *record)
+{
+	return (struct store_head){.flags = record->flags,
+	    .exptime = replicate_expiry_in(end->worker->all, end, record->expiry),
+	    .size = record->size,
+	    .versioned = record->version != 0,
+	    .tagged = record->marks & STORE_TAGGED};
+}
+
+static void
+count_result(struct replicate_end *end, enum store_result result)
+{
+	if (result == STORE_OK)
+		bump_relaxed(&end->counts.applied, 1);
+	else if (result == STORE_EXISTS)
+		bump_relaxed(&end->counts.stale, 1);
+	else
+		bump_relaxed(&end->counts.refused, 1);
+}
+
+/* Puts PENDING, which is whole. */
+static void
+put(struct applying *a, struct store_pending *pending)
+{
+	struct store *st = a->end->worker->all->store;
+	const struct record *record = a->record;
+	struct store_newer newer = {
+	    .order = record->order, .or_equal = true, .guard = guard, .guard_context = a};
+	struct store_put how = {.mode = STORE_SET,
+	    .newer = &newer,
+	    .version = record->version,
+	    .marks = (record->marks & (STORE_STALE | STORE_WON)) | (a->ours ? 0 : STORE_COPY)};
+	uint64_t version;
+
+	count_result(a->end, store_put(st, &a->key, pending, &how, &version));
+}
+
+static void
+set_whole(struct applying *a)
+{
+	struct store *st = a->end->worker->all->store;
+	struct store_head head = head_of(a->end, a->record);
+	struct store_pending pending;
+	enum store_result result = store_offer(st, &pending, &a->key, &head, a->record->value.ptr);
+
+	if (result == STORE_OK)
+		put(a, &pending);
+	else
+		count_result(a->end, result);
+}
+
+/* ---------------------------------------------------------------- long values */
+
+void
+assembly_drop(struct replicate_end *end)
+{
+	if (end->assembly.active)
+		store_abort(end->worker->all->store, &end->assembly.pending);
+	end->assembly.active = false;
+}
+
+/* Makes room for what is announced; where there is none its pieces are let pass. */
+static void
+assembly_begin(struct applying *a)
+{
+	struct store *st = a->end->worker->all->store;
+	struct assembly *as = &a->end->assembly;
+	struct store_head head = head_of(a->end, a->record);
+	enum store_result result = store_alloc(st, &as->pending, &a->key, &head);
+
+	as->active = result == STORE_OK;
+	as->record = *a->record;
+	memcpy(as->key, a->key.data, a->key.len);
+	as->record.key.ptr = as->key;
+	if (!as->active)
+		count_result(a->end, result);
+}
+
+/* Whether the record is the next piece of what is under way. */
+static bool
+assembly_goes_on(const struct assembly *as, const struct record *record)
+{
+	return as->active && slice_equal(as->record.key, record->key) &&
+	    as->record.order == record->order && as->record.size == record->size &&
+	    as->pending.written == record->offset;
+}
+
+static void
+set_piece(struct applying *a)
+{
+	struct store *st = a->end->worker->all->store;
+	struct assembly *as = &a->end->assembly;
+	const struct record *record = a->record;
+
+	if (record->offset == 0) {
+		assembly_drop(a->end);
+		assembly_begin(a);
+	} else if (!assembly_goes_on(as, record)) {
+		assembly_drop(a->end);
+	}
+	if (!as->active)
+		return;
+	if (store_pending_write(st, &as->pending, record->value.ptr, record->value.len) !=
+	    STORE_OK) {
+		as->active = false;
+		count_result(a->end, STORE_NO_MEMORY);
+	} else if (as->pending.written == as->pending.size) {
+		put(a, &as->pending);
+		as->active = false;
+	}
+}
+
+/* ---------------------------------------------------------------- the other kinds */
+
+bool
+apply_delete(struct replicate *r, const struct store_key *key, uint64_t order)
+{
+	struct store_entry entry;
+	bool gone;
+
+	store_enter(r->store, key, &entry);
+	tombstone_put(r->deleted, key->hash, order);
+	gone = entry.found && store_view_order(r->store, &entry.view) <= order;
+	if (gone)
+		store_entry_delete(&entry);
+	store_leave(&entry);
+	store_version_raise(r->store, order);
+	return gone;
+}
+
+/* A new expiry. Where the item is not there yet, its record, by another link, may be older than this one: it is asked for once
+ * more. */
+static void
+touch(struct applying *a)
+{
+	struct replicate *r = a->end->worker->all;
+	const struct record *record = a->record;
+	struct store_entry entry;
+	uint64_t present;
+	bool touched;
+
+	store_enter(r->store, &a->key, &entry);
+	present = entry.found ? store_view_order(r->store, &entry.view)
+			      : tombstone_find(r->deleted, a->key.hash);
+	touched = entry.found && present == record->order && guard(a, &entry);
+	if (touched)
+		store_entry_touch(&entry, replicate_expiry_in(r, a->end, record->expiry));
+	store_leave(&entry);
+	count_result(a->end, touched ? STORE_OK : STORE_EXISTS);
+	if (present < record->order && record->order > store_flushed(r->store))
+		replicate_want(a->end, record->key);
+}
+
+static void
+apply_record(struct applying *a)
+{
+	struct replicate *r = a->end->worker->all;
+	const struct record *record = a->record;
+
+	switch (record->kind) {
+	case RECORD_SET:
+		if (record->value.len == record->size)
+			set_whole(a);
+		else
+			set_piece(a);
+		break;
+	case RECORD_DELETE:
+		count_result(
+		    a->end, apply_delete(r, &a->key, record->order) ? STORE_OK : STORE_EXISTS);
+		break;
+	case RECORD_TOUCH:
+		touch(a);
+		break;
+	case RECORD_EVICT:
+		count_result(
+		    a->end, store_lose_older(r->store, &a->key, record->order, STORE_EVENT_EVICT));
+		break;
+	}
+}
+
+/* ---------------------------------------------------------------- frames */
+
+/* Whether what END's peer says of KEY counts: nobody but the primary changes an item. By a comparison also a primary learns what
+ * it has lost. */
+static bool
+authorised(struct applying *a, const struct frame *frame)
+{
+	struct replicate_worker *w = a->end->worker;
+
+	a->ours = false;
+	if (a->sync) {
+		a->ours = replicate_is_primary(w, a->record->key, w->places.self);
+		return true;
+	}
+	return frame->epoch >= w->places.epoch ||
+	    replicate_is_primary(w, a->record->key, a->end->node);
+}
+
+bool
+apply_data(struct replicate_end *end, const struct frame *frame)
+{
+	struct slice rest = frame->body;
+	struct record record;
+	struct applying a = {.end = end, .record = &record, .sync = frame->flags & DATA_SYNC};
+	bool sound = rest.len >= DATA_HEAD;
+
+	if (!sound)
+		return false;
+	memcpy(&end->ack_time, rest.ptr, sizeof(end->ack_time));
+	rest = slice_of(rest.ptr + DATA_HEAD, rest.len - DATA_HEAD);
+	replicate_applying = true;
+	while (rest.len > 0 && (sound = record_read(&rest, &record))) {
+		a.key = store_key(end->worker->all->store, record.key.ptr, record.key.len);
+		if (authorised(&a, frame))
+			apply_record(&a);
+		else
+			bump_relaxed(&end->counts.refused, 1);
+	}
+	replicate_applying = false;
+	if (!a.sync) {
+		end->ack_position = frame->id;
+		end->ack_due = true;
+	}
+	return sound;
+}
+
+/* Keys, each behind its length. */
+bool
+apply_heat(struct replicate_end *end, const struct frame *frame)
+{
+	struct store *st = end->worker->all->store;
+	struct slice rest = frame->body;
+
+	while (rest.len > 0) {
+		size_t len = (unsigned char)rest.ptr[0];
+		struct store_key key;
+
+		if (len == 0 || len > STORE_KEY_MAX || len >= rest.len)
+			return false;
+		key = store_key(st, rest.ptr + 1, len);
+		if (store_heat(st, &key))
+			bump_relaxed(&end->counts.heat_applied, 1);
+		rest = slice_of(rest.ptr + 1 + len, rest.len - 1 - len);
+	}
+	return true;
+}

@@ -1,0 +1,201 @@
+/* server/replicate_impl.h: between the files of replication. */
+#ifndef SERVER_REPLICATE_IMPL_H
+#define SERVER_REPLICATE_IMPL_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "base/lock.h"
+#include "cluster/digest.h"
+#include "cluster/tombstone.h"
+#include "cluster/topology.h"
+#include "server/replicate.h"
+#include "server/replicate_backlog.h"
+#include "server/replicate_record.h"
+
+#define DATA_BODY     ((size_t)32 << 10) /* bytes of a frame, unless a record needs more */
+#define DATA_BODY_MAX ((size_t)96 << 10)
+#define DATA_HEAD     8u                /* the time of the first change in it */
+#define UNSENT_MAX    ((size_t)1 << 20) /* a stream waits while its link has more to send */
+#define DELAYS        32u               /* classes of delay: powers of two of microseconds */
+#define HOLDERS_MAX   (TOPOLOGY_REPLICAS_MAX + 1)
+
+enum { DATA_SYNC = 1 }; /* a flag of DATA frames: not of the stream but of a comparison */
+
+/* ---------------------------------------------------------------- streams */
+
+/* A value that goes out in pieces. */
+struct large {
+	struct store_pin *pin; /* NULL = none is under way */
+	uint32_t cursor;
+	struct slice rest; /* of the present piece */
+	struct record record;
+	char key[STORE_KEY_MAX];
+};
+
+/* What is sent from a backlog to one peer. Acknowledged <= framed <= sent: up to SENT entries were looked at, those up to
+ * FRAMED are in frames (of those behind it none is for this peer). */
+struct stream {
+	uint64_t sent, framed, acked;
+	struct large large;
+};
+
+/* A value that arrives in pieces. */
+struct assembly {
+	bool active;
+	struct store_pending pending;
+	struct record record;
+	char key[STORE_KEY_MAX];
+};
+
+/* ---------------------------------------------------------------- peers and links */
+
+/* What one worker, or all, count of a peer. Written by one thread, read by any. */
+struct peer_counts {
+	uint64_t sent, applied, stale, refused, resumes, overruns;
+	uint64_t syncs, parts_compared, parts_differing, sync_sent;
+	uint64_t heat_sent, heat_applied;
+	uint64_t lag_operations, lag_bytes, lag_us, links;
+	uint64_t delays[DELAYS];
+};
+
+/* What the process knows of a peer: by its id, for as long as the process lives. */
+struct replicate_peer {
+	uint64_t id;
+	uint64_t incarnation;  /* atomic; the last one seen, 0 = none */
+	int64_t skew;          /* atomic: its calendar is so many seconds behind ours */
+	uint64_t syncs_wanted; /* atomic: grows with each reason to compare */
+	uint64_t syncs_begun;  /* worker 0's: how many of them the last comparison covers */
+	LIST_ENTRY(replicate_peer) entry;
+};
+
+struct sync;
+
+/* One side of a link, or (an outgoing one that is down) the place where it will be again. */
+struct replicate_end {
+	struct replicate_worker *worker;
+	void *link; /* NULL = down */
+	struct replicate_peer *peer;
+	struct peer_counts counts;
+	unsigned node; /* its index in the present topology; NODE_NONE = it is not there */
+	bool outgoing;
+	uint64_t incarnation; /* of the peer that STREAM is for */
+	struct stream stream;
+	struct assembly assembly;
+	uint64_t ack_position, ack_time;
+	bool ack_due;
+	char *heat, *heat_end; /* keys for the peer */
+	struct sync *sync;
+	LIST_ENTRY(replicate_end) entry;
+};
+
+#define NODE_NONE UINT_MAX
+
+LIST_HEAD(replicate_ends, replicate_end);
+
+/* ---------------------------------------------------------------- process and worker */
+
+struct replicate_worker {
+	struct replicate *all;
+	unsigned id;
+	struct backlog backlog;
+	uint64_t stamped; /* entries before this position have their time */
+	struct replicate_places places;
+	struct ring_hash *hash;
+	struct replicate_ends ends;
+	struct replicate_end *outgoing[RING_NODES_MAX]; /* by node */
+	uint64_t topologies;                            /* how many were taken */
+	bool acked;                                     /* something, in this turn */
+	void (*on_acked)(void *context);
+	void *on_acked_context;
+};
+
+struct replicate {
+	struct replicate_options options;
+	struct store *store;
+	const struct replicate_means *means;
+	struct tombstones *deleted;
+	struct tombstones *stamps; /* of the last record that was applied to a key */
+	struct replicate_worker **workers;
+	uint64_t chance; /* atomic */
+
+	struct lock lock; /* guards what follows */
+	LIST_HEAD(, replicate_peer) peers;
+	struct backlog foreign; /* of threads that are no workers */
+	uint64_t foreign_taken;
+	bool foreign_some; /* atomic: there is something */
+};
+
+/* The records that this thread applies are others' mutations: its observer is silent. */
+extern _Thread_local bool replicate_applying;
+
+/* ---------------------------------------------------------------- replicate.c */
+
+/* The ring's point of KEY. */
+uint32_t replicate_point(struct replicate_worker *w, struct slice key);
+
+/* Who holds what has POINT; [0] is the primary. At most HOLDERS_MAX. */
+unsigned replicate_holders(const struct replicate_worker *w, uint32_t point, uint16_t *holders);
+
+/* Whether all nodes hold all keys: then it is not asked which. */
+static inline bool
+replicate_all_hold(const struct replicate_worker *w)
+{
+	return w->places.count <= 1 + w->places.copies;
+}
+
+/* Whether this node is the primary of KEY, or NODE. */
+bool replicate_is_primary(struct replicate_worker *w, struct slice key, unsigned node);
+
+/* Whether both this node and NODE hold KEY. */
+bool replicate_both_hold(struct replicate_worker *w, struct slice key, unsigned node);
+
+/* The peer with that id, made where there is none; NULL where memory is out. */
+struct replicate_peer *replicate_peer(struct replicate *r, uint64_t id);
+
+/* There is a reason to compare with PEER. */
+void replicate_want_sync(struct replicate_peer *peer);
+
+/* Asks the peer for the item KEY. */
+void replicate_want(struct replicate_end *end, struct slice key);
+
+/* An expiry of the store in calendar seconds of END's peer, or in our own with END NULL; and back. */
+int64_t replicate_expiry_out(
+    const struct replicate *r, const struct replicate_end *end, uint32_t expiry);
+uint32_t replicate_expiry_in(
+    const struct replicate *r, const struct replicate_end *end, int64_t expiry);
+
+/* ---------------------------------------------------------------- replicate_stream.c */
+
+/* Sends what B holds behind S->sent, as far as the link takes it. ENTRIES: whether an entry is for this peer is asked. */
+void stream_send(struct replicate_end *end, struct stream *s, struct backlog *b, bool sync);
+
+/* Lets go of what is under way: it begins again behind what is acknowledged. */
+void stream_rewind(struct replicate_end *end, struct stream *s);
+
+/* ---------------------------------------------------------------- replicate_apply.c */
+
+/* Handlers of frames: false = they break the protocol. */
+bool apply_data(struct replicate_end *end, const struct frame *frame);
+bool apply_heat(struct replicate_end *end, const struct frame *frame);
+
+/* Drops a value that is under way. */
+void assembly_drop(struct replicate_end *end);
+
+/* KEY is deleted, up to ORDER: true where there was something. */
+bool apply_delete(struct replicate *r, const struct store_key *key, uint64_t order);
+
+/* ---------------------------------------------------------------- replicate_sync.c */
+
+bool sync_receive(struct replicate_end *end, const struct frame *frame);
+
+/* Begins a comparison on this link. */
+void sync_begin(struct replicate_end *end);
+
+/* A slice, below 1 ms; true where there is more to do. */
+bool sync_slice(struct replicate_end *end);
+void sync_free(struct replicate_end *end);
+
+#endif
