@@ -1,14 +1,21 @@
-/* base/lock.c: the checking form of the locks. The locks that a thread holds are a small stack of its own, in
- * growing rank whatever the order of the drops was. */
+/* base/lock.c: waiting for locks, and their checking form. The locks that a thread holds are a small stack of its own,
+ * in growing rank whatever the order of the drops was. */
 #include "base/lock.h"
 
+#include <errno.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include "base/assert.h"
+
+/* How often a lock is looked at before its waiter sleeps: what is done under most of them takes less time than that. */
+#define LOOKS 100
 
 void
 lock_init(struct lock *l, enum lock_rank rank)
 {
-	if (pthread_mutex_init(&l->mutex, NULL) != 0)
-		panic("cannot make a mutex");
+	l->word = LOCK_FREE;
 #ifdef LOCK_CHECKS
 	l->rank = rank;
 #else
@@ -19,7 +26,39 @@ lock_init(struct lock *l, enum lock_rank rank)
 void
 lock_fini(struct lock *l)
 {
-	(void)pthread_mutex_destroy(&l->mutex);
+	ASSERT(l->word == LOCK_FREE);
+}
+
+/* Tells the core that this is a loop of waiting. */
+static inline void
+look_again_soon(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#endif
+}
+
+/* Who sleeps has left LOCK_WAITED_FOR behind, and so does who comes after a sleep, for there may be others. */
+void
+lock_wait(struct lock *l)
+{
+	for (int i = 0; i < LOOKS; i++) {
+		if (__atomic_load_n(&l->word, __ATOMIC_RELAXED) == LOCK_FREE && lock_word_try(l))
+			return;
+		look_again_soon();
+	}
+	while (__atomic_exchange_n(&l->word, LOCK_WAITED_FOR, __ATOMIC_ACQUIRE) != LOCK_FREE) {
+		long result = syscall(
+		    SYS_futex, &l->word, FUTEX_WAIT_PRIVATE, LOCK_WAITED_FOR, NULL, NULL, 0);
+
+		ASSERT(result == 0 || errno == EAGAIN || errno == EINTR);
+	}
+}
+
+void
+lock_wake(struct lock *l)
+{
+	(void)syscall(SYS_futex, &l->word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
 #ifdef LOCK_CHECKS
@@ -80,13 +119,13 @@ void
 lock_take(struct lock *l) NO_LOCK_ANALYSIS
 {
 	held_push(l);
-	ASSERT(pthread_mutex_lock(&l->mutex) == 0);
+	lock_word_take(l);
 }
 
 bool
 lock_try(struct lock *l) NO_LOCK_ANALYSIS
 {
-	if (pthread_mutex_trylock(&l->mutex) != 0)
+	if (!lock_word_try(l))
 		return false;
 	held_push(l);
 	return true;
@@ -96,7 +135,7 @@ void
 lock_drop(struct lock *l) NO_LOCK_ANALYSIS
 {
 	held_remove(l);
-	ASSERT(pthread_mutex_unlock(&l->mutex) == 0);
+	lock_word_drop(l);
 }
 
 void

@@ -1,6 +1,7 @@
 /* t/base/test_lock.c: locks exclude, and the checking build refuses a wrong order (in a child, which panics). */
 #include "base/lock.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #include "base/log.h"
