@@ -16,6 +16,7 @@
 #define DRAWS       4  /* pages looked at to find a cheap one */
 #define LOOKS       16 /* chunks looked at in each */
 #define ROOMY_LOOKS 64 /* pages with room among which an empty one is sought */
+#define ROOM_TRIES  16 /* items that go for a warm one */
 
 /* ---------------------------------------------------------------- choosing */
 
@@ -100,13 +101,16 @@ move_start(struct store *st, uint32_t from, uint32_t to)
 
 /* ---------------------------------------------------------------- moving one chunk */
 
-/* Room for a copy of what lies in REF, in the same class; 0 = there is none. Others go for what was read. */
+/* Room for a copy of what lies in REF, in the same class; 0 = there is none. Others go for what is warm: several, since
+ * those next in line are likely to lie in the page that is being emptied, as does what they leave. */
 static uint32_t
 copy_room(struct store *st, struct slab_class *c, bool warm)
 {
 	uint32_t ref = class_take(st, c);
 
-	if (ref == 0 && warm && st->eviction != STORE_EVICT_NONE && evict_one(st, c))
+	if (!warm || st->eviction == STORE_EVICT_NONE)
+		return ref;
+	for (int i = 0; ref == 0 && i < ROOM_TRIES && evict_one(st, c); i++)
 		ref = class_take(st, c);
 	return ref;
 }
@@ -253,7 +257,7 @@ piece_relocate(struct store *st, struct slab_class *c, uint32_t ref, bool warm)
 struct occupant {
 	enum { CHUNK_EMPTY, CHUNK_BUSY, CHUNK_ITEM, CHUNK_OWNED } kind;
 	uint32_t item; /* the item, or the owner of the piece */
-	bool warm;     /* it was read lately */
+	bool warm;     /* it was read lately, or its pieces are worth more than this chunk */
 	bool dead;     /* it expired or was flushed */
 	bool evictable;
 };
@@ -285,7 +289,8 @@ chunk_occupant(struct store *st, struct slab_class *c, uint32_t ref)
 	if (queue_holds(st, o.item) && queue_class(st, o.item, it) == q) {
 		o.kind = owned ? CHUNK_OWNED : CHUNK_ITEM;
 		o.dead = item_dead(st, it);
-		o.warm = !o.dead && (load_relaxed(&it->heat) & HEAT_COUNT) > 0;
+		o.warm = !o.dead &&
+		    ((load_relaxed(&it->heat) & HEAT_COUNT) > 0 || (item_is_large(it) && q != c));
 		o.evictable = evictable(st, it);
 		if (!owned)
 			queue_detach(st, q, o.item);
