@@ -16,7 +16,7 @@
 #define DRAWS       4  /* pages looked at to find a cheap one */
 #define LOOKS       16 /* chunks looked at in each */
 #define ROOMY_LOOKS 64 /* pages with room among which an empty one is sought */
-#define ROOM_TRIES  16 /* items that go for a warm one */
+#define PART_WORTH  16 /* small items that go for the head or end of a large one */
 
 /* ---------------------------------------------------------------- choosing */
 
@@ -101,16 +101,16 @@ move_start(struct store *st, uint32_t from, uint32_t to)
 
 /* ---------------------------------------------------------------- moving one chunk */
 
-/* Room for a copy of what lies in REF, in the same class; 0 = there is none. Others go for what is warm: several, since
- * those next in line are likely to lie in the page that is being emptied, as does what they leave. */
+/* Room for a copy in the class; 0 = there is none. Up to WORTH others go for it: more than one, since those next in line
+ * are likely to lie in the page that is being emptied, as does what they leave. */
 static uint32_t
-copy_room(struct store *st, struct slab_class *c, bool warm)
+copy_room(struct store *st, struct slab_class *c, unsigned worth)
 {
 	uint32_t ref = class_take(st, c);
 
-	if (!warm || st->eviction == STORE_EVICT_NONE)
+	if (st->eviction == STORE_EVICT_NONE)
 		return ref;
-	for (int i = 0; ref == 0 && i < ROOM_TRIES && evict_one(st, c); i++)
+	for (; ref == 0 && worth > 0 && evict_one(st, c); worth--)
 		ref = class_take(st, c);
 	return ref;
 }
@@ -232,9 +232,9 @@ piece_replace(struct store *st, struct item *it, uint32_t ref, uint32_t copy)
 /* Moves the piece of a large value to another chunk; false = it cannot be moved now. The owner may be gone, and what its
  * key was read from something else; what is found in the index under the lock of that key's stripe is sound. */
 static bool
-piece_relocate(struct store *st, struct slab_class *c, uint32_t ref, bool warm)
+piece_relocate(struct store *st, struct slab_class *c, uint32_t ref, unsigned worth)
 {
-	uint32_t copy = copy_room(st, c, warm), owner = load_relaxed(&piece_at(st, ref)->owner);
+	uint32_t copy = copy_room(st, c, worth), owner = load_relaxed(&piece_at(st, ref)->owner);
 	struct item *it = item_at(st, owner);
 	struct stripe *s;
 	struct store_key key;
@@ -257,9 +257,9 @@ piece_relocate(struct store *st, struct slab_class *c, uint32_t ref, bool warm)
 struct occupant {
 	enum { CHUNK_EMPTY, CHUNK_BUSY, CHUNK_ITEM, CHUNK_OWNED } kind;
 	uint32_t item; /* the item, or the owner of the piece */
-	bool warm;     /* it was read lately, or its pieces are worth more than this chunk */
 	bool dead;     /* it expired or was flushed */
 	bool evictable;
+	unsigned worth; /* how many others may go for it */
 };
 
 /* Looks at a chunk. An item is detached: it is the caller's to move, to lose or to put back. */
@@ -289,8 +289,10 @@ chunk_occupant(struct store *st, struct slab_class *c, uint32_t ref)
 	if (queue_holds(st, o.item) && queue_class(st, o.item, it) == q) {
 		o.kind = owned ? CHUNK_OWNED : CHUNK_ITEM;
 		o.dead = item_dead(st, it);
-		o.warm = !o.dead &&
-		    ((load_relaxed(&it->heat) & HEAT_COUNT) > 0 || (item_is_large(it) && q != c));
+		if (item_is_large(it) && q != c)
+			o.worth = PART_WORTH;
+		else
+			o.worth = (load_relaxed(&it->heat) & HEAT_COUNT) > 0;
 		o.evictable = evictable(st, it);
 		if (!owned)
 			queue_detach(st, q, o.item);
@@ -336,8 +338,8 @@ chunk_drain(struct store *st, struct slab_class *c, uint32_t ref)
 	if (o.kind == CHUNK_EMPTY || o.kind == CHUNK_BUSY)
 		return o.kind == CHUNK_EMPTY;
 	if (o.kind == CHUNK_OWNED)
-		return (!o.dead && piece_relocate(st, c, ref, o.warm)) || owner_lose(st, o.item);
-	copy = o.dead ? 0 : copy_room(st, c, o.warm);
+		return (!o.dead && piece_relocate(st, c, ref, o.worth)) || owner_lose(st, o.item);
+	copy = o.dead ? 0 : copy_room(st, c, o.worth);
 	if (copy != 0)
 		return item_relocate(st, o.item, copy);
 	if (!o.evictable) {
