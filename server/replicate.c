@@ -96,7 +96,7 @@ replicate_new(const struct replicate_options *options)
 		return NULL;
 	}
 	store_observe(r->store, observe, r);
-	store_heat_want(r->store, true);
+	store_replicated(r->store, true);
 	return r;
 }
 
@@ -420,6 +420,8 @@ replicate_link_up(struct replicate_worker *w, void *link, unsigned node, uint64_
 void
 replicate_link_down(struct replicate_end *end)
 {
+	struct replicate *r = end->worker->all;
+
 	sync_free(end);
 	assembly_drop(end);
 	end->link = NULL;
@@ -430,9 +432,9 @@ replicate_link_down(struct replicate_end *end)
 		stream_rewind(end, &end->stream);
 		return;
 	}
-	lock_take(&end->worker->all->lock);
+	lock_take(&r->lock);
 	end_free(end);
-	lock_drop(&end->worker->all->lock);
+	lock_drop(&r->lock);
 }
 
 /* ---------------------------------------------------------------- acknowledgements */
@@ -768,4 +770,11 @@ replicate_want(struct replicate_end *end, struct slice key)
 	*body = (char)key.len;
 	memcpy(body + 1, key.ptr, key.len);
 	means->frame_end(end->link, FRAME_WANT, 0, 0, body + 1 + key.len);
+}
+
+void
+replicate_pass_on(
+    struct replicate_worker *w, enum backlog_what what, struct slice key, uint64_t order)
+{
+	backlog_append(&w->backlog, what, key, order);
 }

@@ -13,13 +13,17 @@
 
 _Thread_local bool replicate_applying;
 
+/* The others are fixed when an item is made. */
+#define MARKS_CHANGING (STORE_STALE | STORE_WON)
+
 struct applying {
 	struct replicate_end *end;
 	const struct record *record;
 	struct store_key key;
 	bool sync;
-	bool ours; /* this node is the primary */
-	bool late; /* why it was refused: it is of the present order and older */
+	bool ours;    /* this node is the primary */
+	bool primary; /* the sender is: its stamps count */
+	bool late;    /* why it was refused: it is of the present order and older */
 };
 
 /* ---------------------------------------------------------------- sets */
@@ -35,11 +39,11 @@ guard(void *context, const struct store_entry *entry)
 	if (tombstone_find(r->deleted, a->key.hash) >= record->order)
 		return false;
 	if (entry->found && store_view_order(r->store, &entry->view) == record->order) {
-		a->late = a->ours || tombstone_find(r->stamps, a->key.hash) >= record->stamp;
+		a->late = !a->primary || tombstone_find(r->stamps, a->key.hash) > record->stamp;
 		if (a->late)
 			return false;
 	}
-	if (!a->ours)
+	if (a->primary)
 		tombstone_put(r->stamps, a->key.hash, record->stamp);
 	return true;
 }
@@ -76,10 +80,14 @@ put(struct applying *a, struct store_pending *pending)
 	struct store_put how = {.mode = STORE_SET,
 	    .newer = &newer,
 	    .version = record->version,
-	    .marks = (record->marks & (STORE_STALE | STORE_WON)) | (a->ours ? 0 : STORE_COPY)};
+	    .marks = (record->marks & MARKS_CHANGING) | (a->ours ? 0 : STORE_COPY)};
 	uint64_t version;
+	enum store_result result = store_put(st, &a->key, pending, &how, &version);
 
-	count_result(a->end, store_put(st, &a->key, pending, &how, &version));
+	count_result(a->end, result);
+	/* What the primary has got back, the other holders may have to learn as well. */
+	if (result == STORE_OK && a->ours)
+		replicate_pass_on(a->end->worker, BACKLOG_SET, record->key, record->order);
 }
 
 static void
@@ -175,7 +183,7 @@ apply_delete(struct replicate *r, const struct store_key *key, uint64_t order)
 	return gone;
 }
 
-/* A new expiry. Where the item is not there yet, its record, by another link, may be older than this one: it is asked for once
+/* A new expiry, and the marks as they are by now. Where the item is not there yet, its record, by another link, may be older than this one: it is asked for once
  * more. */
 static void
 touch(struct applying *a)
@@ -190,8 +198,11 @@ touch(struct applying *a)
 	present = entry.found ? store_view_order(r->store, &entry.view)
 			      : tombstone_find(r->deleted, a->key.hash);
 	touched = entry.found && present == record->order && guard(a, &entry);
-	if (touched)
+	if (touched) {
 		store_entry_touch(&entry, replicate_expiry_in(r, a->end, record->expiry));
+		store_entry_mark(&entry, record->marks & MARKS_CHANGING,
+		    (uint8_t)~record->marks & MARKS_CHANGING, 0);
+	}
 	store_leave(&entry);
 	count_result(a->end, touched ? STORE_OK : STORE_EXISTS);
 	if (present < record->order && record->order > store_flushed(r->store))
@@ -235,8 +246,10 @@ authorised(struct applying *a, const struct frame *frame)
 	struct replicate_worker *w = a->end->worker;
 
 	a->ours = false;
+	a->primary = true;
 	if (a->sync) {
 		a->ours = replicate_is_primary(w, a->record->key, w->places.self);
+		a->primary = replicate_is_primary(w, a->record->key, a->end->node);
 		return true;
 	}
 	return frame->epoch >= w->places.epoch ||
@@ -249,6 +262,7 @@ apply_data(struct replicate_end *end, const struct frame *frame)
 	struct slice rest = frame->body;
 	struct record record;
 	struct applying a = {.end = end, .record = &record, .sync = frame->flags & DATA_SYNC};
+	uint64_t stamp = 0;
 	bool sound = rest.len >= DATA_HEAD;
 
 	if (!sound)
@@ -258,12 +272,15 @@ apply_data(struct replicate_end *end, const struct frame *frame)
 	replicate_applying = true;
 	while (rest.len > 0 && (sound = record_read(&rest, &record))) {
 		a.key = store_key(end->worker->all->store, record.key.ptr, record.key.len);
+		stamp = record.stamp > stamp ? record.stamp : stamp;
 		if (authorised(&a, frame))
 			apply_record(&a);
 		else
 			bump_relaxed(&end->counts.refused, 1);
 	}
 	replicate_applying = false;
+	/* So that what this node says, should it become the primary, counts as later. */
+	store_version_raise(end->worker->all->store, stamp);
 	if (!a.sync) {
 		end->ack_position = frame->id;
 		end->ack_due = true;

@@ -158,6 +158,10 @@ struct replicate_peer *replicate_peer(struct replicate *r, uint64_t id);
 /* There is a reason to compare with PEER. */
 void replicate_want_sync(struct replicate_peer *peer);
 
+/* What this node has learnt as the primary of KEY is told to all that hold it. */
+void replicate_pass_on(
+    struct replicate_worker *w, enum backlog_what what, struct slice key, uint64_t order);
+
 /* Asks the peer for the item KEY. */
 void replicate_want(struct replicate_end *end, struct slice key);
 
@@ -196,6 +200,8 @@ void sync_begin(struct replicate_end *end);
 
 /* A slice, below 1 ms; true where there is more to do. */
 bool sync_slice(struct replicate_end *end);
+
+/* Gives it up: the side that began does so again. */
 void sync_free(struct replicate_end *end);
 
 #endif

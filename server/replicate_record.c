@@ -48,8 +48,9 @@ sensible(const struct record *r)
 	if (r->kind < RECORD_SET || r->kind > RECORD_EVICT || r->key.len == 0 ||
 	    r->key.len > STORE_KEY_MAX)
 		return false;
-	if (r->order == 0 || r->order > STORE_ORDER_MAX || r->version > STORE_VERSION_MAX ||
-	    r->expiry < 0 || (r->marks & ~(STORE_STALE | STORE_WON | STORE_TAGGED)) != 0)
+	if (r->order == 0 || r->order > STORE_ORDER_MAX || r->stamp > STORE_ORDER_MAX ||
+	    r->version > STORE_VERSION_MAX || r->expiry < 0 ||
+	    (r->marks & ~(STORE_STALE | STORE_WON | STORE_TAGGED)) != 0)
 		return false;
 	if (r->kind != RECORD_SET)
 		return r->value.len == 0;

@@ -59,17 +59,25 @@ struct sync {
 	struct replicate_end *end;
 };
 
-void
-sync_free(struct replicate_end *end)
+static void
+sync_end(struct replicate_end *end)
 {
 	struct sync *s = end->sync;
 
-	if (s == NULL)
-		return;
 	stream_rewind(end, &s->stream);
 	backlog_fini(&s->queue);
 	free(s);
 	end->sync = NULL;
+}
+
+void
+sync_free(struct replicate_end *end)
+{
+	if (end->sync == NULL)
+		return;
+	if (end->sync->begins)
+		replicate_want_sync(end->peer);
+	sync_end(end);
 }
 
 static struct sync *
@@ -299,14 +307,17 @@ hear_gone(struct replicate_end *end, const struct frame *frame)
 {
 	struct replicate *r = end->worker->all;
 	struct store_key key;
+	bool gone;
 
 	if (frame->body.len == 0 || frame->body.len > STORE_KEY_MAX || frame->id == 0 ||
 	    frame->id > STORE_ORDER_MAX)
 		return false;
 	key = store_key(r->store, frame->body.ptr, frame->body.len);
 	replicate_applying = true;
-	(void)apply_delete(r, &key, frame->id);
+	gone = apply_delete(r, &key, frame->id);
 	replicate_applying = false;
+	if (gone && replicate_is_primary(end->worker, frame->body, end->worker->places.self))
+		replicate_pass_on(end->worker, BACKLOG_DELETE, frame->body, frame->id);
 	return true;
 }
 
@@ -505,6 +516,6 @@ sync_slice(struct replicate_end *end)
 		return true;
 	if (s->again)
 		replicate_want_sync(end->peer);
-	sync_free(end);
+	sync_end(end);
 	return false;
 }

@@ -157,7 +157,7 @@ static inline void
 item_heat(const struct store *st, struct item *it, unsigned heat)
 {
 	store_relaxed(&it->heat, (uint8_t)((heat + 1) | HEAT_FETCHED));
-	if (unlikely(load_relaxed(&st->heat_wanted)))
+	if (unlikely(load_relaxed(&st->replicated)))
 		heat_note(st, it);
 }
 

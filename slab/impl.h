@@ -176,8 +176,8 @@ struct store {
 	uint32_t now;
 	uint32_t nbuckets;
 	enum store_eviction eviction;
-	bool lfu;         /* hits are counted so */
-	bool heat_wanted; /* atomic: somebody calls store_heat_take */
+	bool lfu;        /* hits are counted so */
+	bool replicated; /* atomic; see store_replicated */
 	char hash_secret[HASH_SECRET_SIZE] __attribute__((aligned(CACHE_LINE)));
 
 	/* Written by every writer. */
@@ -472,7 +472,9 @@ enum store_result concat_put(struct store *st, const struct store_key *key,
 void item_view(const struct store *st, uint32_t ref, struct store_view *view);
 void observers_tell(const struct store *st, enum store_event event, const struct store_key *key,
     const struct store_view *view, uint64_t version, uint32_t slab_class);
-uint64_t version_next(struct store *st, uint64_t above);
+
+/* The next version: above all others but those that a client chose to lie far above. */
+uint64_t version_next(struct store *st);
 
 /* Lets all later versions be above VERSION. */
 void version_raise(struct store *st, uint64_t version);

@@ -103,6 +103,7 @@ struct aux {
 #define HEAT_COUNT      0x7fu
 #define VLEN_LARGE      0xffffu
 #define VERSION_FOREIGN (1ull << 62) /* explicit versions from here on do not move our own */
+#define VERSION_NEAR    (1ull << 20) /* with copies elsewhere: those that are so far above them */
 #define PIN_MIN         8192u
 #define EXT_FLAGS       1u
 #define EXT_BIRTH       2u

@@ -64,9 +64,9 @@ store_unobserve(struct store *st, store_observer *observer, void *context)
 /* ---------------------------------------------------------------- heat */
 
 void
-store_heat_want(struct store *st, bool want)
+store_replicated(struct store *st, bool replicated)
 {
-	store_relaxed(&st->heat_wanted, want);
+	store_relaxed(&st->replicated, replicated);
 }
 
 /* What lay there may be gone by now, and the place be somewhere in another item: the index tells. */

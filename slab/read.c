@@ -66,7 +66,7 @@ item_count_lfu(const struct store *st, struct item *it)
 	chance = chance * 0x9e3779b97f4a7c15ull >> 40;
 	if (count < HEAT_COUNT && (count < LFU_NEW || chance % ((count - LFU_NEW) * 10 + 1) == 0))
 		count++;
-	if (count != (load_relaxed(&it->heat) & HEAT_COUNT) && load_relaxed(&st->heat_wanted))
+	if (count != (load_relaxed(&it->heat) & HEAT_COUNT) && load_relaxed(&st->replicated))
 		heat_note(st, it);
 	store_relaxed(&it->heat, (uint8_t)(HEAT_FETCHED | count));
 }

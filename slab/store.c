@@ -280,7 +280,7 @@ store_version(const struct store *st)
 uint64_t
 store_version_take(struct store *st)
 {
-	return version_next(st, 0);
+	return version_next(st);
 }
 
 void

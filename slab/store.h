@@ -433,11 +433,12 @@ typedef void store_observer(void *context, const struct store_mutation *mutation
 void store_observe(struct store *st, store_observer *observer, void *context);
 void store_unobserve(struct store *st, store_observer *observer, void *context);
 
-/* Where heat is wanted, each thread remembers the last items whose hit counter its reads have raised; store_heat_take visits
- * them, those that are no copies, and forgets them. Returns how many were too many to be remembered. The visitor must
- * not call the store. */
+/* Whether copies of items are kept elsewhere. Then the order of a key's items always grows, at the price that a client's choice of a
+ * version for an item without room for it (one that was not made with such a choice) gives way to the next one; and
+ * each thread remembers the last items whose hit counter its reads have raised: store_heat_take visits them, those that are
+ * no copies, and forgets them. Returns how many were too many to be remembered. The visitor must not call the store. */
+void store_replicated(struct store *st, bool replicated);
 typedef void store_heat_visitor(void *context, const struct store_key *key);
-void store_heat_want(struct store *st, bool want);
 unsigned store_heat_take(struct store *st, store_heat_visitor *visit, void *context);
 
 /* Raises the hit counter of the copy KEY: it was read elsewhere. False where there is none. */

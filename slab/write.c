@@ -22,15 +22,9 @@ version_raise(struct store *st, uint64_t version)
 }
 
 uint64_t
-version_next(struct store *st, uint64_t above)
+version_next(struct store *st)
 {
-	uint64_t version = add_relaxed(&st->sequence, 1) + 1;
-
-	while (unlikely(version <= above) && above < VERSION_FOREIGN) {
-		version_raise(st, above);
-		version = add_relaxed(&st->sequence, 1) + 1;
-	}
-	return version;
+	return add_relaxed(&st->sequence, 1) + 1;
 }
 
 static void
@@ -248,14 +242,19 @@ store_entry_touch(struct store_entry *entry, uint32_t exptime)
 static uint64_t
 version_choose(struct store *st, struct item *it, uint64_t version)
 {
-	bool born = item_ext_kind(it) & EXT_BIRTH;
+	bool born = item_ext_kind(it) & EXT_BIRTH, replicated = load_relaxed(&st->replicated);
+	uint64_t foreign =
+	    replicated ? load_relaxed(&st->sequence) + VERSION_NEAR : VERSION_FOREIGN;
 
 	if (version > STORE_VERSION_MAX)
 		version = STORE_VERSION_MAX;
-	if (version == 0 || (!born && version <= load_relaxed(&st->flush_version)) ||
-	    (!born && version >= VERSION_FOREIGN))
-		return version_next(st, item_version(it));
-	if (version < VERSION_FOREIGN)
+	if (version == 0)
+		return version_next(st);
+	if (!born &&
+	    (version <= load_relaxed(&st->flush_version) || version >= foreign ||
+		(replicated && version <= item_version(it))))
+		return version_next(st);
+	if (version < foreign)
 		version_raise(st, version);
 	return version;
 }
@@ -265,7 +264,7 @@ static void
 version_change(struct store *st, struct item *it, uint64_t version)
 {
 	if (item_ext_kind(it) & EXT_BIRTH)
-		item_note_birth(it, version_next(st, 0));
+		item_note_birth(it, version_next(st));
 	item_set_version(it, version_choose(st, it, version));
 }
 
@@ -296,8 +295,7 @@ entry_delete(struct store_entry *entry, uint64_t version)
 	ASSERT(entry->found);
 	stripe_change(entry->view.stripe);
 	if (load_acquire(&st->nobservers) > 0)
-		tell_entry(entry, STORE_EVENT_DELETE,
-		    version != 0 ? version : version_next(st, entry->view.version));
+		tell_entry(entry, STORE_EVENT_DELETE, version != 0 ? version : version_next(st));
 	index_remove(st, entry->key->hash, entry_slot(entry));
 	item_unlink(st, entry->view.ref, true);
 	entry->found = false;
@@ -422,8 +420,7 @@ store_entry_put(
     struct store_entry *entry, struct store_pending *pending, uint64_t version, uint8_t marks)
 {
 	struct store *st = entry->store;
-	uint64_t born =
-	    version_next(st, entry->found ? item_version(item_at(st, entry->view.ref)) : 0);
+	uint64_t born = version_next(st);
 
 	return entry_put(entry, pending, born, version, marks);
 }
@@ -518,8 +515,7 @@ put_in_place(struct store *st, const struct store_key *key, const struct store_h
 	*result = put_condition(&entry, put);
 	if (*result == STORE_OK && entry.found &&
 	    fits_in_place(item_at(st, entry.view.ref), head, false)) {
-		/* The sequence is above all versions but those that a client chose. */
-		*version = version_next(st, 0);
+		*version = version_next(st);
 		overwrite(&entry, head, value, *version, put->marks);
 		if (unlikely(load_acquire(&st->nobservers) > 0)) {
 			item_view(st, entry.view.ref, &entry.view);

@@ -235,6 +235,7 @@ chosen_versions_keep_the_order(void **state)
 	struct store_entry entry;
 
 	(void)state;
+	store_replicated(st, true);
 	store_version_raise(st, 100);
 	assert_int_equal(model_put(st, 1, &head, 1, &low, &version), STORE_OK);
 	assert_int_equal(version, 3);
@@ -296,7 +297,7 @@ hits_are_heard(void **state)
 	struct store_view view;
 
 	(void)state;
-	store_heat_want(st, true);
+	store_replicated(st, true);
 	assert_int_equal(put(st, 1, &head, 1, &own), STORE_OK);
 	assert_int_equal(put(st, 2, &head, 2, &copy), STORE_OK);
 	for (int i = 0; i < 10; i++) {
@@ -305,7 +306,7 @@ hits_are_heard(void **state)
 	}
 	assert_int_equal(store_heat_take(st, hears, &heard), 0);
 	assert_int_equal(heard, 3); /* the counter goes to three, and copies tell nobody */
-	store_heat_want(st, false);
+	store_replicated(st, false);
 	assert_int_equal(put(st, 3, &head, 1, &own), STORE_OK);
 	assert_true(model_get(st, 3, &view, value));
 	assert_int_equal(store_heat_take(st, hears, &heard), 0);

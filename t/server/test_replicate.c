@@ -1,0 +1,361 @@
+/* t/server/test_replicate.c: whatever happens to links and nodes, once all is quiet all holders of a key have the same. */
+#include <stdio.h>
+
+#include "t/server/replicate_sim.h"
+
+#define KEYS      200u
+#define STEPS     6000u
+#define VALUE_MAX 250000u
+#define NAME_ROOM 16u
+
+/* What the last command left, as far as no node was lost. */
+struct wanted {
+	bool there;
+	uint64_t value; /* seed */
+	uint32_t size, flags, exptime;
+	uint8_t marks;
+};
+
+struct load {
+	struct sim *sim;
+	struct wanted wanted[KEYS];
+	bool restarts, flushes;
+	unsigned cuts; /* in 1000 steps */
+	uint64_t values;
+};
+
+static char value_buffer[VALUE_MAX];
+
+static struct slice
+name_of(unsigned n, char *to)
+{
+	return slice_of(to, (size_t)snprintf(to, NAME_ROOM, "key-%u", n));
+}
+
+static void
+fill(char *to, size_t n, uint64_t seed)
+{
+	struct random_state r = {seed};
+
+	for (size_t i = 0; i < n; i++)
+		to[i] = (char)(i % 8 == 0 ? random_next(&r) : (uint64_t)to[i - 1] * 3);
+}
+
+static uint32_t
+some_size(struct random_state *r)
+{
+	switch (random_below(r, 20)) {
+	case 0:
+		return (uint32_t)random_below(r, VALUE_MAX);
+	case 1:
+		return 8000 + (uint32_t)random_below(r, 1000);
+	case 2:
+		return 0;
+	default:
+		return (uint32_t)random_below(r, 300);
+	}
+}
+
+/* ---------------------------------------------------------------- commands, at the primary */
+
+static void
+do_set(struct load *l, struct store *st, const struct store_key *key, struct wanted *wanted)
+{
+	struct random_state *r = &l->sim->chance;
+	struct store_head head = {.size = some_size(r),
+	    .flags = random_below(r, 2) == 0 ? (uint32_t)random_next(r) : 0,
+	    .exptime = random_below(r, 2) == 0 ? 1000 + (uint32_t)random_below(r, 9999) : 0};
+	struct store_put how = {
+	    .mode = STORE_SET, .version = random_below(r, 10) == 0 ? random_next(r) >> 1 : 0};
+	struct store_pending pending;
+	uint64_t version;
+
+	head.versioned = how.version != 0;
+	*wanted = (struct wanted){.there = true,
+	    .value = ++l->values,
+	    .size = (uint32_t)head.size,
+	    .flags = head.flags,
+	    .exptime = head.exptime};
+	fill(value_buffer, head.size, wanted->value);
+	assert_int_equal(store_offer(st, &pending, key, &head, value_buffer), STORE_OK);
+	assert_int_equal(store_put(st, key, &pending, &how, &version), STORE_OK);
+}
+
+static void
+do_change(struct load *l, struct store *st, const struct store_key *key, struct wanted *wanted)
+{
+	struct random_state *r = &l->sim->chance;
+	struct store_entry entry;
+
+	store_enter(st, key, &entry);
+	if (entry.found && random_below(r, 2) == 0) {
+		wanted->exptime = 1000 + (uint32_t)random_below(r, 9999);
+		store_entry_touch(&entry, wanted->exptime);
+	} else if (entry.found) {
+		bool won = random_below(r, 2) == 0;
+
+		wanted->marks |= won ? STORE_WON : STORE_STALE;
+		store_entry_mark(
+		    &entry, won ? STORE_WON : STORE_STALE, 0, won ? 0 : STORE_VERSION_NEXT);
+	}
+	store_leave(&entry);
+}
+
+static void
+do_command(struct load *l)
+{
+	struct random_state *r = &l->sim->chance;
+	unsigned n = (unsigned)random_below(r, KEYS);
+	char name[NAME_ROOM];
+	struct slice key = name_of(n, name);
+	struct sim_node *node = &l->sim->nodes[sim_primary(l->sim, key)];
+	struct store_key k = store_key(node->store, key.ptr, key.len);
+
+	replicate_worker_enter(node->workers[random_below(r, SIM_WORKERS)]);
+	switch (random_below(r, 8)) {
+	case 0:
+		(void)store_delete(node->store, &k);
+		l->wanted[n].there = false;
+		break;
+	case 1:
+	case 2:
+		do_change(l, node->store, &k, &l->wanted[n]);
+		break;
+	default:
+		do_set(l, node->store, &k, &l->wanted[n]);
+		break;
+	}
+}
+
+/* In two rounds, as the cluster does it; those that no link reaches hear of it when they greet. */
+static void
+do_flush(struct load *l)
+{
+	struct sim *sim = l->sim;
+	uint64_t highest = 0;
+
+	for (unsigned i = 0; i < sim->count; i++)
+		if (store_version(sim->nodes[i].store) > highest)
+			highest = store_version(sim->nodes[i].store);
+	for (unsigned i = 0; i < sim->count; i++)
+		store_flush_version(sim->nodes[i].store, highest + 1);
+	for (unsigned i = 0; i < KEYS; i++)
+		l->wanted[i].there = false;
+}
+
+static void
+do_fault(struct load *l)
+{
+	struct sim *sim = l->sim;
+	struct sim_link *link = &sim->links[random_below(&sim->chance, SIM_LINKS)];
+
+	if (!link->used)
+		return;
+	if (link->up)
+		sim_link_down(sim, link);
+	else
+		sim_link_up(sim, link);
+	sim_unsent_extra = random_below(&sim->chance, 4) == 0 ? (size_t)2 << 20 : 0;
+	if (l->flushes && random_below(&sim->chance, 30) == 0)
+		do_flush(l);
+	if (l->restarts && random_below(&sim->chance, 30) == 0)
+		sim_restart(sim, (unsigned)random_below(&sim->chance, sim->count));
+}
+
+/* ---------------------------------------------------------------- what must come out */
+
+struct found {
+	bool there;
+	uint64_t order, version;
+	int64_t expiry;
+	uint32_t flags, size;
+	uint8_t marks;
+	bool copy;
+};
+
+static struct found
+look(struct sim *sim, unsigned node, struct slice name, char *value)
+{
+	struct store *st = sim->nodes[node].store;
+	struct store_key key = store_key(st, name.ptr, name.len);
+	struct store_entry entry;
+	struct store_pin *pin = NULL;
+	struct found f = {0};
+	uint32_t cursor = 0;
+	const char *data;
+	size_t len;
+
+	store_enter(st, &key, &entry);
+	f.there = entry.found;
+	if (f.there) {
+		f.order = store_view_order(st, &entry.view);
+		f.version = entry.view.version;
+		f.expiry = entry.view.exptime == 0 ? 0 : (int64_t)entry.view.exptime + node;
+		f.flags = entry.view.flags;
+		f.size = entry.view.size;
+		f.marks = entry.view.marks & (uint8_t)~STORE_COPY;
+		f.copy = entry.view.marks & STORE_COPY;
+		if (entry.view.value != NULL)
+			memcpy(value, entry.view.value, f.size);
+		else if (f.size > 0)
+			pin = store_entry_pin(&entry);
+	}
+	store_leave(&entry);
+	while (pin != NULL && store_pin_next(st, pin, &cursor, &data, &len)) {
+		memcpy(value, data, len);
+		value += len;
+	}
+	if (pin != NULL)
+		store_unpin(st, pin);
+	return f;
+}
+
+static void
+check_wanted(struct load *l, unsigned n, const struct found *f, unsigned node, const char *value)
+{
+	const struct wanted *w = &l->wanted[n];
+
+	assert_int_equal(f->there, w->there);
+	if (!f->there)
+		return;
+	assert_int_equal(f->size, w->size);
+	assert_int_equal(f->flags, w->flags);
+	assert_int_equal(f->marks, w->marks);
+	assert_int_equal(f->expiry, w->exptime == 0 ? 0 : (int64_t)w->exptime + node);
+	fill(value_buffer, w->size, w->value);
+	assert_memory_equal(value, value_buffer, w->size);
+}
+
+static void
+check_key(struct load *l, unsigned n)
+{
+	static char first_value[VALUE_MAX], value[VALUE_MAX];
+	char name[NAME_ROOM];
+	struct slice key = name_of(n, name);
+	unsigned primary = sim_primary(l->sim, key);
+	struct found first = look(l->sim, primary, key, first_value);
+
+	assert_false(first.copy);
+	if (!l->restarts)
+		check_wanted(l, n, &first, primary, first_value);
+	for (unsigned i = 0; i < l->sim->count; i++) {
+		struct found f = look(l->sim, i, key, value);
+
+		if (i == primary)
+			continue;
+		if (!sim_holds(l->sim, key, i)) {
+			assert_false(f.there);
+			continue;
+		}
+		if (f.there != first.there || f.order != first.order)
+			print_error("key %u, node %u: there %d, order %llu; primary %u: %d, %llu\n",
+			    n, i, f.there, (unsigned long long)f.order, primary, first.there,
+			    (unsigned long long)first.order);
+		assert_int_equal(f.there, first.there);
+		assert_int_equal(f.order, first.order);
+		assert_int_equal(f.version, first.version);
+		assert_int_equal(f.expiry, first.expiry);
+		assert_int_equal(f.flags, first.flags);
+		assert_int_equal(f.marks, first.marks);
+		assert_int_equal(f.size, first.size);
+		assert_memory_equal(value, first_value, f.size);
+		assert_true(f.copy || !f.there);
+	}
+}
+
+static void
+converge(struct load *l, unsigned seeds)
+{
+	struct random_state seed;
+
+	random_init(&seed);
+	for (unsigned round = 0; round < seeds; round++) {
+		struct sim sim = {.count = 2 + (unsigned)random_below(&seed, 2),
+		    .memory = 64u << 20,
+		    .backlog = (size_t)4096 << random_below(&seed, 8)};
+
+		sim.copies = 1 + (unsigned)random_below(&seed, sim.count - 1);
+		sim.chance.state = random_next(&seed);
+		l->sim = &sim;
+		memset(l->wanted, 0, sizeof(l->wanted));
+		sim_start(&sim);
+		for (unsigned i = 0; i < STEPS; i++) {
+			if (random_below(&sim.chance, 1000) < l->cuts)
+				do_fault(l);
+			else if (random_below(&sim.chance, 4) == 0)
+				do_command(l);
+			else
+				sim_step(&sim);
+		}
+		sim_unsent_extra = 0;
+		assert_true(sim_settle(&sim));
+		for (unsigned n = 0; n < KEYS; n++)
+			check_key(l, n);
+		sim_stop(&sim);
+	}
+}
+
+static void
+without_faults(void **state)
+{
+	struct load l = {0};
+
+	(void)state;
+	converge(&l, 4);
+}
+
+static void
+with_links_cut(void **state)
+{
+	struct load l = {.cuts = 20};
+
+	(void)state;
+	converge(&l, 12);
+}
+
+static void
+with_flushes(void **state)
+{
+	struct load l = {.cuts = 20, .flushes = true};
+
+	(void)state;
+	converge(&l, 6);
+}
+
+static void
+with_nodes_lost(void **state)
+{
+	struct load l = {.cuts = 20, .restarts = true};
+
+	(void)state;
+	converge(&l, 10);
+}
+
+static int
+join(void **state)
+{
+	(void)state;
+	store_thread_join();
+	return 0;
+}
+
+static int
+leave(void **state)
+{
+	(void)state;
+	store_thread_leave();
+	return 0;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(without_faults),
+	    cmocka_unit_test(with_links_cut),
+	    cmocka_unit_test(with_flushes),
+	    cmocka_unit_test(with_nodes_lost),
+	};
+
+	return cmocka_run_group_tests(tests, join, leave);
+}
