@@ -25,9 +25,11 @@
 struct cluster_thread;
 struct forward_worker;
 struct link_set;
+struct listen;
 struct replicate;
 struct replicate_worker;
 struct server;
+struct settings;
 struct worker;
 
 /* Not a member: the index of this node in a topology that does not name it. */
@@ -49,46 +51,51 @@ struct cluster_worker {
 	const struct topology *topology; /* of this turn */
 	unsigned self;                   /* this node's index in it, or CLUSTER_NOBODY */
 	uint64_t now;                    /* see link_now; 0 = not read in this turn */
-	uint64_t ticked;                 /* when cluster_tick was last run */
-	bool tick;                       /* atomic: it is time for cluster_tick */
+	bool tick;                       /* atomic: 20 ms have passed */
 	struct link_set *links;
 	struct forward_worker *forward;
 	struct replicate_worker *replicate;
 };
 
-/* Makes the cluster that the server's settings describe: reads the secret, finds out which node this is. NULL with a
- * sentence in ERROR (SETTINGS_ERROR_MAX bytes). Before there are workers. */
-struct cluster *cluster_new(struct server *server, char *error);
+/* Makes the cluster that the settings describe: reads the secret, makes the first topology, of epoch 1, and finds out which node
+ * this is (LISTEN tells the server's own addresses). NULL with a sentence in ERROR (SETTINGS_ERROR_MAX bytes). */
+struct cluster *cluster_new(
+    const struct settings *settings, const struct listen *listen, char *error);
+void cluster_free(struct cluster **cluster);
 
-/* Begins to listen on the peer port and to connect; after workers_start. False with a sentence in ERROR. */
-bool cluster_start(struct cluster *cluster, char *error);
+/* Belongs to SERVER, which has its store, from now on, and listens on the peer port. False with a sentence in ERROR. */
+bool cluster_attach(struct cluster *cluster, struct server *server, char *error);
+
+/* Begins to connect and to accept, when there are workers. False where the thread cannot be started. */
+bool cluster_start(struct cluster *cluster);
 
 /* Whether all other nodes have been spoken to once, within MILLISECONDS from now: then what they know of versions is
  * known here. */
 bool cluster_wait(struct cluster *cluster, unsigned milliseconds);
 
-/* Ends the thread, before the workers are stopped; and the rest, after. */
+/* Ends the thread, before the workers are stopped. */
 void cluster_stop(struct cluster *cluster);
-void cluster_free(struct cluster **cluster);
 
-/* Wants a connection of WORKER to a node, which it says once it is without one. Any thread. */
+/* Wants a connection of WORKER to a node, which it says once it is without one. Any thread; in vain where there is no thread to
+ * do it. */
 void cluster_dial(struct cluster *cluster, uint32_t worker, uint64_t node_id);
 
 /* A topology as bytes, from a peer or an operator: it is looked at soon, and taken where its epoch is higher. Any
  * thread. */
 void cluster_offer(struct cluster *cluster, struct slice bytes);
 
-/* ---------------------------------------------------------------- for the worker; harmless without a cluster */
+/* Publishes T, which is the cluster's from now on, and frees the old one when no worker looks at it any more. False, with T
+ * freed, where its epoch is not higher, or it is another cluster's. The cluster's thread only. */
+bool cluster_install(struct cluster *cluster, struct topology *t);
+
+/* ---------------------------------------------------------------- for the worker */
 
 /* W's part, of server->cluster. False where memory is out. */
 bool cluster_worker_init(struct worker *w);
 void cluster_worker_fini(struct worker *w);
 
-/* See worker_turn_begin, worker_turn_end. */
-void cluster_turn_begin(struct worker *w);
+/* Only where w->cluster is not NULL: a turn begins, or goes on behind a quiescent point; and ends. */
+void cluster_turn(struct worker *w);
 void cluster_turn_end(struct worker *w);
-
-/* The worker was woken. */
-void cluster_woken(struct worker *w);
 
 #endif

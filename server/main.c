@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "server/auth.h"
 #include "server/clock.h"
+#include "server/cluster.h"
 #include "server/daemon.h"
 #include "server/io.h"
 #include "server/listen.h"
@@ -24,7 +25,8 @@ struct process {
 	struct clock clock;
 	struct store *store;
 	struct listen *listen;
-	struct auth *auth; /* NULL = nobody is asked */
+	struct auth *auth;       /* NULL = nobody is asked */
+	struct cluster *cluster; /* NULL = a node by itself */
 	struct server server;
 	struct maintain *maintain;
 	int signal_fd;
@@ -100,6 +102,26 @@ static void
 close_auth(struct process *p)
 {
 	auth_free(&p->auth);
+}
+
+static int
+open_cluster(struct process *p)
+{
+	char error[SETTINGS_ERROR_MAX];
+
+	if (p->settings.peers == NULL)
+		return 0;
+	p->cluster = cluster_new(&p->settings, p->listen, error);
+	if (p->cluster != NULL)
+		return 0;
+	log_error("%s", error);
+	return EX_CONFIG;
+}
+
+static void
+close_cluster(struct process *p)
+{
+	cluster_free(&p->cluster);
 }
 
 static int
@@ -225,6 +247,17 @@ end_server(struct process *p)
 	server_fini(&p->server);
 }
 
+static int
+attach_cluster(struct process *p)
+{
+	char error[SETTINGS_ERROR_MAX];
+
+	if (p->cluster == NULL || cluster_attach(p->cluster, &p->server, error))
+		return 0;
+	log_error("%s", error);
+	return EX_OSERR;
+}
+
 /* From here on there are threads, so what the log is to be must be known; what fails now is said on stderr too. */
 static int
 start_workers(struct process *p)
@@ -258,6 +291,22 @@ stop_workers(struct process *p)
 }
 
 static int
+start_cluster(struct process *p)
+{
+	if (p->cluster == NULL || cluster_start(p->cluster))
+		return 0;
+	(void)fprintf(stderr, "cannot start the thread of the cluster\n");
+	return EXIT_FAILURE;
+}
+
+static void
+stop_cluster(struct process *p)
+{
+	if (p->cluster != NULL)
+		cluster_stop(p->cluster);
+}
+
+static int
 start_maintenance(struct process *p)
 {
 	int result = maintain_start(&p->maintain, p->store, &p->clock);
@@ -287,6 +336,18 @@ remove_pid_file(struct process *p)
 {
 	if (p->has_pid_file)
 		daemon_remove_pid(p->settings.pid_file);
+}
+
+/* What the others know of versions is to be known here before a client can be answered; where they are away, it has to do
+ * without. */
+#define MEET_MS 1000u
+
+static int
+meet_peers(struct process *p)
+{
+	if (p->cluster != NULL && !cluster_wait(p->cluster, MEET_MS))
+		log_warn("starting without having spoken to all peers");
+	return 0;
 }
 
 static int
@@ -351,13 +412,17 @@ static const struct step {
     {catch_signals, release_signals},
     {listen_privileged, listen_end},
     {open_auth, close_auth},
+    {open_cluster, close_cluster},
     {drop_privileges, NULL},
     {listen_unprivileged, listen_end},
     {open_store, close_store},
     {make_server, end_server},
+    {attach_cluster, NULL},
     {start_workers, stop_workers},
     {start_maintenance, stop_maintenance},
+    {start_cluster, stop_cluster},
     {write_pid_file, remove_pid_file},
+    {meet_peers, NULL},
     {become_ready, NULL},
     {serve, NULL},
 };

@@ -21,6 +21,7 @@
 #define SERVER_INLINE_VALUE_MAX (16u << 10)
 
 struct clock;
+struct cluster;
 struct counter_baseline;
 struct listen;
 struct prefixes;
@@ -46,6 +47,7 @@ struct server {
 	struct settings *settings;
 	struct clock *clock;
 	const struct listen *listen; /* NULL without listening sockets */
+	struct cluster *cluster;     /* NULL: a node by itself */
 	struct server_hooks hooks;
 
 	/* Made by server_init. */

@@ -32,6 +32,7 @@ enum kind {
 	KIND_EVICTION,
 	KIND_BALANCE,
 	KIND_IO,
+	KIND_RING,
 	KIND_MAX
 };
 
@@ -47,6 +48,7 @@ static const struct setting_row rows[SETTING_COUNT] = {
 
 #define CHOICE(symbol, name, text)   {name, symbol, text},
 #define EVICTION(symbol, name, text) {name, STORE_EVICT_##symbol, text},
+#define RING_KIND(symbol, name, points, text) {name, RING_##symbol, text},
 #define END_OF_CHOICES                                                                             \
 	{                                                                                          \
 		NULL, 0, NULL                                                                      \
@@ -56,6 +58,9 @@ static const struct setting_choice protocols[] = {SETTINGS_PROTOCOLS(CHOICE) END
 static const struct setting_choice hashes[] = {SETTINGS_HASHES(CHOICE) END_OF_CHOICES};
 static const struct setting_choice evictions[] = {STORE_EVICTIONS(EVICTION) END_OF_CHOICES};
 static const struct setting_choice balances[] = {SETTINGS_BALANCES(CHOICE) END_OF_CHOICES};
+static const struct setting_choice rings[] = {
+#include "cluster/tbl/ring_kinds.h"
+    END_OF_CHOICES};
 static const struct setting_choice ios[] = {SETTINGS_IOS(CHOICE) END_OF_CHOICES};
 
 static const struct setting_choice *const choices_of[KIND_MAX] = {
@@ -64,6 +69,7 @@ static const struct setting_choice *const choices_of[KIND_MAX] = {
     [KIND_EVICTION] = evictions,
     [KIND_BALANCE] = balances,
     [KIND_IO] = ios,
+    [KIND_RING] = rings,
 };
 
 const struct setting_row *
@@ -503,10 +509,31 @@ check_authentication(struct settings *s, char *error)
 	return true;
 }
 
+/* Whether what is said of a cluster goes together. */
+static bool
+check_cluster(const struct settings *s, char *error)
+{
+	static const enum setting_id ids[] = {SETTING_node, SETTING_secret, SETTING_cluster_id,
+	    SETTING_ring, SETTING_ring_points, SETTING_replicas, SETTING_read_replicas,
+	    SETTING_min_replicas, SETTING_replication_backlog, SETTING_peer_timeout};
+
+	for (size_t i = 0; s->peers == NULL && i < sizeof(ids) / sizeof(ids[0]); i++)
+		if (s->given[ids[i]])
+			return fail(error, "--%s is for a cluster: it needs --peers", rows[ids[i]].name);
+	if (s->peers == NULL)
+		return true;
+	if (s->secret == NULL)
+		return fail(error, "--peers needs --secret: a file with the secret of the cluster");
+	if (s->min_replicas > s->replicas)
+		return fail(error, "--min-replicas cannot be more than --replicas, which is %u",
+		    s->replicas);
+	return true;
+}
+
 bool
 settings_check(struct settings *s, char *error)
 {
-	if (!check_sizes(s, error) || !check_authentication(s, error))
+	if (!check_sizes(s, error) || !check_authentication(s, error) || !check_cluster(s, error))
 		return false;
 	if (s->hot_lru_pct + s->warm_lru_pct > 80)
 		return fail(error, "hot_lru_pct + warm_lru_pct cannot be more than 80%% combined");

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/log.h"
+#include "cluster/ring.h"
 #include "slab/store.h"
 
 /* CHOICE(symbol, name, text): the enumerations of the table beside STORE_EVICTIONS. */
@@ -60,6 +61,7 @@ enum io_choice { SETTINGS_IOS(CHOICE) };
 #define SETTING_TYPE_EVICTION enum store_eviction
 #define SETTING_TYPE_BALANCE  enum store_balance
 #define SETTING_TYPE_IO       enum io_choice
+#define SETTING_TYPE_RING     enum ring_kind
 
 enum setting_id {
 #define SETTING(symbol, ...) SETTING_##symbol,

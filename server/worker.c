@@ -14,6 +14,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "server/link.h"
 #include "server/settings.h"
 #include "server/watch.h"
 
@@ -42,6 +43,8 @@ worker_new(struct server *server, uint32_t id)
 	lock_init(&w->handoff_lock, LOCK_HANDOFF);
 	lock_init(&w->conns_lock, LOCK_CONNS);
 	TAILQ_INIT(&w->conns);
+	if (!cluster_worker_init(w))
+		worker_free(&w);
 	return w;
 }
 
@@ -54,6 +57,7 @@ worker_free(struct worker **worker)
 	if (w == NULL)
 		return;
 	ASSERT(TAILQ_EMPTY(&w->conns));
+	cluster_worker_fini(w);
 	lock_fini(&w->conns_lock);
 	lock_fini(&w->handoff_lock);
 	outq_source_fini(&w->source);
@@ -118,9 +122,13 @@ worker_turn_end(struct worker *w)
 {
 	worker_turn_begin(w);
 	run_turns(w);
+	if (unlikely(w->cluster != NULL))
+		cluster_turn_end(w);
 	if (!TAILQ_EMPTY(&w->turns)) {
 		store_thread_quiescent();
 		w->now = store_clock(w->store);
+		if (unlikely(w->cluster != NULL))
+			cluster_turn(w);
 		return true;
 	}
 	w->awake = false;
@@ -193,7 +201,7 @@ ring_pop(struct worker *w, struct handoff *handoff)
 	return any;
 }
 
-static void
+void
 worker_wake(struct worker *w)
 {
 	uint64_t one = 1;
@@ -231,8 +239,12 @@ worker_adopt(struct worker *w)
 	ssize_t n = read(w->wake_fd, &count, sizeof(count));
 
 	ASSERT(n == (ssize_t)sizeof(count) || errno == EAGAIN);
-	while (ring_pop(w, &handoff))
-		adopt_one(w, &handoff);
+	while (ring_pop(w, &handoff)) {
+		if (handoff.link != NULL)
+			link_adopt(w, handoff.link);
+		else
+			adopt_one(w, &handoff);
+	}
 	watch_wake(w);
 }
 
@@ -252,13 +264,24 @@ bool
 workers_give(struct server *server, int fd, const struct listener *from)
 {
 	struct worker *w = least_loaded(server);
-	struct handoff handoff = {fd, from};
+	struct handoff handoff = {.fd = fd, .from = from};
 
 	(void)add_relaxed(&w->connections, 1);
 	if (!ring_push(w, &handoff)) {
 		(void)sub_relaxed(&w->connections, 1);
 		return false;
 	}
+	worker_wake(w);
+	return true;
+}
+
+bool
+worker_give_link(struct worker *w, struct link_start *start)
+{
+	struct handoff handoff = {.fd = start->fd, .link = start};
+
+	if (!ring_push(w, &handoff))
+		return false;
 	worker_wake(w);
 	return true;
 }
@@ -364,8 +387,10 @@ ring_drain(struct worker *w)
 {
 	struct handoff handoff;
 
-	while (ring_pop(w, &handoff))
+	while (ring_pop(w, &handoff)) {
 		(void)close(handoff.fd);
+		free(handoff.link);
+	}
 }
 
 void

@@ -13,6 +13,7 @@
 
 #include "base/lock.h"
 #include "proto/command.h"
+#include "server/cluster.h"
 #include "server/conn.h"
 #include "server/counters.h"
 #include "server/io.h"
@@ -26,16 +27,18 @@
 #define WORKER_BATCH   32u                /* commands or keys looked up together */
 #define WORKER_RING    1024u              /* connections on their way to a worker */
 
-/* A connection that was accepted. */
+/* A connection that was accepted, or a link to another node: then LINK is not NULL, and tells the rest. */
 struct handoff {
 	int fd;
 	const struct listener *from;
+	struct link_start *link;
 };
 
 struct worker {
 	/* The worker's own. */
 	struct server *server;
 	struct store *store;
+	struct cluster_worker *cluster; /* NULL: a node by itself */
 	const struct io_driver *driver;
 	void *loop;   /* the driver's */
 	uint32_t now; /* the store's clock at the beginning of this turn */
@@ -81,7 +84,13 @@ int workers_start(
  * from then on. False where all rings are full: the caller keeps it. The accepting thread only. */
 bool workers_give(struct server *server, int fd, const struct listener *from);
 
-/* How many connections there are in all. Any thread. */
+/* Gives a link to W, which owns the descriptor and START from then on. False where its ring is full. The cluster's thread. */
+bool worker_give_link(struct worker *w, struct link_start *start);
+
+/* Makes W begin a turn. Any thread. */
+void worker_wake(struct worker *w);
+
+/* How many connections of clients there are in all. Any thread. */
 uint32_t workers_connections(const struct server *server);
 
 /* Ends all workers and frees them. With DRAIN each connection first gets its answers to what has arrived. */
@@ -104,6 +113,8 @@ worker_turn_begin(struct worker *w)
 	store_thread_resume();
 	w->now = store_clock(w->store);
 	w->awake = true;
+	if (unlikely(w->cluster != NULL))
+		cluster_turn(w);
 }
 
 /* All that was ready has been served: gives those with work left their turn. True where there is still work left: the

@@ -238,4 +238,28 @@ SETTING(pin, BOOL, OWN, ACTS, 0, "pin", true, 0, 0, "", "pin", NULL,
     "pin each worker to a core (default: when there are cores for all)")
 SETTING(io, IO, OWN, ACTS, 0, "io", IO_AUTO, 0, 0, "driver", "io", NULL, "how connections are served")
 
+SETTING(peers, LIST, OWN, ACTS, 0, "peers", NULL, 0, 0, "nodes", "peers", NULL,
+    "be one of these nodes, which form one cache: [name=]host:port[/peer-port][*weight], separated by commas, the same list on "
+    "all; the peer port is that of the nodes among themselves (default: port + 10000)")
+SETTING(node, STRING, OWN, ACTS, 0, "node", NULL, 0, 0, "name", "node", NULL,
+    "which of --peers this is: its name or host:port (default: the one with an address and port that this server listens on)")
+SETTING(secret, STRING, OWN, ACTS, 0, "secret", NULL, 0, 0, "file", "secret", NULL,
+    "file that holds the secret of the cluster, 16 bytes or more, the same on all nodes and readable by nobody else")
+SETTING(cluster_id, STRING, OWN, ACTS, 0, "cluster-id", NULL, 0, 0, "name", "cluster_id", NULL,
+    "name of the cluster; nodes of another one are refused (default: ringcache)")
+SETTING(ring, RING, OWN, ACTS, 0, "ring", RING_NATIVE, 0, 0, "kind", "ring", NULL,
+    "how keys are placed: as clients of this kind do it, so that they find the owner by themselves")
+SETTING(ring_points, U32, OWN, ACTS, 0, "ring-points", 0, 0, 1000, "points", "ring_points", NULL,
+    "points of a node of weight 1 on the native ring (0: its default)")
+SETTING(replicas, U32, OWN, ACTS, 0, "replicas", 1, 0, 8, "copies", "replicas", NULL,
+    "copies of each item beside the owner's, on the next nodes of the ring")
+SETTING(read_replicas, BOOL, OWN, ACTS, 0, "read-replicas", false, 0, 0, "", "read_replicas", NULL,
+    "let a node answer reads from its copies, which may be a moment old, instead of asking the owner")
+SETTING(min_replicas, U32, OWN, ACTS, 0, "min-replicas", 0, 0, 8, "copies", "min_replicas", NULL,
+    "refuse writes while fewer copies than this can be kept")
+SETTING(replication_backlog, SIZE, OWN, ACTS, 0, "replication-backlog", 64 << 20, 1 * MIB, 65536 * MIB, "megabytes",
+    "replication_backlog", NULL, "memory that remembers changes for nodes that are away for a moment")
+SETTING(peer_timeout, U32, OWN, ACTS, 0, "peer-timeout", 1000, 10, 60000, "milliseconds", "peer_timeout", NULL,
+    "how long another node may take to answer")
+
 #undef MIB

@@ -1,0 +1,363 @@
+/* server/cluster.c: which node of which cluster this is, and what a worker does with it once a turn. See cluster.h. */
+#include "server/cluster.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <urcu-qsbr.h>
+
+#include "base/log.h"
+#include "base/number.h"
+#include "cluster/handshake.h"
+#include "server/cluster_thread.h"
+#include "server/forward.h"
+#include "server/link.h"
+#include "server/listen.h"
+#include "server/server.h"
+#include "server/settings.h"
+#include "server/worker.h"
+
+/* Versions bear the epoch above this many bits: whoever is the primary in a later one is above all that was given before. */
+#define EPOCH_SHIFT 40
+
+/* ---------------------------------------------------------------- the secret */
+
+static bool __attribute__((format(printf, 2, 3)))
+fail(char *error, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	(void)vsnprintf(error, SETTINGS_ERROR_MAX, format, arguments);
+	va_end(arguments);
+	return false;
+}
+
+/* Without the line's end that editors put there. */
+static size_t
+trimmed(const char *bytes, size_t n)
+{
+	while (n > 0 && (bytes[n - 1] == '\n' || bytes[n - 1] == '\r'))
+		n--;
+	return n;
+}
+
+static bool
+read_secret(struct cluster *cl, const char *path, int fd, char *error)
+{
+	char *bytes = malloc(HANDSHAKE_SECRET_MAX);
+	struct stat st;
+	ssize_t n;
+
+	if (bytes == NULL)
+		return fail(error, "no memory for the secret");
+	cl->secret = slice_of(bytes, 0);
+	if (fstat(fd, &st) != 0 || (n = read(fd, bytes, HANDSHAKE_SECRET_MAX)) < 0)
+		return fail(error, "cannot read the secret %s: %s", path, strerror(errno));
+	cl->secret.len = trimmed(bytes, (size_t)n);
+	if ((st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+		return fail(error, "the secret %s can be read by others: chmod 600 it", path);
+	if (cl->secret.len < HANDSHAKE_SECRET_MIN)
+		return fail(error, "the secret in %s is too short: %zu bytes, it needs %u", path,
+		    cl->secret.len, HANDSHAKE_SECRET_MIN);
+	return true;
+}
+
+static bool
+load_secret(struct cluster *cl, const char *path, char *error)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	bool good;
+
+	if (fd < 0)
+		return fail(error, "cannot open the secret %s: %s", path, strerror(errno));
+	good = read_secret(cl, path, fd, error);
+	(void)close(fd);
+	return good;
+}
+
+/* ---------------------------------------------------------------- the first topology */
+
+static bool
+make_topology(struct cluster *cl, const struct settings *s, char *error)
+{
+	const char *id = s->cluster_id != NULL ? s->cluster_id : "ringcache";
+	struct topology_options options = {
+	    .cluster = slice_of(id, strlen(id)),
+	    .epoch = 1,
+	    .kind = s->ring,
+	    .points = s->ring_points,
+	    .replicas = s->replicas,
+	};
+	struct topology *t;
+	enum topology_status status =
+	    topology_parse(&t, &options, slice_of(s->peers, strlen(s->peers)));
+
+	if (status != TOPOLOGY_OK)
+		return fail(error, "--peers: %s", topology_status_text(status));
+	cl->topology = t;
+	return true;
+}
+
+/* Whether HOST is an address of this machine: only then can a socket be bound to it. */
+static bool
+is_local(struct slice host)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_DGRAM}, *list;
+	char text[TOPOLOGY_NAME_MAX + 1];
+	bool local = false;
+
+	memcpy(text, host.ptr, host.len);
+	text[host.len] = '\0';
+	if (getaddrinfo(text, NULL, &hints, &list) != 0)
+		return false;
+	for (const struct addrinfo *a = list; !local && a != NULL; a = a->ai_next) {
+		int fd = socket(a->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+		local = fd >= 0 && bind(fd, a->ai_addr, a->ai_addrlen) == 0;
+		if (fd >= 0)
+			(void)close(fd);
+	}
+	freeaddrinfo(list);
+	return local;
+}
+
+/* Whether one of our sockets has this port. */
+static bool
+listens_at(const struct listen *listen, uint16_t port)
+{
+	size_t count = 0;
+	const struct listener *sockets = listen == NULL ? NULL : listen_sockets(listen, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		const char *colon = sockets[i].local ? NULL : strrchr(sockets[i].name, ':');
+		uint32_t number;
+
+		if (colon != NULL &&
+		    number_parse_u32(slice_of(colon + 1, strlen(colon + 1)), &number) &&
+		    number == port)
+			return true;
+	}
+	return false;
+}
+
+/* The one node that has an address of this machine and a port of this server. */
+static bool
+find_self(struct cluster *cl, const struct listen *listen, char *error)
+{
+	unsigned found = 0;
+
+	for (unsigned i = 0; i < topology_count(cl->topology); i++) {
+		const struct topology_node *node = topology_node(cl->topology, i);
+
+		if (!listens_at(listen, node->port) || !is_local(node->host))
+			continue;
+		cl->node_id = node->id;
+		found++;
+	}
+	if (found == 1)
+		return true;
+	return fail(error,
+	    "%s of --peers has an address of this machine and a port that this server listens on: say by --node which "
+	    "it is",
+	    found == 0 ? "none" : "more than one");
+}
+
+static bool
+choose_self(struct cluster *cl, const struct settings *s, const struct listen *listen, char *error)
+{
+	unsigned self;
+
+	if (s->node == NULL)
+		return find_self(cl, listen, error);
+	if (!topology_find(cl->topology, slice_of(s->node, strlen(s->node)), &self))
+		return fail(error, "--node %s is not one of --peers", s->node);
+	cl->node_id = topology_node(cl->topology, self)->id;
+	return true;
+}
+
+/* ---------------------------------------------------------------- life */
+
+struct cluster *
+cluster_new(const struct settings *settings, const struct listen *listen, char *error)
+{
+	struct cluster *cl = calloc(1, sizeof(*cl));
+
+	if (cl == NULL) {
+		(void)fail(error, "no memory for the cluster");
+		return NULL;
+	}
+	ASSERT(getrandom(&cl->incarnation, sizeof(cl->incarnation), 0) ==
+	    (ssize_t)sizeof(cl->incarnation));
+	if (load_secret(cl, settings->secret, error) && make_topology(cl, settings, error) &&
+	    choose_self(cl, settings, listen, error))
+		return cl;
+	cluster_free(&cl);
+	return NULL;
+}
+
+void
+cluster_free(struct cluster **cluster)
+{
+	struct cluster *cl = *cluster;
+	struct topology *t;
+
+	*cluster = NULL;
+	if (cl == NULL)
+		return;
+	if (cl->thread != NULL)
+		cluster_thread_free(&cl->thread);
+	t = (struct topology *)(uintptr_t)cl->topology;
+	topology_free(&t);
+	if (cl->secret.ptr != NULL)
+		explicit_bzero((char *)(uintptr_t)cl->secret.ptr, cl->secret.len);
+	free((char *)(uintptr_t)cl->secret.ptr);
+	free(cl);
+}
+
+bool
+cluster_attach(struct cluster *cl, struct server *server, char *error)
+{
+	cl->server = server;
+	server->cluster = cl;
+	store_version_raise(server->store, topology_epoch(cl->topology) << EPOCH_SHIFT);
+	cl->thread = cluster_thread_new(cl, error);
+	return cl->thread != NULL;
+}
+
+/* Each takes the topology at the beginning of its turn. */
+static void
+wake_workers(struct cluster *cl)
+{
+	struct server *server = cl->server;
+
+	for (uint32_t i = 0; i < server->worker_count; i++)
+		worker_wake(server->workers[i]);
+}
+
+bool
+cluster_start(struct cluster *cl)
+{
+	return cluster_thread_start(cl->thread);
+}
+
+bool
+cluster_wait(struct cluster *cl, unsigned milliseconds)
+{
+	return cluster_thread_wait(cl->thread, milliseconds);
+}
+
+void
+cluster_stop(struct cluster *cl)
+{
+	cluster_thread_stop(cl->thread);
+}
+
+void
+cluster_dial(struct cluster *cl, uint32_t worker, uint64_t node_id)
+{
+	if (cl->thread != NULL)
+		cluster_thread_dial(cl->thread, worker, node_id);
+}
+
+void
+cluster_offer(struct cluster *cl, struct slice bytes)
+{
+	if (cl->thread != NULL)
+		cluster_thread_offer(cl->thread, bytes);
+}
+
+/* ---------------------------------------------------------------- changes */
+
+bool
+cluster_install(struct cluster *cl, struct topology *t)
+{
+	const struct topology *old = cl->topology;
+	struct topology *gone = (struct topology *)(uintptr_t)old;
+
+	if (topology_epoch(t) <= topology_epoch(old) ||
+	    !slice_equal(topology_options(t)->cluster, topology_options(old)->cluster) ||
+	    topology_kind(t) != topology_kind(old)) {
+		topology_free(&t);
+		return false;
+	}
+	/* First the versions, then the keys that come under them. */
+	store_version_raise(cl->server->store, topology_epoch(t) << EPOCH_SHIFT);
+	store_release(&cl->topology, t);
+	wake_workers(cl);
+	synchronize_rcu();
+	topology_free(&gone);
+	log_info("topology of epoch %llu: %zu nodes", (unsigned long long)topology_epoch(t),
+	    topology_count(t));
+	return true;
+}
+
+/* ---------------------------------------------------------------- a worker's part */
+
+static void
+take_topology(struct cluster_worker *cw)
+{
+	cw->topology = load_acquire(&cw->cluster->topology);
+	if (!topology_find_id(cw->topology, cw->cluster->node_id, &cw->self))
+		cw->self = CLUSTER_NOBODY;
+}
+
+bool
+cluster_worker_init(struct worker *w)
+{
+	struct cluster_worker *cw;
+
+	if (w->server->cluster == NULL)
+		return true;
+	if ((cw = calloc(1, sizeof(*cw))) == NULL)
+		return false;
+	w->cluster = cw;
+	cw->cluster = w->server->cluster;
+	take_topology(cw);
+	return links_update(w) && forward_init(w);
+}
+
+void
+cluster_worker_fini(struct worker *w)
+{
+	if (w->cluster == NULL)
+		return;
+	forward_fini(w);
+	links_free(w);
+	free(w->cluster);
+	w->cluster = NULL;
+}
+
+void
+cluster_turn(struct worker *w)
+{
+	struct cluster_worker *cw = w->cluster;
+
+	cw->now = 0;
+	if (unlikely(load_acquire(&cw->cluster->topology) != cw->topology)) {
+		take_topology(cw);
+		if (!links_update(w))
+			panic("no memory for the links to other nodes");
+		forward_turn_begin(w);
+	}
+	if (unlikely(load_relaxed(&cw->tick))) {
+		store_relaxed(&cw->tick, false);
+		links_tick(w);
+		forward_tick(w);
+	}
+}
+
+void
+cluster_turn_end(struct worker *w)
+{
+	forward_turn_end(w);
+	links_flush(w);
+}
