@@ -313,6 +313,13 @@ reply_binary_text(char *p, const struct command *command, struct slice value)
 }
 
 char *
+reply_binary_failure(
+    char *p, const struct binary_request *request, uint16_t status, struct slice text)
+{
+	return put_whole(p, request, (struct binary_reply){.status = status}, text);
+}
+
+char *
 reply_binary_stat(char *p, const struct command *command, struct slice name, struct slice value)
 {
 	const struct binary_reply reply = {

@@ -191,6 +191,10 @@ char *reply_binary_number(char *p, const struct command *command, uint64_t numbe
 /* A whole reply with a VALUE (version, list of mechanisms), and one line of statistics (both empty = the last). The
  * room is 24 and the lengths. */
 char *reply_binary_text(char *p, const struct command *command, struct slice value);
+
+/* A whole reply with a STATUS and a TEXT of its own. The room is 24 and the length. */
+char *reply_binary_failure(
+    char *p, const struct binary_request *request, uint16_t status, struct slice text);
 char *reply_binary_stat(
     char *p, const struct command *command, struct slice name, struct slice value);
 

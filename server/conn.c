@@ -14,6 +14,8 @@
 #include "base/assert.h"
 #include "server/conn_report.h"
 #include "server/conn_step.h"
+#include "server/forward.h"
+#include "server/link.h"
 #include "server/settings.h"
 #include "server/watch.h"
 #include "server/worker.h"
@@ -29,7 +31,7 @@
 
 static_assert(2 * INPUT_MAX <= UINT32_MAX, "a struct conn_buffer counts in 32 bits");
 static_assert(REST_COPIED < WORKER_RECEIVE / 2, "the receive buffer has room behind a rest");
-static_assert(sizeof(struct conn) <= 184, "an idle connection is small");
+static_assert(sizeof(struct conn) <= 192, "an idle connection is small");
 
 /* ---------------------------------------------------------------- life */
 
@@ -61,6 +63,24 @@ conn_new(struct worker *w, int fd, const struct listener *from, size_t io_size)
 	return c;
 }
 
+struct conn *
+conn_inner_new(struct worker *w, enum protocol protocol)
+{
+	struct conn *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->worker = w;
+	c->fd = -1;
+	c->protocol = protocol;
+	c->last_active = w->now;
+	c->waiting = true;
+	c->authenticated = true;
+	c->inner = true;
+	outq_init(&c->out);
+	return c;
+}
+
 static void
 input_release(struct conn *c)
 {
@@ -79,6 +99,21 @@ state_release(struct conn *c)
 		stream_free(c);
 	else if (c->state == CONN_REPORT)
 		report_free(&c->report);
+	else if (c->state == CONN_RELAY)
+		relay_free(c);
+	else if (c->state == CONN_LINK)
+		link_conn_closed(c);
+}
+
+void
+conn_inner_reset(struct conn *c)
+{
+	ASSERT(c->inner);
+	state_release(c);
+	conn_set_state(c, CONN_COMMANDS);
+	input_release(c);
+	c->waiting = true;
+	c->foreign = false;
 }
 
 void
@@ -88,8 +123,13 @@ conn_free(struct conn **conn)
 	struct worker *w = c->worker;
 
 	*conn = NULL;
-	watch_closed(c);
-	worker_unlist(w, c);
+	if (!c->inner) {
+		if (!c->linked)
+			watch_closed(c);
+		worker_unlist(w, c);
+	}
+	if (unlikely(!LIST_EMPTY(&c->forwards)))
+		forward_forget(c);
 	state_release(c);
 	input_release(c);
 	outq_clear(&c->out, &w->source);
@@ -110,6 +150,10 @@ step(struct conn *c, struct slice *input)
 		return step_keys(c, input);
 	case CONN_STREAM:
 		return step_stream(c, input);
+	case CONN_RELAY:
+		return step_relay(c, input);
+	case CONN_LINK:
+		return step_link(c, input);
 	case CONN_SWALLOW:
 		n = input->len < c->swallow ? input->len : (size_t)c->swallow;
 		slice_advance(input, n);
@@ -133,6 +177,8 @@ work(struct conn *c, struct slice *input)
 {
 	uint32_t budget = c->worker->server->settings->reqs_per_event;
 
+	if (unlikely(conn_full(c)))
+		return false;
 	while (step(c, input)) {
 		if (unlikely(c->out.broken))
 			return true;
@@ -215,7 +261,7 @@ input_keep(struct conn *c, const char *bytes, size_t n)
 static bool
 input_enough(const struct conn *c, const char *bytes, size_t n, size_t held)
 {
-	if (!c->waiting || c->state != CONN_COMMANDS || held == n)
+	if (!c->waiting || (c->state != CONN_COMMANDS && c->state != CONN_LINK) || held == n)
 		return true;
 	if (c->in.need > 0)
 		return held >= c->in.need;
@@ -339,12 +385,13 @@ conn_end(struct conn *c)
 unsigned
 conn_want(const struct conn *c)
 {
-	size_t pending = outq_bytes(&c->out);
-	unsigned want = pending > 0 ? CONN_WANT_OUTPUT : 0;
+	unsigned want = outq_sendable(&c->out) ? CONN_WANT_OUTPUT : 0;
 
-	if (c->state == CONN_CLOSING)
-		return want | CONN_WANT_CLOSE;
-	if (pending > SERVER_OUTPUT_LIMIT)
+	if (unlikely(c->state == CONN_CLOSING && c->linked))
+		return CONN_WANT_CLOSE;
+	if (unlikely(c->state == CONN_CLOSING))
+		return LIST_EMPTY(&c->forwards) ? want | CONN_WANT_CLOSE : want;
+	if (unlikely(conn_full(c)))
 		return want;
 	return want | (c->waiting ? CONN_WANT_INPUT : CONN_WANT_TURN);
 }

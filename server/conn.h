@@ -34,7 +34,10 @@
 
 struct conn_report;
 struct conn_stream;
+struct forward;
+struct link;
 struct listener;
+struct relay;
 struct worker;
 
 enum conn_want {
@@ -49,8 +52,10 @@ enum conn_state {
 	CONN_COMMANDS, /* the next bytes are a command */
 	CONN_KEYS, /* in the middle of a multi-get: KEYS says how much of the input still belongs to it */
 	CONN_STREAM,  /* the next bytes are a long value */
+	CONN_RELAY,   /* the same, and it belongs to another node */
 	CONN_SWALLOW, /* the next bytes are a data block that was refused */
 	CONN_REPORT,  /* a long answer is produced piece by piece; input waits */
+	CONN_LINK,    /* of another node: the next bytes are a frame */
 	CONN_CLOSING, /* what arrives is dropped */
 };
 
@@ -71,6 +76,8 @@ struct conn_keys {
 	uint32_t tail;   /* of which the line's end */
 	int32_t exptime; /* gat, gats */
 	uint8_t op;
+	bool
+	    failed; /* a part of it is an error, which was the last word: the rest is passed over */
 };
 
 struct conn {
@@ -80,13 +87,20 @@ struct conn {
 	union {
 		struct conn_keys keys;      /* CONN_KEYS */
 		struct conn_stream *stream; /* CONN_STREAM */
+		struct relay *relay;        /* CONN_RELAY */
+		struct link *link;          /* CONN_LINK */
 		uint64_t swallow;           /* CONN_SWALLOW: bytes to drop */
 		struct conn_report *report; /* CONN_REPORT */
 	};
 	bool waiting : 1; /* the input holds half a command: IN.NEED says for what it waits */
 	bool authenticated : 1;
-	bool kicked : 1;             /* closed for being idle */
-	bool in_turns : 1;           /* stands in the worker's list of those with work left */
+	bool kicked : 1;   /* closed for being idle */
+	bool in_turns : 1; /* stands in the worker's list of those with work left */
+	bool linked : 1;   /* of another node, see server/link.h; no client */
+	bool eager : 1;    /* read whatever waits to be sent */
+	bool inner : 1;    /* of no client: executes what other nodes ask for (server/forward.h) */
+	bool wrote : 1;    /* it has changed something at another node */
+	bool foreign : 1; /* such a one was asked for a key of which this node is not the primary */
 	enum conn_reason reason : 2; /* what made it CONN_CLOSING */
 	uint8_t protocol;            /* enum protocol */
 	uint8_t state; /* enum conn_state; atomic: others show it in `stats conns`, as the next */
@@ -94,8 +108,9 @@ struct conn {
 	int fd;                      /* -1 without one */
 	struct peer peer;            /* who it is, as long as it is there to be asked */
 	const struct listener *from; /* where it was accepted, or NULL */
-	TAILQ_ENTRY(conn) turn;      /* in that list */
-	TAILQ_ENTRY(conn) all;       /* in the worker's list of all, under its lock */
+	LIST_HEAD(conn_forwards, forward) forwards; /* what is asked of other nodes for it */
+	TAILQ_ENTRY(conn) turn;                     /* in that list */
+	TAILQ_ENTRY(conn) all; /* in the worker's list of all, under its lock */
 };
 
 /* The driver's part, behind the structure itself. */
@@ -109,6 +124,13 @@ conn_io(const struct conn *c)
  * the descriptor FD and closes it after conn_free. FROM is where it was accepted, NULL for a test's. */
 struct conn *conn_new(struct worker *w, int fd, const struct listener *from, size_t io_size);
 void conn_free(struct conn **conn);
+
+/* A connection without a client and a descriptor, in no list and not counted, that speaks PROTOCOL and is allowed
+ * everything. The caller feeds it with conn_input and takes its output. */
+struct conn *conn_inner_new(struct worker *w, enum protocol protocol);
+
+/* Of such a one: what it was in the middle of is dropped, so that its next bytes are a command. */
+void conn_inner_reset(struct conn *c);
 
 /* N bytes arrived, in a buffer of the caller's. */
 void conn_input(struct conn *c, const char *bytes, size_t n);

@@ -14,6 +14,8 @@
 #include "proto/classic.h"
 #include "proto/plain_read.h"
 #include "server/exec.h"
+#include "server/forward.h"
+#include "server/route.h"
 
 enum parse_result
 conn_parse(struct conn *c, struct slice window, struct command *command, struct parse_error *error)
@@ -112,6 +114,34 @@ batch_execute(struct conn *c, unsigned i, struct slice input)
 	return w->ends[i];
 }
 
+/* The same for one of several nodes: a command whose key is another node's is executed there. BEGIN is where it begins. */
+static size_t
+batch_execute_routed(struct conn *c, unsigned i, struct slice input, size_t begin)
+{
+	struct worker *w = c->worker;
+	const struct command *cmd = &w->commands[i];
+	unsigned flags = command_infos[cmd->op].flags;
+	struct forward_get how = {(enum opcode)cmd->op, cmd->exptime, cmd->rest.len == 0, false};
+	int node;
+
+	if (!(flags & (CMD_KEY | CMD_KEYS)) || !c->authenticated)
+		return batch_execute(c, i, input);
+	node = route(w, &w->keys[i], forward_only_reads(cmd));
+	if (node == ROUTE_LOCAL)
+		return batch_execute(c, i, input);
+	if (c->inner) {
+		c->foreign = true;
+		return w->ends[i];
+	}
+	if (!(flags & CMD_KEYS)) {
+		forward_command(
+		    c, cmd, (unsigned)node, slice_of(input.ptr + begin, w->ends[i] - begin));
+		return w->ends[i];
+	}
+	(void)forward_gets(c, &w->keys[i], 1, &how);
+	return cmd->rest.len > 0 ? keys_begin(c, cmd, input, w->ends[i]) : w->ends[i];
+}
+
 /* The same with -vv. */
 static size_t
 batch_execute_logged(struct conn *c, unsigned i, struct slice input, size_t begin)
@@ -121,7 +151,8 @@ batch_execute_logged(struct conn *c, unsigned i, struct slice input, size_t begi
 	size_t done;
 
 	conn_log_command(c, &w->commands[i], slice_of(input.ptr + begin, w->ends[i] - begin));
-	done = batch_execute(c, i, input);
+	done = w->cluster == NULL ? batch_execute(c, i, input)
+				  : batch_execute_routed(c, i, input, begin);
 	conn_log_reply(c, c->out.block == block && block != NULL ? before : c->out.open);
 	return done;
 }
@@ -132,12 +163,15 @@ static size_t
 batch_run(struct conn *c, unsigned n, struct slice input, bool *all)
 {
 	struct worker *w = c->worker;
-	bool verbose = worker_verbose(w);
+	bool verbose = worker_verbose(w), plain = !verbose && w->cluster == NULL;
 	size_t done = 0;
 
 	for (unsigned i = 0; i < n; i++) {
-		done = likely(!verbose) ? batch_execute(c, i, input)
-					: batch_execute_logged(c, i, input, done);
+		if (likely(plain))
+			done = batch_execute(c, i, input);
+		else
+			done = verbose ? batch_execute_logged(c, i, input, done)
+				       : batch_execute_routed(c, i, input, done);
 		if (c->state != CONN_COMMANDS || unlikely(conn_full(c))) {
 			*all = i + 1 == n && c->state == CONN_COMMANDS;
 			return done;
@@ -179,6 +213,34 @@ cut_reads(struct worker *w, struct slice input,
 	return n;
 }
 
+/* Answers N reads of INPUT where there are several nodes; returns how many, as exec_reads. */
+static unsigned
+reads_routed(struct conn *c, enum read_form form, unsigned n, struct slice input)
+{
+	static const struct forward_get get = {OP_GET, 0, true, true};
+	static const struct forward_how reads = {.reads = true};
+	struct worker *w = c->worker;
+
+	if (form == READ_GET)
+		return forward_gets(c, w->keys, n, &get);
+	for (unsigned i = 0; i < n; i++) {
+		const struct store_key *key = &w->keys[i];
+		size_t begin = i > 0 ? w->ends[i - 1] : 0;
+		int node = route(w, key, true);
+
+		if (node == ROUTE_LOCAL && exec_reads(c, form, key, 1) == 0)
+			return i;
+		if (node != ROUTE_LOCAL && c->inner)
+			c->foreign = true;
+		else if (node != ROUTE_LOCAL)
+			forward_request(c, slice_of(key->data, key->len), (unsigned)node,
+			    slice_of(input.ptr + begin, w->ends[i] - begin), &reads);
+		if (unlikely(conn_full(c)))
+			return i + 1;
+	}
+	return n;
+}
+
 /* A run of plain reads, which need no parser. False where INPUT does not begin with one, or with one that the parser's way
  * must answer. */
 static bool
@@ -200,7 +262,8 @@ step_reads(struct conn *c, struct slice *input)
 	if (n == 0)
 		return false;
 	store_prepare(w->store, w->keys, n);
-	n = exec_reads(c, form, w->keys, n);
+	n = likely(w->cluster == NULL) ? exec_reads(c, form, w->keys, n)
+				       : reads_routed(c, form, n, *input);
 	if (unlikely(n == 0)) {
 		if (form != READ_GET)
 			return false;
@@ -237,7 +300,8 @@ step_commands(struct conn *c, struct slice *input)
 		struct slice head = {input->ptr, w->commands[n].used};
 
 		slice_advance(input, head.len);
-		stream_begin(c, head);
+		if (likely(w->cluster == NULL) || !relay_begin(c, &w->commands[n], head))
+			stream_begin(c, head);
 	} else {
 		take_error(c, &w->commands[n], &error, input);
 	}
@@ -249,13 +313,34 @@ static unsigned
 keys_execute(struct conn *c, unsigned n)
 {
 	struct worker *w = c->worker;
+	bool plain = exec_reads_plain(c);
 	unsigned i = 0;
 
-	if (n > 0 && c->keys.op == OP_GET && exec_reads_plain(c))
+	if (unlikely(w->cluster != NULL) && n > 0) {
+		const struct forward_get how = {
+		    (enum opcode)c->keys.op, c->keys.exptime, false, plain};
+
+		return forward_gets(c, w->keys, n, &how);
+	}
+	if (n > 0 && c->keys.op == OP_GET && plain)
 		i = exec_reads(c, READ_KEY, w->keys, n);
 	for (; i < n && !conn_full(c); i++)
 		exec_key(c, (enum opcode)c->keys.op, &w->keys[i], c->keys.exptime);
 	return i;
+}
+
+/* The multi-get is through. */
+static void
+keys_end(struct conn *c, struct slice *input)
+{
+	struct worker *w = c->worker;
+
+	slice_advance(input, c->keys.left);
+	conn_set_state(c, CONN_COMMANDS);
+	if (likely(!c->keys.failed))
+		exec_keys_end(c);
+	if (unlikely(w->cluster != NULL) && !outq_is_plain(&c->out))
+		(void)outq_end_group(&c->out, &w->source);
 }
 
 bool
@@ -265,8 +350,13 @@ step_keys(struct conn *c, struct slice *input)
 	struct conn_keys *keys = &c->keys;
 	struct slice rest = {input->ptr, keys->left - keys->tail};
 	struct slice words[WORKER_BATCH];
-	unsigned n = proto_tokens_next(&rest, words, WORKER_BATCH), i;
+	unsigned n, i;
 
+	if (unlikely(keys->failed)) {
+		keys_end(c, input);
+		return true;
+	}
+	n = proto_tokens_next(&rest, words, WORKER_BATCH);
 	for (i = 0; i < n; i++)
 		key_set(&w->keys[i], words[i]);
 	store_prepare(w->store, w->keys, n);
@@ -277,10 +367,7 @@ step_keys(struct conn *c, struct slice *input)
 		slice_advance(input, used);
 		keys->left -= (uint32_t)used;
 	}
-	if (i == n && n < WORKER_BATCH) {
-		slice_advance(input, keys->left);
-		conn_set_state(c, CONN_COMMANDS);
-		exec_keys_end(c);
-	}
+	if (i == n && n < WORKER_BATCH)
+		keys_end(c, input);
 	return true;
 }

@@ -23,7 +23,7 @@ conn_set_state(struct conn *c, enum conn_state state)
 static inline bool
 conn_full(const struct conn *c)
 {
-	return outq_bytes(&c->out) > SERVER_OUTPUT_LIMIT;
+	return outq_bytes(&c->out) > SERVER_OUTPUT_LIMIT && !c->eager;
 }
 
 static inline void
@@ -39,7 +39,7 @@ bool step_commands(struct conn *c, struct slice *input);
 /* CONN_KEYS: a chunk of the keys of a multi-get. */
 bool step_keys(struct conn *c, struct slice *input);
 
-/* CONN_STREAM. */
+/* CONN_STREAM; CONN_RELAY is in server/forward.h. */
 bool step_stream(struct conn *c, struct slice *input);
 
 /* Begins it: HEAD are the bytes of the command, which parsed as PARSE_STREAM. */

@@ -4,6 +4,8 @@
 #include "proto/reply.h"
 #include "server/clock.h"
 #include "server/exec_op.h"
+#include "server/forward.h"
+#include "server/route.h"
 #include "server/worker.h"
 
 uint32_t
@@ -77,6 +79,19 @@ exec_keys_end(struct conn *c)
 	reply_with(c, REPLY_END);
 }
 
+/* Removes the item, wherever it is. */
+static void
+drop_key(struct conn *c, const struct store_key *key)
+{
+	struct worker *w = c->worker;
+	int node = w->cluster != NULL && !c->inner ? route(w, key, false) : ROUTE_LOCAL;
+
+	if (node == ROUTE_LOCAL)
+		(void)store_delete(w->store, key);
+	else
+		forward_drop(c, key, (unsigned)node);
+}
+
 /* A value too large: counted, told, and what the set would have replaced is removed, because nobody shall read the
  * old value for the new one. */
 static void
@@ -87,7 +102,7 @@ too_large(struct conn *c, const struct command *cmd, bool drop)
 	counter_add(c->worker, store_too_large, 1);
 	note_set(c, cmd, &key, STORE_TOO_LARGE);
 	if (drop)
-		(void)store_delete(c->worker->store, &key);
+		drop_key(c, &key);
 }
 
 /* A data block that does not end where it should: counted as memcached does, when the line was accepted. */

@@ -30,6 +30,10 @@ bool exec_reads_plain(const struct conn *c);
  * fewer where the output became full, or the next one needs exec_command or exec_key. */
 unsigned exec_reads(struct conn *c, enum read_form form, const struct store_key *keys, unsigned n);
 
+/* The same for READ_KEY and READ_GET; the bytes of each answer go to SIZES. */
+unsigned exec_reads_sized(
+    struct conn *c, enum read_form form, const struct store_key *keys, unsigned n, uint32_t *sizes);
+
 /* The end of such a command. */
 void exec_keys_end(struct conn *c);
 
@@ -50,6 +54,11 @@ void exec_bad_data(struct conn *c, const struct command *cmd);
 
 /* What follows from an error of the parser: the answer, the counters, the item removed. Not: swallow, close. */
 void exec_error(struct conn *c, const struct command *cmd, const struct parse_error *error);
+
+/* This node forgets everything, after DELAY as above, and counts it; and: it has been done, and counts, AT on the store's
+ * clock (0 = now). */
+void exec_flush_at(struct worker *w, int64_t delay);
+void exec_flushed(struct worker *w, uint32_t at);
 
 /* An expiry as clients write it (0, relative up to 30 days, absolute, negative) on the store's clock, where 0 is
  * never. What is in the past is 1: the clock begins there, so it has passed at once. */

@@ -9,23 +9,50 @@
 #include "server/clock.h"
 #include "server/exec.h"
 #include "server/exec_op.h"
+#include "server/forward.h"
 #include "server/settings.h"
 #include "server/stats.h"
 #include "server/watch.h"
 #include "server/worker.h"
 
-bool
-exec_flush(struct worker *w, int64_t delay)
+void
+exec_flushed(struct worker *w, uint32_t at)
 {
-	struct settings *settings = w->server->settings;
+	counter_add(w, cmd_flush, 1);
+	store_relaxed(&w->server->settings->oldest_live, (at != 0 ? at : w->now) - 1);
+}
+
+void
+exec_flush_at(struct worker *w, int64_t delay)
+{
 	uint32_t at = delay > 0 ? exec_exptime(w, delay) : 0;
 
-	if (!settings->flush_enabled)
-		return false;
-	counter_add(w, cmd_flush, 1);
 	store_flush(w->store, at);
-	store_relaxed(&settings->oldest_live, (at != 0 ? at : w->now) - 1);
-	return true;
+	exec_flushed(w, at);
+}
+
+enum flush_result
+exec_flush(struct conn *c, const struct command *cmd, int64_t delay)
+{
+	struct worker *w = c->worker;
+
+	if (!w->server->settings->flush_enabled)
+		return FLUSH_REFUSED;
+	if (w->cluster != NULL) {
+		forward_flush(c, cmd, delay);
+		return FLUSH_UNDER_WAY;
+	}
+	exec_flush_at(w, delay);
+	return FLUSH_DONE;
+}
+
+static void
+exec_flush_all(struct conn *c, const struct command *cmd)
+{
+	enum flush_result result = exec_flush(c, cmd, cmd->exptime);
+
+	if (result != FLUSH_UNDER_WAY)
+		reply_unless_quiet(c, cmd, result == FLUSH_DONE ? REPLY_OK : REPLY_FLUSH_OFF);
 }
 
 bool
@@ -235,8 +262,7 @@ exec_admin(struct conn *c, const struct command *cmd)
 		exec_stats(c, cmd, cmd->rest);
 		return;
 	case OP_FLUSH_ALL:
-		reply_unless_quiet(
-		    c, cmd, exec_flush(c->worker, cmd->exptime) ? REPLY_OK : REPLY_FLUSH_OFF);
+		exec_flush_all(c, cmd);
 		return;
 	case OP_VERBOSITY:
 		exec_verbosity(c, cmd);

@@ -257,10 +257,18 @@ exec_bin_delta(struct conn *c, const struct command *cmd, const struct store_key
 static void
 exec_bin_flush(struct conn *c, const struct command *cmd)
 {
-	if (!exec_flush(c->worker, cmd->binary.has_extras ? (uint32_t)cmd->exptime : 0))
+	int64_t delay = cmd->binary.has_extras ? (uint32_t)cmd->exptime : 0;
+
+	switch (exec_flush(c, cmd, delay)) {
+	case FLUSH_REFUSED:
 		binary_status(c, cmd, BINARY_STATUS_AUTH_ERROR, 0);
-	else
+		return;
+	case FLUSH_DONE:
 		success(c, cmd, 0);
+		return;
+	case FLUSH_UNDER_WAY:
+		return;
+	}
 }
 
 static void

@@ -147,8 +147,14 @@ void exec_admin(struct conn *c, const struct command *cmd);
  * behind; mn sends what there is. */
 bool behind_others(const struct conn *c);
 
-/* Forgets everything, after DELAY (as an exptime; not above 0 = now). False where -F forbids it. */
-bool exec_flush(struct worker *w, int64_t delay);
+enum flush_result {
+	FLUSH_DONE,
+	FLUSH_REFUSED,   /* -F forbids it */
+	FLUSH_UNDER_WAY, /* in the whole cluster, and it answers by itself */
+};
+
+/* Forgets everything, after DELAY (as an exptime; not above 0 = now). */
+enum flush_result exec_flush(struct conn *c, const struct command *cmd, int64_t delay);
 
 /* ---------------------------------------------------------------- exec_auth.c */
 

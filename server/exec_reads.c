@@ -144,10 +144,10 @@ static const struct read_kind kind_binary = {
     COUNTED, REPLY_BINARY_VALUE_MAX, binary_hit, binary_miss};
 
 /* Answers a run: up to RUN_MAX of N reads, as far as they are simple and there is room; returns how many, and adds those that
- * hit to *HITS. */
+ * hit to *HITS. SIZES, if not NULL, takes the bytes of each answer. */
 static ALWAYS_INLINE unsigned
 answer_run(struct conn *c, const struct store_key *keys, unsigned n, const struct read_kind *kind,
-    unsigned *hits)
+    unsigned *hits, uint32_t *sizes)
 {
 	struct worker *w = c->worker;
 	struct store_view views[RUN_MAX];
@@ -176,6 +176,8 @@ answer_run(struct conn *c, const struct store_key *keys, unsigned n, const struc
 	}
 	sound = store_read_many_end(w->store, views, i, kind->how);
 	outq_commit(&c->out, at[sound]);
+	for (unsigned j = 0; sizes != NULL && j < sound; j++)
+		sizes[j] = (uint32_t)(at[j + 1] - at[j]);
 	while (unlikely(i > sound))
 		*hits -= store_view_found(&views[--i]);
 	return sound;
@@ -183,12 +185,14 @@ answer_run(struct conn *c, const struct store_key *keys, unsigned n, const struc
 
 /* As many of N reads as are simple, until the output is full. */
 static ALWAYS_INLINE unsigned
-answer(struct conn *c, const struct store_key *keys, unsigned n, const struct read_kind *kind)
+answer(struct conn *c, const struct store_key *keys, unsigned n, const struct read_kind *kind,
+    uint32_t *sizes)
 {
 	unsigned done = 0, hits = 0, more;
 
 	do {
-		more = answer_run(c, keys + done, n - done, kind, &hits);
+		more = answer_run(
+		    c, keys + done, n - done, kind, &hits, sizes != NULL ? sizes + done : NULL);
 		done += more;
 	} while (more > 0 && done < n && likely(outq_bytes(&c->out) <= SERVER_OUTPUT_LIMIT));
 	counter_add(c->worker, get_hits, hits);
@@ -201,17 +205,26 @@ exec_reads(struct conn *c, enum read_form form, const struct store_key *keys, un
 {
 	switch (form) {
 	case READ_KEY:
-		return answer(c, keys, n, &kind_key);
+		return answer(c, keys, n, &kind_key, NULL);
 	case READ_GET:
-		return answer(c, keys, n, &kind_get);
+		return answer(c, keys, n, &kind_get, NULL);
 	case READ_MG:
-		n = answer(c, keys, n, &kind_mg);
+		n = answer(c, keys, n, &kind_mg, NULL);
 		counter_add(c->worker, cmd_meta, n);
 		return n;
 	case READ_BINARY:
-		return answer(c, keys, n, &kind_binary);
+		return answer(c, keys, n, &kind_binary, NULL);
 	}
 	panic("a read of the form %d", (int)form);
+}
+
+unsigned
+exec_reads_sized(
+    struct conn *c, enum read_form form, const struct store_key *keys, unsigned n, uint32_t *sizes)
+{
+	ASSERT(form == READ_KEY || form == READ_GET);
+	return form == READ_KEY ? answer(c, keys, n, &kind_key, sizes)
+				: answer(c, keys, n, &kind_get, sizes);
 }
 
 bool

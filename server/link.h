@@ -92,6 +92,7 @@ struct ticket {
 	uint64_t id;
 	uint64_t deadline; /* as link_now; 0 = the peer timeout from now */
 	uint64_t position; /* in the link's output */
+	bool special;      /* the deadline is the asker's own */
 	TAILQ_ENTRY(ticket) entry;
 };
 

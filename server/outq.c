@@ -408,6 +408,7 @@ static void
 hole_settle(struct outq *q, struct segment *hole)
 {
 	struct segment *last = hole->more != NULL ? hole->more_last : hole;
+	bool ends_group = hole->ends_group;
 
 	outq_hole_weigh(q, hole, hole->len);
 	hole->kind = SEGMENT_BYTES;
@@ -423,29 +424,55 @@ hole_settle(struct outq *q, struct segment *hole)
 		if (piece == last)
 			break;
 	}
-	last->ends_group = hole->ends_group;
+	hole->ends_group = false;
+	last->ends_group = ends_group;
 	hole->more = hole->more_last = NULL;
+}
+
+/* Puts NEXT, a new hole like HOLE, behind LAST. */
+static void
+hole_follow(struct outq *q, const struct segment *hole, size_t weight, struct segment *last,
+    struct segment *next)
+{
+	next->left = weight;
+	next->deaf = hole->deaf;
+	next->ends_group = last->ends_group;
+	last->ends_group = false;
+	next->next = last->next;
+	last->next = next;
+	if (q->last == last)
+		q->last = next;
+	q->closed += next->left;
 }
 
 struct segment *
 outq_hole_release(struct outq *q, struct outq_source *src, struct segment *hole)
 {
 	struct segment *next = segment_new(src, SEGMENT_HOLE), *last;
+	size_t weight = hole->left;
 
 	ASSERT(hole->kind == SEGMENT_HOLE);
 	if (next == NULL) {
 		q->broken = true;
 		return NULL;
 	}
-	next->left = hole->left;
-	next->deaf = hole->deaf;
 	last = hole->more != NULL ? hole->more_last : hole;
 	hole_settle(q, hole);
-	next->next = last->next;
-	last->next = next;
-	if (q->last == last)
-		q->last = next;
-	q->closed += next->left;
+	hole_follow(q, hole, weight, last, next);
+	return next;
+}
+
+struct segment *
+outq_hole_split(struct outq *q, struct outq_source *src, struct segment *hole)
+{
+	struct segment *next = segment_new(src, SEGMENT_HOLE);
+
+	ASSERT(hole->kind == SEGMENT_HOLE && hole->len == 0);
+	if (next == NULL) {
+		q->broken = true;
+		return NULL;
+	}
+	hole_follow(q, hole, hole->left, hole, next);
 	return next;
 }
 

@@ -130,6 +130,9 @@ void outq_hole_weigh(struct outq *q, struct segment *hole, size_t weight);
  * more. NULL where memory is out; the queue is broken then, and HOLE is as it was. */
 struct segment *outq_hole_release(struct outq *q, struct outq_source *src, struct segment *hole);
 
+/* A second hole right behind HOLE, which is open and holds nothing, of the same weight. NULL as above. */
+struct segment *outq_hole_split(struct outq *q, struct outq_source *src, struct segment *hole);
+
 /* HOLE is filled: what it holds may be sent as soon as what stands before it. */
 void outq_hole_close(struct outq *q, struct outq_source *src, struct segment *hole);
 

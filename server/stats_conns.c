@@ -40,6 +40,8 @@ conn_state_name(const struct conn *c)
 	    [CONN_COMMANDS] = "conn_read",
 	    [CONN_KEYS] = "conn_parse_cmd",
 	    [CONN_STREAM] = "conn_nread",
+	    [CONN_RELAY] = "conn_nread",
+	    [CONN_LINK] = "conn_read",
 	    [CONN_SWALLOW] = "conn_swallow",
 	    [CONN_REPORT] = "conn_mwrite",
 	    [CONN_CLOSING] = "conn_closing",
@@ -111,6 +113,8 @@ add_worker(struct conns_report *r, struct worker *w, uint32_t now)
 	TAILQ_FOREACH(c, &w->conns, all) {
 		uint32_t last = load_relaxed(&c->last_active);
 
+		if (load_relaxed(&c->state) == CONN_LINK)
+			continue;
 		if (r->count == r->capacity)
 			break;
 		r->all[r->count++] = (struct shown){

@@ -193,6 +193,9 @@ stats_threads(struct stats_out *out)
 
 		stats_class(out, "", i, "curr_connections", load_relaxed(&w->connections));
 #define COUNTER(name, text) stats_class(out, "", i, #name, load_relaxed(&w->counters.name));
+#define CLUSTER_COUNTER(name, text)                                                                \
+	if (w->cluster != NULL)                                                                    \
+		COUNTER(name, text)
 #include "base/tbl/counters.h"
 #undef COUNTER
 	}

@@ -89,7 +89,8 @@ worker_unlist(struct worker *w, struct conn *c)
 	lock_take(&w->conns_lock);
 	TAILQ_REMOVE(&w->conns, c, all);
 	lock_drop(&w->conns_lock);
-	(void)sub_relaxed(&w->connections, 1);
+	if (!c->linked)
+		(void)sub_relaxed(&w->connections, 1);
 }
 
 void
@@ -146,7 +147,7 @@ worker_sweep(struct worker *w)
 		return;
 	for (c = TAILQ_FIRST(&w->conns); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, all);
-		if (c->kicked || w->now - c->last_active <= limit)
+		if (c->kicked || c->linked || w->now - c->last_active <= limit)
 			continue;
 		counter_add(w, idle_kicks, 1);
 		c->kicked = true;

@@ -1,7 +1,11 @@
 /* base/tbl/counters.h: every counter of a worker, once. Names are memcached's where it has the same.
  *
- * COUNTER(name, text)
+ * COUNTER(name, text)          of any server
+ * CLUSTER_COUNTER(name, text)  of one of several nodes; without a definition of its own it is a COUNTER
  */
+#ifndef CLUSTER_COUNTER
+#define CLUSTER_COUNTER(name, text) COUNTER(name, text)
+#endif
 COUNTER(total_connections, "connections ever accepted")
 COUNTER(cmd_set, "storage commands")
 COUNTER(cmd_flush, "flush_all commands")
@@ -28,4 +32,9 @@ COUNTER(idle_kicks, "connections closed for being idle")
 COUNTER(bytes_read, "bytes received")
 COUNTER(bytes_written, "bytes sent")
 COUNTER(conn_yields, "times that a connection waited for others to have their turn")
+CLUSTER_COUNTER(forwarded_out, "commands and keys of gets that another node was asked for")
+CLUSTER_COUNTER(forwarded_in, "commands and keys of gets that other nodes asked for")
+CLUSTER_COUNTER(forward_errors, "forwarded commands that ended with an error of ours")
+CLUSTER_COUNTER(route_misses, "keys whose node had to be asked of the ring")
 COUNTER(read_buf_oom, "connections closed because there was no memory for their buffers")
+#undef CLUSTER_COUNTER

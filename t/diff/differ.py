@@ -411,6 +411,8 @@ def main(protocol, commands_default, argv=None):
     parser.add_argument("--seconds", type=float, default=float(os.environ.get("DIFF_SECONDS", 1e9)),
                         help="stop early after this long")
     parser.add_argument("--configuration", help="only this one")
+    parser.add_argument("--cluster", type=int, default=int(os.environ.get("DIFF_CLUSTER", 1)), metavar="N",
+                        help="N nodes that are one cache in place of one; each connection goes to any of them")
     parser.add_argument("--self", action="store_true", help="memcached on both sides")
     parser.add_argument("--keep-going", type=int, default=1, help="how many mismatches to show")
     arguments = parser.parse_args(argv)
@@ -446,6 +448,8 @@ def run_configuration(protocol, configuration, seed, commands, deadline, argumen
     def start_ours():
         if arguments.self:
             return testlib.memcached(their_options)
+        if arguments.cluster > 1:
+            return testlib.Cluster(arguments.cluster, testlib.ORACLE_OPTIONS + our_options, seed)
         return testlib.ringcached(testlib.ORACLE_OPTIONS + our_options)
 
     ours = Side("ringcached", start_ours)

@@ -177,6 +177,104 @@ def memcached(options=(), **more):
     return Server(path, ORACLE_OPTIONS + list(options), **more)
 
 
+class Node(Server):
+    """One of several that know of each other, on a port that stays."""
+
+    def __init__(self, port, options):
+        self.fixed = port
+        super().__init__(ringcached_path(), options, wait=False)
+
+    def start(self, wait=True):
+        self.port = self.fixed
+        self.log = tempfile.TemporaryFile()
+        command = [self.path, *MORE_ARGS, "-l", "127.0.0.1", "-p", str(self.port), "-U", "0"]
+        if os.geteuid() == 0:
+            command += ["-u", "root"]
+        self.process = subprocess.Popen(
+            command + self.options, stdin=subprocess.DEVNULL, stdout=self.log,
+            stderr=self.log, preexec_fn=_die_with_parent)
+        if wait and not self._answers():
+            raise AssertionError("%s does not start: %s" % (self.path, self.output()))
+
+
+class Cluster:
+    """COUNT nodes that are one cache, with the face of one server: each connection goes to a node of chance."""
+
+    def __init__(self, count, options=(), seed=0):
+        self.chance = random.Random(seed)
+        self.secret = tempfile.NamedTemporaryFile(prefix="ringcache-secret-")
+        self.secret.write(b"%032x" % random.SystemRandom().getrandbits(128))
+        self.secret.flush()
+        ports = self._free_ports(2 * count)
+        peers = ",".join("n%d=127.0.0.1:%d/%d" % (i, ports[2 * i], ports[2 * i + 1]) for i in range(count))
+        common = ["--peers=" + peers, "--secret=" + self.secret.name, *options]
+        self.nodes = [Node(ports[2 * i], ["--node=n%d" % i, *common]) for i in range(count)]
+        self.wait()
+
+    @staticmethod
+    def _free_ports(count):
+        sockets = [socket.socket() for _ in range(count)]
+        for s in sockets:
+            s.bind(("127.0.0.1", 0))
+        ports = [s.getsockname()[1] for s in sockets]
+        for s in sockets:
+            s.close()
+        return ports
+
+    def wait(self):
+        for node in self.nodes:
+            if not node._answers():
+                raise AssertionError("a node does not start: %s" % node.output())
+
+    @property
+    def port(self):
+        return self.chance.choice(self.nodes).port
+
+    def start(self):
+        for node in self.nodes:
+            node.start(wait=False)
+        self.wait()
+
+    def alive(self):
+        return all(node.alive() for node in self.nodes)
+
+    def output(self):
+        return "\n".join(node.output() for node in self.nodes)
+
+    def connect(self, timeout=10):
+        return Connection(self.port, timeout)
+
+    def stats(self, what=""):
+        """The sums of what is a number at every node."""
+        total = {}
+        for node in self.nodes:
+            for name, value in node.stats(what).items():
+                if value.isdigit():
+                    total[name] = total.get(name, 0) + int(value)
+        return total
+
+    def stop(self, seconds=5):
+        return max([node.stop(seconds) for node in self.nodes], key=abs)
+
+    def kill(self):
+        for node in self.nodes:
+            node.kill()
+
+    def restart(self):
+        self.kill()
+        self.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        if kind is None:
+            self.stop()
+        else:
+            print("output of the nodes: %s" % self.output()[-8000:])
+            self.kill()
+
+
 class Connection:
     """A client that sees every byte."""
 

@@ -1,0 +1,192 @@
+/* server/forward_impl.h: between the files of forwarding.
+ *
+ * A request lies in one buffer of the worker's pool, with what is needed to send it again:
+ *
+ *	[struct forward][struct forward_key x COUNT][body of the frame, SIZE bytes]
+ *
+ * It stands in its connection's list from its making to its end, and is in one of two states: asked (its ticket is with the
+ * link) or parked (in the worker's list of those that are tried again at the next tick; the weight of its holes then keeps the
+ * connection from reading more, so that no later command overtakes it).
+ */
+#ifndef SERVER_FORWARD_IMPL_H
+#define SERVER_FORWARD_IMPL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "base/slice.h"
+#include "cluster/topology.h"
+#include "server/conn.h"
+#include "server/forward.h"
+#include "server/link.h"
+#include "server/route.h"
+#include "server/server.h"
+#include "server/worker.h"
+
+/* What a reply is expected to bring, at the least: no connection has more than 1024 of them open. */
+#define FORWARD_WEIGHT (SERVER_OUTPUT_LIMIT / 1024)
+
+/* A hole that must keep its connection from being read. */
+#define FORWARD_BLOCKS (SERVER_OUTPUT_LIMIT + 1)
+
+/* A reply longer than this is passed on before it is whole: if it breaks off then, the connection ends. */
+#define FORWARD_HELD ((size_t)4 << 20)
+
+struct ring_hash;
+
+enum forward_kind { FORWARD_COMMAND, FORWARD_KEYS, FORWARD_RELAY, FORWARD_FLUSH };
+
+/* Why a request has no answer. */
+enum forward_error {
+#define FORWARD_ERROR(symbol, text) FORWARD_##symbol,
+#include "server/tbl/forward_errors.h"
+#undef FORWARD_ERROR
+};
+
+struct forward_key {
+	struct segment *hole; /* keys in a row may share one */
+	uint32_t size;        /* bytes of its reply */
+	uint16_t at;          /* where it lies in the body */
+	uint16_t len;
+};
+
+struct forward {
+	struct ticket ticket;
+	struct conn *conn;
+	LIST_ENTRY(forward) entry;   /* in conn->forwards */
+	TAILQ_ENTRY(forward) parked; /* in the worker's list */
+	struct segment *hole;        /* of all but KEYS */
+	uint64_t deadline;           /* ms, as link_now; 0 = it was not asked yet */
+	size_t capacity;             /* of this buffer */
+	char *body;
+	uint32_t size;
+	uint16_t request; /* where in the body the command begins; KEYS have none */
+	uint16_t count;
+	uint16_t index; /* KEYS: which of them is being answered */
+	uint32_t given; /* and how much of it was */
+	uint16_t node;
+	uint32_t round; /* of the worker's walks over what is parked: the last that saw it */
+	uint8_t kind;   /* enum forward_kind */
+	uint8_t flags;  /* of its frame */
+	uint8_t error;  /* enum forward_error: what it ends with unless it is answered in time */
+	bool asked;     /* its ticket is with a link */
+	bool is_parked;
+	bool repeatable; /* it may be executed twice */
+	bool binary;
+	bool silent;  /* an error is not told */
+	bool ends;    /* KEYS: each is a command of its own */
+	bool sized;   /* KEYS: the sizes have come */
+	bool partial; /* a part of the reply may be with the client */
+	struct forward_key keys[];
+};
+
+TAILQ_HEAD(forward_list, forward);
+
+/* The worker's part. */
+struct forward_worker {
+	struct route_cache *routes;
+	struct ring_hash *hash;
+	struct forward_list parked;
+	TAILQ_HEAD(, relay) stalled; /* those that wait for their link to be less full */
+	struct conn *inner[2]; /* text, binary: execute what has become ours while it was parked */
+	size_t expected;       /* bytes of a reply, a moving average */
+	uint64_t streams;      /* numbers given to long values */
+	uint32_t round;
+	bool doomed; /* of the parked there are some whose end is at hand */
+	uint64_t down
+	    [TOPOLOGY_NODES_MAX]; /* by node: since when it cannot be reached, in ms; 0 = it can */
+};
+
+/* ---------------------------------------------------------------- forward.c */
+
+/* A request of C, in its list, with room for COUNT keys and a body of SIZE bytes. NULL where memory is out: the
+ * connection is broken then. */
+struct forward *forward_new(struct conn *c, enum forward_kind kind, uint16_t count, size_t size);
+
+/* Takes F out of all lists, forgets its ticket and frees it; its connection gets a turn. */
+void forward_end(struct forward *f);
+
+/* Sends F to its node, or parks it, or ends it with an error. */
+void forward_ask(struct forward *f);
+
+/* Ends F at the end of this turn, when its connection is not in the middle of something. */
+void forward_doom(struct forward *f, enum forward_error error);
+
+/* Ends F: the client gets an error in place of all that is open of the answer. */
+void forward_fail(struct forward *f, enum forward_error error);
+
+/* F is tried again at the next tick, and ends with ERROR if that comes to nothing in time. */
+void forward_park(struct forward *f, enum forward_error error);
+
+/* Fills HOLE of F with BYTES; passes on what is too much to be held. Returns the hole to go on with, or NULL where memory was
+ * out. */
+struct segment *forward_fill(struct forward *f, struct segment *hole, struct slice bytes);
+
+/* Fills HOLE of F with all that V has to say, V as new after that. NULL as above. */
+struct segment *forward_fill_from(struct forward *f, struct segment *hole, struct conn *v);
+
+/* The inner connection of W for a protocol. NULL where memory is out. */
+struct conn *forward_inner(struct worker *w, bool binary);
+
+/* The connection cannot get an answer that makes sense any more: it ends. F, and all that it has asked for, is gone. */
+void forward_break(struct conn *c);
+
+/* The weight of a new hole. */
+size_t forward_weight(const struct worker *w);
+
+/* A reply of N bytes has come. */
+void forward_note(struct worker *w, size_t n);
+
+/* Flags of COMMAND and STREAM_BEGIN frames, and of STREAM_END. */
+enum { FORWARD_FLAG_BINARY = 1, FORWARD_FLAG_ABORT = 2 };
+
+/* A flag of REPLY frames, beside those of cluster/frame.h: it has not been executed, for want of memory. */
+enum { FORWARD_REFUSES = 4 };
+
+/* ---------------------------------------------------------------- forward_relay.c */
+
+/* Gives those a turn whose links have room again. */
+void relay_unstall(struct worker *w);
+
+/* ---------------------------------------------------------------- forward_keys.c */
+
+/* A reply frame for F. */
+void keys_reply(struct forward *f, struct slice body, bool last);
+
+/* F is parked and its keys may have other owners now: makes a request of each. */
+void keys_again(struct forward *f);
+
+/* ---------------------------------------------------------------- forward_answer.c */
+
+/* The body of a KEYS frame. */
+struct keys_body {
+	enum opcode op;
+	bool ends;
+	bool drops; /* the keys are to be forgotten, nothing is answered */
+	uint16_t count;
+	int32_t exptime;
+	struct slice rest; /* COUNT times: length (1 byte), key */
+};
+
+#define KEYS_HEAD 8u
+
+/* Writes the head; returns its end. */
+char *keys_body_write(char *p, const struct keys_body *keys);
+
+/* False where BYTES are no such body. */
+bool keys_body_read(struct slice bytes, struct keys_body *keys);
+
+/* The next key; there is one. */
+struct slice keys_body_next(struct keys_body *keys);
+
+/* Executes a KEYS body on V; the bytes of each answer go to SIZES. False where a key is not ours: nothing is done then. */
+bool keys_execute_here(struct conn *v, struct keys_body *keys, uint32_t *sizes);
+
+/* ---------------------------------------------------------------- forward_flush.c */
+
+/* F is the last request of its connection that is open: if it is a flush that waits for that, it begins. */
+void flush_poke(struct forward *f);
+void flush_free(struct forward *f);
+
+#endif

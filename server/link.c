@@ -1,0 +1,537 @@
+/* server/link.c: see link.h.
+ *
+ * A link that is to end is noted in the list of those that have something to send, and ends when that is worked off, at the
+ * end of the turn: nobody who holds it in this turn sees it go. When its connection ends by itself, its tickets fail at once, which
+ * may lead to anything but to new frames on it: it is down.
+ */
+#include "server/link.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "server/cluster.h"
+#include "server/conn_step.h"
+#include "server/forward.h"
+#include "server/link_impl.h"
+#include "server/settings.h"
+
+#define PLACES_MIN 64u
+
+/* Places looked at for a new id before there are too many. */
+#define PLACES_TRIED 64u
+
+/* Peer timeouts after which an incoming link on which nothing comes is dead: the other side asks for a sign far more
+ * often. */
+#define SILENCE_MAX 10u
+
+/* ---------------------------------------------------------------- one link */
+
+uint64_t
+link_now(struct worker *w)
+{
+	struct cluster_worker *cw = w->cluster;
+	struct timespec ts;
+
+	if (cw->now == 0) {
+		(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+		cw->now = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	}
+	return cw->now;
+}
+
+struct link *
+link_to(struct worker *w, unsigned node)
+{
+	return node < TOPOLOGY_NODES_MAX ? w->cluster->links->nodes[node] : NULL;
+}
+
+bool
+link_up(const struct link *l)
+{
+	return l->conn != NULL && l->broken == NULL;
+}
+
+bool
+link_outgoing(const struct link *l)
+{
+	return l->outgoing;
+}
+
+struct worker *
+link_worker(const struct link *l)
+{
+	return l->worker;
+}
+
+uint64_t
+link_node_id(const struct link *l)
+{
+	return l->node_id;
+}
+
+uint64_t
+link_incarnation(const struct link *l)
+{
+	return l->incarnation;
+}
+
+enum handshake_role
+link_role(const struct link *l)
+{
+	return (enum handshake_role)l->role;
+}
+
+void **
+link_slot(struct link *l)
+{
+	return &l->slot;
+}
+
+static struct link *
+link_new(struct worker *w, uint64_t node_id, bool outgoing)
+{
+	struct link *l = calloc(1, sizeof(*l));
+
+	if (l == NULL)
+		return NULL;
+	l->worker = w;
+	l->node_id = node_id;
+	l->outgoing = outgoing;
+	l->next_id = 1;
+	TAILQ_INIT(&l->waiting);
+	TAILQ_INIT(&l->special);
+	if (outgoing)
+		LIST_INSERT_HEAD(&w->cluster->links->outgoing, l, entry);
+	else
+		LIST_INSERT_HEAD(&w->cluster->links->incoming, l, entry);
+	return l;
+}
+
+/* L is down. */
+static void
+link_free(struct link *l)
+{
+	ASSERT(l->conn == NULL && l->count == 0);
+	if (l->dirty)
+		TAILQ_REMOVE(&l->worker->cluster->links->dirty, l, flush);
+	LIST_REMOVE(l, entry);
+	free(l->places);
+	free(l);
+}
+
+/* The name of the other side, for the log. */
+static struct slice
+name_of(const struct link *l)
+{
+	const struct topology *t = l->worker->cluster->topology;
+	unsigned index;
+
+	if (!topology_find_id(t, l->node_id, &index))
+		return SLICE_LITERAL("?");
+	return topology_node_name(t, index);
+}
+
+/* ---------------------------------------------------------------- output */
+
+size_t
+link_unsent(const struct link *l)
+{
+	return l->conn == NULL ? 0 : outq_bytes(&l->conn->out);
+}
+
+static void
+note_dirty(struct link *l)
+{
+	if (l->dirty)
+		return;
+	l->dirty = true;
+	TAILQ_INSERT_TAIL(&l->worker->cluster->links->dirty, l, flush);
+}
+
+void
+link_break(struct link *l, const char *why)
+{
+	if (l->conn == NULL || l->broken != NULL)
+		return;
+	l->broken = why;
+	note_dirty(l);
+}
+
+char *
+link_frame(struct link *l, size_t body_max)
+{
+	struct worker *w = l->worker;
+	char *p;
+
+	ASSERT(body_max <= FRAME_BODY_MAX);
+	if (unlikely(!link_up(l) || outq_bytes(&l->conn->out) + body_max > LINK_UNSENT_MAX))
+		return NULL;
+	p = outq_reserve(&l->conn->out, &w->source, FRAME_HEAD + body_max);
+	if (unlikely(p == NULL)) {
+		link_break(l, "no memory for its output");
+		return NULL;
+	}
+	l->frame = p;
+	return p + FRAME_HEAD;
+}
+
+void
+link_frame_end(struct link *l, enum frame_type type, uint8_t flags, uint64_t id, const char *end)
+{
+	size_t body = (size_t)(end - l->frame) - FRAME_HEAD;
+	const struct frame frame = {
+	    .id = id,
+	    .epoch = topology_epoch(l->worker->cluster->topology),
+	    .type = (uint8_t)type,
+	    .flags = flags,
+	};
+
+	frame_seal(&l->out, l->frame, &frame, body);
+	outq_commit(&l->conn->out, l->frame + FRAME_HEAD + body);
+	l->written += FRAME_HEAD + body;
+	note_dirty(l);
+}
+
+void
+link_tell(struct link *l, enum frame_type type, uint64_t id, struct slice body)
+{
+	char *p = link_frame(l, body.len);
+
+	if (p == NULL)
+		return;
+	memcpy(p, body.ptr, body.len);
+	link_frame_end(l, type, 0, id, p + body.len);
+}
+
+/* ---------------------------------------------------------------- tickets */
+
+struct ticket *
+link_ticket(const struct link *l, uint64_t id)
+{
+	struct ticket *t = l->capacity > 0 ? l->places[id % l->capacity] : NULL;
+
+	return t != NULL && t->id == id ? t : NULL;
+}
+
+/* Room for more tickets. */
+static bool
+places_grow(struct link *l)
+{
+	uint32_t capacity = l->capacity == 0 ? PLACES_MIN : 2 * l->capacity;
+	struct ticket **places, *t;
+
+	if (capacity > LINK_TICKETS_MAX || (places = calloc(capacity, sizeof(*places))) == NULL)
+		return false;
+	TAILQ_FOREACH(t, &l->waiting, entry)
+		places[t->id % capacity] = t;
+	TAILQ_FOREACH(t, &l->special, entry)
+		places[t->id % capacity] = t;
+	free(l->places);
+	l->places = places;
+	l->capacity = capacity;
+	return true;
+}
+
+/* The next id whose place is free; 0 where none is found. */
+static uint64_t
+id_take(struct link *l)
+{
+	if (l->count >= l->capacity / 2)
+		(void)places_grow(l);
+	for (unsigned i = 0; i < PLACES_TRIED && l->capacity > 0; i++) {
+		uint64_t id = l->next_id++;
+
+		if (l->places[id % l->capacity] == NULL)
+			return id;
+	}
+	return 0;
+}
+
+uint64_t
+link_expect(struct link *l, struct ticket *t)
+{
+	uint64_t id = link_up(l) && l->count < LINK_TICKETS_MAX ? id_take(l) : 0;
+
+	t->link = NULL;
+	if (unlikely(id == 0))
+		return 0;
+	t->link = l;
+	t->id = id;
+	t->position = l->written;
+	t->special = t->deadline != 0;
+	if (t->special) {
+		TAILQ_INSERT_TAIL(&l->special, t, entry);
+	} else {
+		t->deadline = link_now(l->worker) + l->worker->server->settings->peer_timeout;
+		TAILQ_INSERT_TAIL(&l->waiting, t, entry);
+	}
+	l->places[id % l->capacity] = t;
+	l->count++;
+	return id;
+}
+
+void
+link_release(struct ticket *t)
+{
+	struct link *l = t->link;
+
+	if (t->special)
+		TAILQ_REMOVE(&l->special, t, entry);
+	else
+		TAILQ_REMOVE(&l->waiting, t, entry);
+	l->places[t->id % l->capacity] = NULL;
+	l->count--;
+	t->link = NULL;
+}
+
+void
+link_forget(struct ticket *t)
+{
+	if (t->link != NULL)
+		link_release(t);
+}
+
+static void
+ticket_fail(struct ticket *t, enum link_failure why)
+{
+	link_release(t);
+	t->kind->fail(t, why);
+}
+
+/* L is down; what has not been offered to the kernel cannot have been heard. */
+static void
+tickets_fail(struct link *l, enum link_failure why)
+{
+	struct ticket *t;
+
+	while ((t = TAILQ_FIRST(&l->waiting)) != NULL || (t = TAILQ_FIRST(&l->special)) != NULL)
+		ticket_fail(t, t->position >= l->offered ? LINK_UNSENT : why);
+}
+
+/* Those whose time is over. */
+static void
+tickets_expire(struct link *l, uint64_t now)
+{
+	struct ticket *t, *next;
+
+	while ((t = TAILQ_FIRST(&l->waiting)) != NULL && now >= t->deadline)
+		ticket_fail(t, LINK_TIMEOUT);
+	for (t = TAILQ_FIRST(&l->special); t != NULL; t = next) {
+		next = TAILQ_NEXT(t, entry);
+		if (now < t->deadline)
+			continue;
+		ticket_fail(t, LINK_TIMEOUT);
+		next = TAILQ_FIRST(&l->special);
+	}
+}
+
+/* ---------------------------------------------------------------- coming and going */
+
+/* The connection is the worker's from now on: L is up. False where it cannot be served. */
+static bool
+link_begin(struct link *l, const struct link_start *start)
+{
+	struct worker *w = l->worker;
+	struct conn *c = conn_new(w, start->fd, NULL, w->driver->conn_size);
+
+	if (c == NULL)
+		return false;
+	c->linked = true;
+	c->eager = l->outgoing;
+	c->authenticated = true;
+	l->conn = c;
+	l->in = (struct frame_lane){start->key_in, 0};
+	l->out = (struct frame_lane){start->key_out, 0};
+	l->incarnation = start->incarnation;
+	l->role = start->role;
+	l->written = l->offered = l->pinged = 0;
+	l->epoch_ours = l->epoch_theirs = 0;
+	l->heard = link_now(w);
+	l->broken = NULL;
+	c->link = l;
+	conn_set_state(c, CONN_LINK);
+	if (w->driver->attach(c))
+		return true;
+	l->conn = NULL;
+	conn_set_state(c, CONN_CLOSING);
+	conn_free(&c);
+	return false;
+}
+
+static struct link *
+outgoing_find(const struct link_set *set, uint64_t node_id)
+{
+	struct link *l;
+
+	LIST_FOREACH(l, &set->outgoing, entry)
+		if (l->node_id == node_id)
+			return l;
+	return NULL;
+}
+
+void
+link_adopt(struct worker *w, struct link_start *start)
+{
+	struct link *l = start->outgoing ? outgoing_find(w->cluster->links, start->node_id)
+					 : link_new(w, start->node_id, false);
+
+	if (l == NULL || l->conn != NULL || !link_begin(l, start)) {
+		(void)close(start->fd);
+		if (l != NULL && !l->outgoing && l->conn == NULL)
+			link_free(l);
+	}
+	free(start);
+}
+
+void
+link_conn_closed(struct conn *c)
+{
+	struct link *l = c->link;
+	struct worker *w = l->worker;
+
+	c->link = NULL;
+	l->conn = NULL;
+	if (l->broken != NULL) {
+		struct slice name = name_of(l);
+
+		log_info("link %s %.*s ends: %s", l->outgoing ? "to" : "from", (int)name.len,
+		    name.ptr, l->broken);
+	}
+	l->broken = NULL;
+	tickets_fail(l, LINK_LOST);
+	if (!l->outgoing) {
+		forward_link_closed(l);
+		link_free(l);
+	} else if (!load_relaxed(&w->stopping)) {
+		cluster_dial(w->cluster->cluster, w->id, l->node_id);
+	}
+}
+
+/* A node has left the topology, or the worker ends. */
+static void
+link_remove(struct link *l)
+{
+	struct worker *w = l->worker;
+
+	if (l->conn != NULL) {
+		struct conn *c = l->conn;
+
+		conn_close(c, CONN_NORMAL);
+		w->driver->drop(c);
+	}
+	link_free(l);
+}
+
+bool
+links_update(struct worker *w)
+{
+	struct cluster_worker *cw = w->cluster;
+	unsigned nodes = (unsigned)topology_count(cw->topology), index;
+	struct link *l, *next;
+
+	if (cw->links == NULL) {
+		if ((cw->links = calloc(1, sizeof(*cw->links))) == NULL)
+			return false;
+		TAILQ_INIT(&cw->links->dirty);
+	}
+	memset(cw->links->nodes, 0, sizeof(cw->links->nodes));
+	for (l = LIST_FIRST(&cw->links->outgoing); l != NULL; l = next) {
+		next = LIST_NEXT(l, entry);
+		if (!topology_find_id(cw->topology, l->node_id, &index) || index == cw->self)
+			link_remove(l);
+	}
+	for (unsigned i = 0; i < nodes; i++) {
+		uint64_t id = topology_node(cw->topology, i)->id;
+
+		if (i == cw->self)
+			continue;
+		l = outgoing_find(cw->links, id);
+		if (l == NULL) {
+			if ((l = link_new(w, id, true)) == NULL)
+				return false;
+			cluster_dial(cw->cluster, w->id, id);
+		}
+		cw->links->nodes[i] = l;
+	}
+	return true;
+}
+
+void
+links_free(struct worker *w)
+{
+	struct link_set *set = w->cluster->links;
+
+	if (set == NULL)
+		return;
+	while (!LIST_EMPTY(&set->outgoing))
+		link_free(LIST_FIRST(&set->outgoing));
+	ASSERT(LIST_EMPTY(&set->incoming));
+	free(set);
+	w->cluster->links = NULL;
+}
+
+/* ---------------------------------------------------------------- turns and ticks */
+
+void
+links_flush(struct worker *w)
+{
+	struct link_set *set = w->cluster->links;
+	struct link *l;
+
+	while ((l = TAILQ_FIRST(&set->dirty)) != NULL) {
+		struct conn *c = l->conn;
+
+		TAILQ_REMOVE(&set->dirty, l, flush);
+		l->dirty = false;
+		if (c == NULL)
+			continue;
+		if (unlikely(l->broken != NULL)) {
+			conn_close(c, CONN_ERROR);
+			w->driver->drop(c);
+			continue;
+		}
+		l->offered = l->written;
+		w->driver->serve(c);
+	}
+}
+
+/* Asks for a sign of life where there was none for a while; ends the link where none came. */
+static void
+link_watch(struct link *l, uint64_t now)
+{
+	uint64_t timeout = l->worker->server->settings->peer_timeout;
+
+	if (!l->outgoing) {
+		if (now - l->heard > SILENCE_MAX * timeout)
+			link_break(l, "nothing was heard for too long");
+		return;
+	}
+	if (l->pinged != 0 && l->heard < l->pinged && now - l->pinged > timeout) {
+		link_break(l, "the node does not answer");
+	} else if (now - l->heard > timeout / 2 && (l->pinged == 0 || l->heard >= l->pinged)) {
+		l->pinged = now;
+		link_tell(l, FRAME_PING, 0, SLICE_LITERAL(""));
+	}
+}
+
+void
+links_tick(struct worker *w)
+{
+	struct link_set *set = w->cluster->links;
+	uint64_t now = link_now(w);
+	struct link *l;
+
+	LIST_FOREACH(l, &set->outgoing, entry) {
+		if (l->conn == NULL)
+			continue;
+		tickets_expire(l, now);
+		link_watch(l, now);
+	}
+	LIST_FOREACH(l, &set->incoming, entry)
+		if (l->conn != NULL)
+			link_watch(l, now);
+}
