@@ -20,6 +20,8 @@ step_report(struct conn *c, struct slice *input)
 		return true;
 	case REPORT_MORE:
 		return true;
+	case REPORT_PAUSE:
+		return false;
 	case REPORT_WAIT:
 		slice_advance(input, input->len);
 		return false;

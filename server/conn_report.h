@@ -13,6 +13,7 @@ struct conn;
 enum report_result {
 	REPORT_DONE, /* that was the last piece */
 	REPORT_MORE,
+	REPORT_PAUSE, /* nothing now: conn_poke when there is; what the client says meanwhile waits */
 	REPORT_WAIT, /* nothing now: conn_poke when there is; what the client says meanwhile is dropped */
 };
 

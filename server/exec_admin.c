@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "proto/reply.h"
 #include "server/clock.h"
+#include "server/cluster_stats.h"
 #include "server/exec.h"
 #include "server/exec_op.h"
 #include "server/forward.h"
@@ -303,6 +304,9 @@ exec_admin(struct conn *c, const struct command *cmd)
 		return;
 	case OP_DEBUGTIME:
 		exec_debugtime(c, cmd);
+		return;
+	case OP_CONFIG_GET:
+		exec_config(c, cmd);
 		return;
 	default:
 		reply_unless_quiet(c, cmd, REPLY_ERROR);

@@ -7,6 +7,7 @@
 #include "base/number.h"
 #include "proto/binary.h"
 #include "proto/reply.h"
+#include "server/cluster_stats.h"
 #include "server/counters.h"
 #include "server/exec_op.h"
 #include "server/prefix.h"
@@ -140,6 +141,8 @@ answer(struct stats_out *out, struct slice group, struct slice rest)
 		stats_threads(out);
 	else if (slice_is(group, "reset"))
 		stats_reset(out);
+	else if (slice_is(group, "cluster"))
+		stats_cluster(out);
 	else if (slice_is(group, "detail"))
 		stats_detail(out, rest);
 	else if (slice_is(group, "cachedump"))

@@ -84,6 +84,8 @@ COMMAND(WATCH, ADMIN, "watch",
     CMD_ADMIN, "turn this connection into a stream of log lines")
 COMMAND(REFRESH_CERTS, ADMIN, "refresh_certs", "", CMD_ADMIN, "read the TLS certificates again")
 COMMAND(EXTSTORE, ADMIN, "extstore", "<option> <number>", CMD_ADMIN, "answered as by a server without extstore")
+COMMAND(CONFIG_GET, ADMIN, "config get", "cluster", 0,
+    "the nodes of the cluster, as Amazon ElastiCache's auto discovery has them")
 COMMAND(DEBUGTIME, ADMIN, "debugtime", "<seconds>|p|r", CMD_ADMIN | CMD_DEBUG,
     "move, stop (p) or restart (r) the server's clock")
 

@@ -1,0 +1,16 @@
+/* server/tbl/node_stats.h: what nodes tell each other for `stats cluster`, once.
+ *
+ * NODE_STAT(name, value, text): VALUE is an expression over SERVER, SUM (struct counters) and STORE (struct
+ * store_stats).
+ */
+NODE_STAT(epoch,            topology_epoch(load_acquire(&server->cluster->topology)), "of its topology")
+NODE_STAT(uptime,           clock_uptime(server->clock), "seconds since it was started")
+NODE_STAT(threads,          server->worker_count, "workers")
+NODE_STAT(curr_connections, workers_connections(server), "connections of clients")
+NODE_STAT(curr_items,       store.items, "items, copies included")
+NODE_STAT(bytes,            store.bytes, "what they ask for")
+NODE_STAT(limit_maxbytes,   store.memory_limit, "memory for items")
+NODE_STAT(evictions,        store.evictions, "items that had to go")
+NODE_STAT(cmd_set,          sum.cmd_set, "storage commands executed")
+NODE_STAT(get_hits,         sum.get_hits, "keys found by reading commands")
+NODE_STAT(get_misses,       sum.get_misses, "keys not found")
