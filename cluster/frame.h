@@ -41,8 +41,9 @@ enum frame_type {
 };
 
 enum frame_flag {
-	FRAME_LAST = 1,     /* of a REPLY: nothing more will come for this id */
-	FRAME_NOT_MINE = 2, /* of a REPLY: not executed: by its topology the sender does not own the key */
+	FRAME_LAST = 1, /* of a REPLY: nothing more will come for this id */
+	FRAME_NOT_MINE =
+	    2, /* of a REPLY: not executed: by its topology the sender does not own the key */
 };
 
 /* A frame that was received. BODY lies where the bytes did. */

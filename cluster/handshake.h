@@ -32,13 +32,13 @@
 #include "base/slice.h"
 #include "cluster/topology.h"
 
-#define HANDSHAKE_NONCE  32u
-#define HANDSHAKE_GREET  (16u + HANDSHAKE_NONCE)
-#define HANDSHAKE_HELLO  72u
-#define HANDSHAKE_MAC    32u
-#define HANDSHAKE_PROVE  (HANDSHAKE_HELLO + HANDSHAKE_MAC)
-#define HANDSHAKE_CLOSE  (8u + HANDSHAKE_MAC)
-#define HANDSHAKE_SECRET_MIN 16u   /* bytes of a secret */
+#define HANDSHAKE_NONCE      32u
+#define HANDSHAKE_GREET      (16u + HANDSHAKE_NONCE)
+#define HANDSHAKE_HELLO      72u
+#define HANDSHAKE_MAC        32u
+#define HANDSHAKE_PROVE      (HANDSHAKE_HELLO + HANDSHAKE_MAC)
+#define HANDSHAKE_CLOSE      (8u + HANDSHAKE_MAC)
+#define HANDSHAKE_SECRET_MIN 16u /* bytes of a secret */
 #define HANDSHAKE_SECRET_MAX 4096u
 
 enum refusal {
@@ -55,19 +55,19 @@ struct hello {
 	unsigned char cluster[TOPOLOGY_CLUSTER_ID];
 	uint64_t node_id; /* 0 of an operator */
 	uint64_t incarnation;
-	uint64_t epoch;  /* of its topology */
-	uint64_t digest; /* of its topology */
+	uint64_t epoch;            /* of its topology */
+	uint64_t digest;           /* of its topology */
 	uint64_t version, flushed; /* store_version, store_flushed */
-	uint8_t role;    /* enum handshake_role */
-	uint8_t refusal; /* enum refusal: why the other side is refused */
+	uint8_t role;              /* enum handshake_role */
+	uint8_t refusal;           /* enum refusal: why the other side is refused */
 };
 
 /* Looks at a peer that has proved that it knows the secret; REFUSAL_NONE lets it in. */
 typedef enum refusal handshake_judge(void *context, const struct hello *theirs);
 
 enum handshake_state {
-	HANDSHAKE_GOING,  /* more bytes are needed */
-	HANDSHAKE_DONE,   /* both sides are satisfied: keys and THEIRS are there; what follows are frames */
+	HANDSHAKE_GOING, /* more bytes are needed */
+	HANDSHAKE_DONE, /* both sides are satisfied: keys and THEIRS are there; what follows are frames */
 	HANDSHAKE_FAILED, /* REFUSAL says why; what is to be sent is to be sent before closing */
 };
 

@@ -93,7 +93,8 @@ static bool
 good_name(struct slice name, size_t max)
 {
 	for (size_t i = 0; i < name.len; i++)
-		if (name.ptr[i] <= ' ' || name.ptr[i] > '~' || strchr(",=*#~|", name.ptr[i]) != NULL)
+		if (name.ptr[i] <= ' ' || name.ptr[i] > '~' ||
+		    strchr(",=*#~|", name.ptr[i]) != NULL)
 			return false;
 	return name.len <= max;
 }

@@ -30,8 +30,7 @@
 
 /* ---------------------------------------------------------------- the secret */
 
-static bool __attribute__((format(printf, 2, 3)))
-fail(char *error, const char *format, ...)
+static bool __attribute__((format(printf, 2, 3))) fail(char *error, const char *format, ...)
 {
 	va_list arguments;
 

@@ -17,7 +17,8 @@ static bool
 send_out(struct session *s)
 {
 	while (s->out_at < s->out.len) {
-		ssize_t n = send(s->fd, s->out.ptr + s->out_at, s->out.len - s->out_at, MSG_NOSIGNAL);
+		ssize_t n =
+		    send(s->fd, s->out.ptr + s->out_at, s->out.len - s->out_at, MSG_NOSIGNAL);
 
 		if (n < 0)
 			return errno == EAGAIN || errno == EINTR;
@@ -91,7 +92,8 @@ on_io(evutil_socket_t fd, short what, void *arg)
 	if (s->handshake.state == HANDSHAKE_GOING)
 		wait_for(s, EV_READ);
 	else
-		session_over(s, s->handshake.state == HANDSHAKE_DONE ? SESSION_DONE : SESSION_REFUSED);
+		session_over(
+		    s, s->handshake.state == HANDSHAKE_DONE ? SESSION_DONE : SESSION_REFUSED);
 }
 
 static void

@@ -167,8 +167,8 @@ node_lines(struct stats_out *out, const struct node_answer *a, unsigned node)
 	struct slice name = topology_node_name(cw->topology, node);
 	char id[17];
 
-	(void)snprintf(id, sizeof(id), "%016llx",
-	    (unsigned long long)topology_node(cw->topology, node)->id);
+	(void)snprintf(
+	    id, sizeof(id), "%016llx", (unsigned long long)topology_node(cw->topology, node)->id);
 	line_text(out, name, "id", id);
 	line_text(out, name, "state", node == cw->self ? "self" : states[a->state]);
 	figure_lines(out, name, slice_of(a->text, a->len));
@@ -297,7 +297,8 @@ exec_config(struct conn *c, const struct command *cmd)
 	char *text, *p;
 	size_t len;
 
-	if (w->cluster == NULL || cmd->admin.count != 1 || !slice_is(cmd->admin.words[0], "cluster")) {
+	if (w->cluster == NULL || cmd->admin.count != 1 ||
+	    !slice_is(cmd->admin.words[0], "cluster")) {
 		reply_unless_quiet(c, cmd, REPLY_ERROR);
 		return;
 	}

@@ -116,7 +116,8 @@ all_met(struct cluster_thread *t)
 
 	for (unsigned i = 0; i < topology_count(top); i++) {
 		uint64_t id = topology_node(top, i)->id;
-		const struct acquaintance *a = id == t->cluster->node_id ? NULL : acquaintance_of(t, id);
+		const struct acquaintance *a =
+		    id == t->cluster->node_id ? NULL : acquaintance_of(t, id);
 
 		if (id != t->cluster->node_id && (a == NULL || !a->met))
 			return false;
@@ -149,8 +150,8 @@ note_outcome(struct cluster_thread *t, uint64_t node_id, const struct session *s
 	else if (refusal == REFUSALS)
 		log_warn("peer %.*s: cannot be reached", (int)name.len, name.ptr);
 	else if (s->handshake.by_them)
-		log_warn("peer %.*s at %s refuses this node: by its word this node %s", (int)name.len,
-		    name.ptr, s->address, refusal_text((enum refusal)refusal));
+		log_warn("peer %.*s at %s refuses this node: by its word this node %s",
+		    (int)name.len, name.ptr, s->address, refusal_text((enum refusal)refusal));
 	else
 		log_warn("peer %.*s at %s is refused: it %s", (int)name.len, name.ptr, s->address,
 		    refusal_text((enum refusal)refusal));
@@ -579,7 +580,8 @@ static bool
 open_port(struct cluster_thread *t, char *error)
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-	    .ai_flags = AI_NUMERICSERV | AI_PASSIVE}, *list;
+			    .ai_flags = AI_NUMERICSERV | AI_PASSIVE},
+			*list;
 	const struct topology *top = t->cluster->topology;
 	const struct topology_node *node;
 	char host[TOPOLOGY_NAME_MAX + 1], port[8];
@@ -592,7 +594,8 @@ open_port(struct cluster_thread *t, char *error)
 	host[node->host.len] = '\0';
 	(void)snprintf(port, sizeof(port), "%u", node->peer_port);
 	if ((rc = getaddrinfo(host, port, &hints, &list)) != 0) {
-		(void)snprintf(error, SETTINGS_ERROR_MAX, "cannot resolve %s: %s", host, gai_strerror(rc));
+		(void)snprintf(
+		    error, SETTINGS_ERROR_MAX, "cannot resolve %s: %s", host, gai_strerror(rc));
 		return false;
 	}
 	t->listen_fd = socket(list->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -602,8 +605,8 @@ open_port(struct cluster_thread *t, char *error)
 	    listen(t->listen_fd, 256) != 0;
 	freeaddrinfo(list);
 	if (rc)
-		(void)snprintf(error, SETTINGS_ERROR_MAX, "cannot listen on the peer port %s:%s: %s", host,
-		    port, strerror(errno));
+		(void)snprintf(error, SETTINGS_ERROR_MAX,
+		    "cannot listen on the peer port %s:%s: %s", host, port, strerror(errno));
 	return !rc;
 }
 

@@ -371,6 +371,7 @@ conn_poke(struct conn *c)
 	if (c->state != CONN_REPORT)
 		return;
 	c->waiting = false;
+	c->paused = false;
 	worker_queue_turn(c->worker, c);
 }
 
@@ -391,7 +392,7 @@ conn_want(const struct conn *c)
 		return CONN_WANT_CLOSE;
 	if (unlikely(c->state == CONN_CLOSING))
 		return LIST_EMPTY(&c->forwards) ? want | CONN_WANT_CLOSE : want;
-	if (unlikely(conn_full(c)))
+	if (unlikely(conn_full(c) || c->paused))
 		return want;
 	return want | (c->waiting ? CONN_WANT_INPUT : CONN_WANT_TURN);
 }

@@ -98,6 +98,7 @@ struct conn {
 	bool in_turns : 1; /* stands in the worker's list of those with work left */
 	bool linked : 1;   /* of another node, see server/link.h; no client */
 	bool eager : 1;    /* read whatever waits to be sent */
+	bool paused : 1;   /* its report has nothing to say yet, and its input waits: not read */
 	bool inner : 1;    /* of no client: executes what other nodes ask for (server/forward.h) */
 	bool wrote : 1;    /* it has changed something at another node */
 	bool foreign : 1; /* such a one was asked for a key of which this node is not the primary */

@@ -21,6 +21,7 @@ step_report(struct conn *c, struct slice *input)
 	case REPORT_MORE:
 		return true;
 	case REPORT_PAUSE:
+		c->paused = true;
 		return false;
 	case REPORT_WAIT:
 		slice_advance(input, input->len);

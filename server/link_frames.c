@@ -1,6 +1,7 @@
 /* server/link_frames.c: what arrives on links: cut into frames, and handed to whom they are for. */
 #include "base/assert.h"
 #include "server/cluster.h"
+#include "server/cluster_stats.h"
 #include "server/conn_step.h"
 #include "server/forward.h"
 #include "server/link_impl.h"
@@ -72,6 +73,7 @@ static link_handler *const handlers[FRAME_TYPES] = {
     [FRAME_REPLY] = on_reply,
     [FRAME_FLUSH] = forward_on_flush,
     [FRAME_TOPOLOGY] = on_topology,
+    [FRAME_STATS] = cluster_on_stats,
 };
 
 /* The other side has another topology: the newer one is told, or asked for, once. */

@@ -46,8 +46,8 @@ static const struct setting_row rows[SETTING_COUNT] = {
 #undef SETTING
 };
 
-#define CHOICE(symbol, name, text)   {name, symbol, text},
-#define EVICTION(symbol, name, text) {name, STORE_EVICT_##symbol, text},
+#define CHOICE(symbol, name, text)            {name, symbol, text},
+#define EVICTION(symbol, name, text)          {name, STORE_EVICT_##symbol, text},
 #define RING_KIND(symbol, name, points, text) {name, RING_##symbol, text},
 #define END_OF_CHOICES                                                                             \
 	{                                                                                          \
@@ -519,7 +519,8 @@ check_cluster(const struct settings *s, char *error)
 
 	for (size_t i = 0; s->peers == NULL && i < sizeof(ids) / sizeof(ids[0]); i++)
 		if (s->given[ids[i]])
-			return fail(error, "--%s is for a cluster: it needs --peers", rows[ids[i]].name);
+			return fail(
+			    error, "--%s is for a cluster: it needs --peers", rows[ids[i]].name);
 	if (s->peers == NULL)
 		return true;
 	if (s->secret == NULL)

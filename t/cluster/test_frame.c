@@ -29,7 +29,9 @@ frames_come_as_sent(void **state)
 	(void)state;
 	random_init(&r);
 	for (unsigned i = 0; i < 2000; i++) {
-		size_t n = i % 10 == 0 ? random_below(&r, FRAME_BODY_MAX + 1) : random_below(&r, 300), used;
+		size_t n = i % 10 == 0 ? random_below(&r, FRAME_BODY_MAX + 1)
+				       : random_below(&r, 300),
+		       used;
 		struct frame sent = {.id = random_next(&r),
 		    .epoch = random_next(&r),
 		    .type = (uint8_t)random_below(&r, FRAME_TYPES),

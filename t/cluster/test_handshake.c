@@ -45,7 +45,8 @@ begin(struct pair *p, struct slice secret_a, struct slice secret_b)
 	memset(p, 0, sizeof(*p));
 	p->flip = SIZE_MAX;
 	p->a = (struct handshake){.secret = secret_a,
-	    .mine = {.cluster = "cluster", .node_id = 1, .incarnation = 11, .epoch = 3, .version = 77},
+	    .mine =
+		{.cluster = "cluster", .node_id = 1, .incarnation = 11, .epoch = 3, .version = 77},
 	    .judge = judge_a,
 	    .context = p,
 	    .asks = true};
@@ -108,7 +109,8 @@ friends_meet(void **state)
 	assert_true(p.a.key_out == p.b.key_in && p.a.key_in == p.b.key_out);
 	assert_true(p.a.key_out != p.a.key_in);
 	assert_true(p.a.theirs.incarnation == 22 && p.a.theirs.flushed == 66);
-	assert_true(p.b.theirs.incarnation == 11 && p.b.theirs.version == 77 && p.b.theirs.epoch == 3);
+	assert_true(
+	    p.b.theirs.incarnation == 11 && p.b.theirs.version == 77 && p.b.theirs.epoch == 3);
 }
 
 /* The answerer says nothing behind its greeting, and no judge is asked. */

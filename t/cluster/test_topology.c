@@ -35,7 +35,8 @@ assert_slice(struct slice s, const char *text)
 static void
 lists_are_read(void **state)
 {
-	struct topology *t = topology_of("a=10.0.0.1:11211,10.0.0.2:11211/7,c=[::1]:11211*3,d=host.example:5/6*100#00000000000000ff~");
+	struct topology *t = topology_of(
+	    "a=10.0.0.1:11211,10.0.0.2:11211/7,c=[::1]:11211*3,d=host.example:5/6*100#00000000000000ff~");
 	const struct topology_node *n = topology_node(t, 0);
 	unsigned index;
 
@@ -72,29 +73,17 @@ bad_lists_are_refused(void **state)
 		const char *list;
 		enum topology_status status;
 	} rows[] = {
-	    {"", TOPOLOGY_NO_NODES},
-	    {"a", TOPOLOGY_BAD_NODE},
-	    {"a=", TOPOLOGY_BAD_NODE},
-	    {":1", TOPOLOGY_BAD_NODE},
-	    {"=h:1", TOPOLOGY_BAD_NAME},
-	    {"h:1,", TOPOLOGY_BAD_NODE},
-	    {",h:1", TOPOLOGY_BAD_NODE},
-	    {"h:0", TOPOLOGY_BAD_PORT},
-	    {"h:65536", TOPOLOGY_BAD_PORT},
+	    {"", TOPOLOGY_NO_NODES}, {"a", TOPOLOGY_BAD_NODE}, {"a=", TOPOLOGY_BAD_NODE},
+	    {":1", TOPOLOGY_BAD_NODE}, {"=h:1", TOPOLOGY_BAD_NAME}, {"h:1,", TOPOLOGY_BAD_NODE},
+	    {",h:1", TOPOLOGY_BAD_NODE}, {"h:0", TOPOLOGY_BAD_PORT}, {"h:65536", TOPOLOGY_BAD_PORT},
 	    {"h:1x", TOPOLOGY_BAD_PORT},
 	    {"h:60000", TOPOLOGY_BAD_PORT}, /* the default peer port would be above all ports */
-	    {"h:1/0", TOPOLOGY_BAD_PORT},
-	    {"h:1*0", TOPOLOGY_BAD_WEIGHT},
-	    {"h:1*101", TOPOLOGY_BAD_WEIGHT},
-	    {"h:1*", TOPOLOGY_BAD_WEIGHT},
-	    {"h:1#12", TOPOLOGY_BAD_NODE},
-	    {"h:1#0000000000000000", TOPOLOGY_BAD_NODE},
-	    {"h:1#00000000000000FF", TOPOLOGY_BAD_NODE},
-	    {"::1:1", TOPOLOGY_BAD_NODE},
-	    {"a b=h:1", TOPOLOGY_BAD_NAME},
-	    {"a=h\t:1", TOPOLOGY_BAD_NAME},
-	    {"h:1,h:1/9", TOPOLOGY_DUPLICATE},
-	    {"a=h:1,a=i:1", TOPOLOGY_DUPLICATE},
+	    {"h:1/0", TOPOLOGY_BAD_PORT}, {"h:1*0", TOPOLOGY_BAD_WEIGHT},
+	    {"h:1*101", TOPOLOGY_BAD_WEIGHT}, {"h:1*", TOPOLOGY_BAD_WEIGHT},
+	    {"h:1#12", TOPOLOGY_BAD_NODE}, {"h:1#0000000000000000", TOPOLOGY_BAD_NODE},
+	    {"h:1#00000000000000FF", TOPOLOGY_BAD_NODE}, {"::1:1", TOPOLOGY_BAD_NODE},
+	    {"a b=h:1", TOPOLOGY_BAD_NAME}, {"a=h\t:1", TOPOLOGY_BAD_NAME},
+	    {"h:1,h:1/9", TOPOLOGY_DUPLICATE}, {"a=h:1,a=i:1", TOPOLOGY_DUPLICATE},
 	    {"a=h:1/5,b=h:2/5", TOPOLOGY_DUPLICATE},
 	    {"a=h:1,b=h:10001", TOPOLOGY_DUPLICATE}, /* one's port is the other's peer port */
 	};
@@ -162,8 +151,8 @@ bytes_survive_or_are_refused(void **state)
 static void
 the_digest_tells_placements(void **state)
 {
-	static const char *const lists[] = {"a=h:1,b=i:1", "b=i:1,a=h:1", "a=h:1,b=i:1*2", "a=h:1,b=j:1",
-	    "a=h:1,b=i:1,c=j:1", "a=h:1,b=i:1~"};
+	static const char *const lists[] = {"a=h:1,b=i:1", "b=i:1,a=h:1", "a=h:1,b=i:1*2",
+	    "a=h:1,b=j:1", "a=h:1,b=i:1,c=j:1", "a=h:1,b=i:1~"};
 	struct topology_options later = usual;
 	struct topology *all[6], *t;
 

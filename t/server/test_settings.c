@@ -205,7 +205,7 @@ test_choices(void **state)
 		assert_refused(id, "AUTO");
 		assert_refused(id, NULL);
 	}
-	assert_int_equal(tried, 3 + 3 + 9 + 3 + 3);
+	assert_int_equal(tried, 3 + 3 + 9 + 3 + 3 + 5);
 }
 
 static void
@@ -424,7 +424,9 @@ test_stats(void **state)
 	    "idle_timeout 0\nwatcher_logbuf_size 262144\nworker_logbuf_size 65536\nread_buf_mem_limit 0\n"
 	    "track_sizes no\ninline_ascii_response no\nslab_automove_freeratio 0.010\nssl_enabled no\n"
 	    "num_napi_ids (null)\nmemory_file (null)\n"
-	    "eviction s3fifo\neviction_samples 5\nbalance hits\npromote_hits 1\npin yes\nio auto\n";
+	    "eviction s3fifo\neviction_samples 5\nbalance hits\npromote_hits 1\npin yes\nio auto\n"
+	    "peers NULL\nnode NULL\nsecret NULL\ncluster_id NULL\nring native\nring_points 0\nreplicas 1\nread_replicas no\n"
+	    "min_replicas 0\nreplication_backlog 67108864\npeer_timeout 1000\n";
 	struct stats_seen seen = {.len = 0};
 	struct settings s;
 
