@@ -21,6 +21,7 @@
 #include "server/forward.h"
 #include "server/link.h"
 #include "server/listen.h"
+#include "server/replicate_link.h"
 #include "server/server.h"
 #include "server/settings.h"
 #include "server/worker.h"
@@ -214,6 +215,7 @@ cluster_free(struct cluster **cluster)
 		return;
 	if (cl->thread != NULL)
 		cluster_thread_free(&cl->thread);
+	replicate_stop(cl);
 	t = (struct topology *)(uintptr_t)cl->topology;
 	topology_free(&t);
 	if (cl->secret.ptr != NULL)
@@ -228,6 +230,8 @@ cluster_attach(struct cluster *cl, struct server *server, char *error)
 	cl->server = server;
 	server->cluster = cl;
 	store_version_raise(server->store, topology_epoch(cl->topology) << EPOCH_SHIFT);
+	if (!replicate_start(cl))
+		return fail(error, "no memory for replication");
 	cl->thread = cluster_thread_new(cl, error);
 	return cl->thread != NULL;
 }
@@ -321,7 +325,7 @@ cluster_worker_init(struct worker *w)
 	w->cluster = cw;
 	cw->cluster = w->server->cluster;
 	take_topology(cw);
-	return links_update(w) && forward_init(w);
+	return links_update(w) && forward_init(w) && replicate_worker_start(w);
 }
 
 void
@@ -330,6 +334,7 @@ cluster_worker_fini(struct worker *w)
 	if (w->cluster == NULL)
 		return;
 	forward_fini(w);
+	replicate_worker_stop(w);
 	links_free(w);
 	free(w->cluster);
 	w->cluster = NULL;
@@ -346,10 +351,13 @@ cluster_turn(struct worker *w)
 		if (!links_update(w))
 			panic("no memory for the links to other nodes");
 		forward_turn_begin(w);
+		replicate_took_topology(w);
 	}
+	replicate_begin_turn(w);
 	if (unlikely(load_relaxed(&cw->tick))) {
 		store_relaxed(&cw->tick, false);
 		links_tick(w);
+		replicate_ticks(w);
 		forward_tick(w);
 	}
 }
@@ -357,6 +365,7 @@ cluster_turn(struct worker *w)
 void
 cluster_turn_end(struct worker *w)
 {
+	replicate_end_turn(w);
 	forward_turn_end(w);
 	links_flush(w);
 }

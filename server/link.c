@@ -17,6 +17,7 @@
 #include "server/conn_step.h"
 #include "server/forward.h"
 #include "server/link_impl.h"
+#include "server/replicate_link.h"
 #include "server/settings.h"
 
 #define PLACES_MIN 64u
@@ -354,8 +355,10 @@ link_begin(struct link *l, const struct link_start *start)
 	l->broken = NULL;
 	c->link = l;
 	conn_set_state(c, CONN_LINK);
-	if (w->driver->attach(c))
+	if (w->driver->attach(c)) {
+		replicate_link_started(l);
 		return true;
+	}
 	l->conn = NULL;
 	conn_set_state(c, CONN_CLOSING);
 	conn_free(&c);
@@ -395,6 +398,7 @@ link_conn_closed(struct conn *c)
 
 	c->link = NULL;
 	l->conn = NULL;
+	replicate_link_ended(l);
 	if (l->broken != NULL) {
 		struct slice name = name_of(l);
 

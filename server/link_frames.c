@@ -5,6 +5,7 @@
 #include "server/conn_step.h"
 #include "server/forward.h"
 #include "server/link_impl.h"
+#include "server/replicate_link.h"
 #include "server/settings.h"
 
 static bool
@@ -72,6 +73,16 @@ static link_handler *const handlers[FRAME_TYPES] = {
     [FRAME_STREAM_END] = forward_on_stream,
     [FRAME_REPLY] = on_reply,
     [FRAME_FLUSH] = forward_on_flush,
+    [FRAME_REPLICATE] = replicate_on_frame,
+    [FRAME_ACK] = replicate_on_frame,
+    [FRAME_CALENDAR] = replicate_on_frame,
+    [FRAME_HEAT] = replicate_on_frame,
+    [FRAME_DIGESTS] = replicate_on_frame,
+    [FRAME_DIFFER] = replicate_on_frame,
+    [FRAME_LIST] = replicate_on_frame,
+    [FRAME_WANT] = replicate_on_frame,
+    [FRAME_GONE] = replicate_on_frame,
+    [FRAME_COMPARED] = replicate_on_frame,
     [FRAME_TOPOLOGY] = on_topology,
     [FRAME_STATS] = cluster_on_stats,
 };

@@ -35,7 +35,8 @@ struct link {
 	uint64_t epoch_ours, epoch_theirs; /* when topologies were last exchanged; 0 = never */
 
 	void *slot;
-	LIST_ENTRY(link) entry; /* in the set's list of its direction */
+	struct replicate_end *replicate; /* NULL: nothing is copied here */
+	LIST_ENTRY(link) entry;          /* in the set's list of its direction */
 	TAILQ_ENTRY(link) flush;
 };
 

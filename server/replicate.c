@@ -226,7 +226,6 @@ replicate_worker_new(struct replicate *r, unsigned id)
 	lock_take(&r->lock);
 	r->workers[id] = w;
 	lock_drop(&r->lock);
-	replicate_worker_enter(w);
 	return w;
 }
 
@@ -327,6 +326,8 @@ replicate_topology(struct replicate_worker *w, const struct replicate_places *pl
 			panic("no memory for a digest");
 	}
 	w->places = *places;
+	memcpy(w->ids, places->ids, places->count * sizeof(*places->ids));
+	w->places.ids = w->ids;
 	w->topologies++;
 	memset(w->outgoing, 0, sizeof(w->outgoing));
 	LIST_FOREACH(end, &w->ends, entry) {
@@ -399,18 +400,24 @@ struct replicate_end *
 replicate_link_up(struct replicate_worker *w, void *link, unsigned node, uint64_t node_id,
     uint64_t incarnation, bool outgoing)
 {
-	struct replicate_end *end = outgoing && node < RING_NODES_MAX ? w->outgoing[node] : NULL;
+	struct replicate_end *end = NULL;
 
+	if (outgoing)
+		LIST_FOREACH(end, &w->ends, entry)
+			if (end->outgoing && end->peer->id == node_id)
+				break;
 	if (end == NULL)
 		end = end_new(w, node_id);
 	if (end == NULL)
 		return NULL;
-	ASSERT(end->link == NULL && end->peer->id == node_id);
+	ASSERT(end->link == NULL);
+	end->node = node < w->places.count ? node : NODE_NONE;
 	end->link = link;
 	end->outgoing = outgoing;
 	store_relaxed(&end->counts.links, outgoing);
 	if (outgoing) {
-		w->outgoing[node] = end;
+		if (end->node != NODE_NONE)
+			w->outgoing[end->node] = end;
 		stream_up(end, incarnation);
 	}
 	say_calendar(end);

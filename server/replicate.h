@@ -54,7 +54,7 @@ struct replicate_places {
 	unsigned count;      /* of nodes */
 	unsigned self;       /* this one's index */
 	unsigned copies;     /* replicas of each key */
-	const uint64_t *ids; /* of the nodes */
+	const uint64_t *ids; /* of the nodes; copied */
 };
 
 struct replicate_options {
@@ -75,14 +75,14 @@ void replicate_free(struct replicate **r);
 
 /* ---------------------------------------------------------------- a worker */
 
-/* The worker of the calling thread, number ID; NULL where memory is out. */
+/* Worker number ID; NULL where memory is out. */
 struct replicate_worker *replicate_worker_new(struct replicate *r, unsigned id);
 void replicate_worker_free(struct replicate_worker **w);
 
-/* Mutations of this thread are W's from now on. (Done by replicate_worker_new for its own thread.) */
+/* Mutations of this thread are W's from now on. */
 void replicate_worker_enter(struct replicate_worker *w);
 
-/* There is a new topology; PLACES and what it refers to stay until the next call. */
+/* There is a new topology, which stays until the next call. */
 void replicate_topology(struct replicate_worker *w, const struct replicate_places *places);
 
 /* The turn ends: sends what has happened, and says what was applied. True where more is to be done soon. */

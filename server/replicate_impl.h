@@ -103,6 +103,7 @@ struct replicate_worker {
 	struct backlog backlog;
 	uint64_t stamped; /* entries before this position have their time */
 	struct replicate_places places;
+	uint64_t ids[RING_NODES_MAX]; /* of its nodes */
 	struct ring_hash *hash;
 	struct replicate_ends ends;
 	struct replicate_end *outgoing[RING_NODES_MAX]; /* by node */
@@ -143,7 +144,7 @@ unsigned replicate_holders(const struct replicate_worker *w, uint32_t point, uin
 static inline bool
 replicate_all_hold(const struct replicate_worker *w)
 {
-	return w->places.count <= 1 + w->places.copies;
+	return w->places.count <= 1 + w->places.copies && w->places.self < w->places.count;
 }
 
 /* Whether this node is the primary of KEY, or NODE. */
