@@ -318,66 +318,85 @@ fast_number(const char **p, char last, uint64_t *out)
 	return n > 0 && s[n] == last;
 }
 
-/* "<flags> <exptime> <bytes>\r\n" at P, of which NUMBERS_MAX bytes can be read, all of it plain digits. Its length; 0
+/* "<flags> <exptime> <bytes>\r\n" at BEGIN, of which NUMBERS_MAX bytes can be read, all of it plain digits. Its length; 0
  * where it is anything else. */
 static ALWAYS_INLINE size_t
-fast_numbers(const char *begin, struct command *command)
+fast_numbers(const char *begin, struct plain_set *set, size_t *size)
 {
 	const char *p = begin;
-	uint64_t flags = 0, exptime = 0, size;
+	uint64_t flags = 0, exptime = 0, number;
 
 	if (likely(memcmp(p, "0 0 ", 4) == 0))
 		p += 4;
 	else if (!fast_number(&p, ' ', &flags) || !fast_number(&p, ' ', &exptime))
 		return 0;
-	if (!fast_number(&p, '\r', &size) || *p != '\n' || size > PROTO_VALUE_MAX)
+	if (!fast_number(&p, '\r', &number) || *p != '\n' || number > PROTO_VALUE_MAX)
 		return 0;
-	command->client_flags = (uint32_t)flags; /* the lower bits of both, as in the general way */
-	command->exptime = (int32_t)(uint32_t)exptime;
-	command->size = (uint32_t)size;
+	set->client_flags = (uint32_t)flags; /* the lower bits of both, as in the general way */
+	set->exptime = (int32_t)(uint32_t)exptime;
+	*size = number;
 	return (size_t)(p + 1 - begin);
 }
 
-/* What set is behind its key: STOP is the end of that. NUMBERS is the length of what follows, up to the data block. */
-static ALWAYS_INLINE enum parse_result
-set_numbers(struct slice window, const struct parse_limits *limits, struct command *command,
-    struct parse_error *error, const char *stop, size_t numbers)
+/* Where less than NUMBERS_MAX bytes can be read, up to END. */
+static __attribute__((noinline)) size_t
+last_numbers(const char *begin, const char *end, struct plain_set *set, size_t *size)
 {
-	if (unlikely(numbers == 0))
+	char copy[NUMBERS_MAX] = {0};
+
+	memcpy(copy, begin, (size_t)(end - begin));
+	return fast_numbers(copy, set, size);
+}
+
+/* "set <key> <flags> <exptime> <bytes>\r\n" in front of WINDOW, all but the value in *SET. The length of the line; 0 where
+ * it is anything else. */
+static ALWAYS_INLINE size_t
+fast_set_line(struct slice window, struct plain_set *set, size_t *size)
+{
+	const char *p = window.ptr + 4, *end = window.ptr + window.len;
+	const char *stop = text_break(window.ptr, p, end);
+	size_t len = (size_t)(stop - p), numbers;
+
+	if (unlikely(stop == end || *stop != ' ' || len - 1 >= PROTO_KEY_MAX))
+		return 0;
+	set->key = slice_of(p, len);
+	numbers = likely(end - stop > NUMBERS_MAX) ? fast_numbers(stop + 1, set, size)
+						   : last_numbers(stop + 1, end, set, size);
+	return unlikely(numbers == 0) ? 0 : 4 + len + 1 + numbers;
+}
+
+size_t
+classic_plain_set(struct slice window, const struct parse_limits *limits, struct plain_set *set)
+{
+	size_t size, head;
+
+	if (unlikely(window.len < 4) || memcmp(window.ptr, "set ", 4) != 0)
+		return 0;
+	head = fast_set_line(window, set, &size);
+	if (unlikely(head == 0 || !text_data_plain(window, limits, head, set->key.len, size)))
+		return 0;
+	set->value = slice_of(window.ptr + head, size);
+	return head + size + 2;
+}
+
+static __attribute__((noinline)) enum parse_result
+parse_set(struct slice window, const struct parse_limits *limits, struct command *command,
+    struct parse_error *error)
+{
+	struct plain_set set;
+	size_t size, head = fast_set_line(window, &set, &size);
+
+	if (unlikely(head == 0))
 		return text_parse(window, limits, command, error);
 	command->op = OP_SET;
 	command->noreply = false;
 	command->cas = 0;
-	command->used = (size_t)(stop + 1 - window.ptr) + numbers;
+	command->used = head;
+	command->key = set.key;
+	command->client_flags = set.client_flags;
+	command->exptime = set.exptime;
+	command->size = (uint32_t)size;
 	return text_data_block(window, limits, true, command, error);
-}
-
-/* Where less than NUMBERS_MAX bytes can be read behind the key. */
-static __attribute__((noinline)) enum parse_result
-parse_last_set(struct slice window, const struct parse_limits *limits, struct command *command,
-    struct parse_error *error, const char *stop)
-{
-	char copy[NUMBERS_MAX] = {0};
-
-	memcpy(copy, stop + 1, (size_t)(window.ptr + window.len - stop - 1));
-	return set_numbers(window, limits, command, error, stop, fast_numbers(copy, command));
-}
-
-/* "<key> <flags> <exptime> <bytes>\r\n" and the data block, behind the name of set, which ends at P. */
-static __attribute__((noinline)) enum parse_result
-parse_set(struct slice window, const struct parse_limits *limits, struct command *command,
-    struct parse_error *error, const char *p)
-{
-	const char *end = window.ptr + window.len;
-	const char *stop = text_break(window.ptr, p, end);
-	size_t len = (size_t)(stop - p);
-
-	if (unlikely(stop == end || *stop != ' ' || len - 1 >= PROTO_KEY_MAX))
-		return text_parse(window, limits, command, error);
-	command->key = slice_of(p, len);
-	if (unlikely(end - stop <= NUMBERS_MAX))
-		return parse_last_set(window, limits, command, error, stop);
-	return set_numbers(window, limits, command, error, stop, fast_numbers(stop + 1, command));
 }
 
 /* "m? " is here: a meta command with a key, or nothing. */
@@ -410,7 +429,7 @@ classic_parse(struct slice window, const struct parse_limits *limits, struct com
 	if (memcmp(p, "get ", 4) == 0)
 		return fast_get(OP_GET, window, limits, command, error, p + 4);
 	if (memcmp(p, "set ", 4) == 0)
-		return parse_set(window, limits, command, error, p + 4);
+		return parse_set(window, limits, command, error);
 	if (p[0] == 'm' && p[2] == ' ')
 		return fast_meta(window, limits, command, error);
 	if (memcmp(p, "gets ", 5) == 0)

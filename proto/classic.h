@@ -15,6 +15,17 @@
 enum parse_result classic_parse(struct slice window, const struct parse_limits *limits,
     struct command *command, struct parse_error *error);
 
+/* A classic set that is whole and good, has no noreply and needs no streaming: what nearly all sets are. */
+struct plain_set {
+	struct slice key, value;
+	uint32_t client_flags;
+	int32_t exptime; /* as it came */
+};
+
+/* How many bytes such a set at the front of WINDOW takes, with *SET; 0 where there is anything else: ask classic_parse. */
+size_t classic_plain_set(
+    struct slice window, const struct parse_limits *limits, struct plain_set *set);
+
 /* The same for a connection that must authenticate first (-Y): only "set <any> <any> <any> <bytes>" with the
  * value "user password" is taken, as PARSE_COMMAND with the user in KEY and the password in VALUE. The caller
  * answers REPLY_STORED or REPLY_AUTH_FAILURE. */

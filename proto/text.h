@@ -121,16 +121,25 @@ enum parse_result text_refuse(
 enum parse_result text_any_data_block(struct slice window, const struct parse_limits *limits,
     bool quiet_errors, struct command *command, struct parse_error *error);
 
+/* Whether the SIZE bytes of a value behind the HEAD bytes of a line are whole and end well, and are plainly not too many. */
+static inline bool
+text_data_plain(struct slice window, const struct parse_limits *limits, size_t head, size_t key_len,
+    size_t size)
+{
+	uint64_t most = (uint64_t)limits->item_overhead + 4 + 1 + 2 + key_len + size;
+
+	return most <= limits->item_size_max && size <= limits->inline_value_max &&
+	    window.len - head >= size + 2 && text_is_end(window.ptr + head + size);
+}
+
 /* The same; what is well is seen here. */
 static inline enum parse_result
 text_data_block(struct slice window, const struct parse_limits *limits, bool quiet_errors,
     struct command *command, struct parse_error *error)
 {
 	size_t head = command->used, size = command->size;
-	uint64_t most = (uint64_t)limits->item_overhead + 4 + 1 + 2 + command->key.len + size;
 
-	if (unlikely(most > limits->item_size_max || size > limits->inline_value_max ||
-		window.len - head < size + 2 || !text_is_end(window.ptr + head + size)))
+	if (unlikely(!text_data_plain(window, limits, head, command->key.len, size)))
 		return text_any_data_block(window, limits, quiet_errors, command, error);
 	command->value = slice_of(window.ptr + head, size);
 	command->used = head + size + 2;

@@ -241,37 +241,65 @@ reads_routed(struct conn *c, enum read_form form, unsigned n, struct slice input
 	return n;
 }
 
-/* A run of plain reads, which need no parser. False where INPUT does not begin with one, or with one that the parser's way
- * must answer. */
-static bool
-step_reads(struct conn *c, struct slice *input)
+/* A run of reads; returns how many are answered. */
+static ALWAYS_INLINE unsigned
+run_reads(struct conn *c, struct slice input, enum read_form form,
+    size_t (*read)(const char *p, const char *end, struct slice *key))
 {
 	struct worker *w = c->worker;
-	enum read_form form = READ_BINARY;
-	unsigned n;
+	unsigned n = cut_reads(w, input, read);
 
-	if (c->protocol == PROTOCOL_BINARY) {
-		n = cut_reads(w, *input, plain_binary);
-	} else if (input->ptr[0] == 'm') {
-		form = READ_MG;
-		n = cut_reads(w, *input, plain_mg);
-	} else {
-		form = READ_GET;
-		n = cut_reads(w, *input, plain_get);
-	}
 	if (n == 0)
-		return false;
+		return 0;
 	store_prepare(w->store, w->keys, n);
 	n = likely(w->cluster == NULL) ? exec_reads(c, form, w->keys, n)
-				       : reads_routed(c, form, n, *input);
-	if (unlikely(n == 0)) {
-		if (form != READ_GET)
-			return false;
-		exec_key(c, OP_GET, &w->keys[0], 0);
-		exec_keys_end(c);
-		n = 1;
+				       : reads_routed(c, form, n, input);
+	if (likely(n > 0) || form != READ_GET)
+		return n;
+	exec_key(c, OP_GET, &w->keys[0], 0);
+	exec_keys_end(c);
+	return 1;
+}
+
+/* The same of sets, where there is one node. */
+static unsigned
+run_sets(struct conn *c, struct slice input)
+{
+	struct worker *w = c->worker;
+	unsigned n = 0;
+	size_t used, at = 0;
+
+	while (n < WORKER_BATCH &&
+	    (used = classic_plain_set(
+		 slice_of(input.ptr + at, input.len - at), &w->server->limits, &w->sets[n])) != 0) {
+		key_set(&w->keys[n], w->sets[n].key);
+		at += used;
+		w->ends[n++] = at;
 	}
-	slice_advance(input, w->ends[n - 1]);
+	if (n == 0)
+		return 0;
+	store_prepare(w->store, w->keys, n);
+	return exec_sets(c, w->sets, w->keys, n);
+}
+
+/* A run of plain requests, which need no parser. False where INPUT does not begin with one, or with one that the parser's
+ * way must answer. */
+static bool
+step_run(struct conn *c, struct slice *input)
+{
+	unsigned n = 0;
+
+	if (c->protocol == PROTOCOL_BINARY)
+		n = run_reads(c, *input, READ_BINARY, plain_binary);
+	else if (input->ptr[0] == 'g')
+		n = run_reads(c, *input, READ_GET, plain_get);
+	else if (input->ptr[0] == 's' && likely(c->worker->cluster == NULL))
+		n = run_sets(c, *input);
+	else if (input->ptr[0] == 'm')
+		n = run_reads(c, *input, READ_MG, plain_mg);
+	if (n == 0)
+		return false;
+	slice_advance(input, c->worker->ends[n - 1]);
 	return true;
 }
 
@@ -286,7 +314,7 @@ step_commands(struct conn *c, struct slice *input)
 
 	if (input->len == 0)
 		return false;
-	if (c->protocol != PROTOCOL_UNKNOWN && exec_reads_plain(c) && step_reads(c, input))
+	if (c->protocol != PROTOCOL_UNKNOWN && exec_runs(c) && step_run(c, input))
 		return true;
 	n = batch_parse(c, *input, &error, &result);
 	slice_advance(input, batch_run(c, n, *input, &all));
@@ -313,7 +341,7 @@ static unsigned
 keys_execute(struct conn *c, unsigned n)
 {
 	struct worker *w = c->worker;
-	bool plain = exec_reads_plain(c);
+	bool plain = exec_runs(c);
 	unsigned i = 0;
 
 	if (unlikely(w->cluster != NULL) && n > 0) {

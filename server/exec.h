@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+#include "proto/classic.h"
 #include "proto/command.h"
 #include "server/conn.h"
 #include "slab/store.h"
@@ -23,8 +24,8 @@ void exec_key(struct conn *c, enum opcode op, const struct store_key *key, int32
 /* Reads that come in runs: the forms of proto/plain_read.h, and the keys of a multi-get. */
 enum read_form { READ_KEY, READ_GET, READ_MG, READ_BINARY };
 
-/* Whether exec_reads may answer: nobody looks on at each read, and the client may ask. */
-bool exec_reads_plain(const struct conn *c);
+/* Whether exec_reads and exec_sets may answer: nobody looks on at each request, and the client may ask. */
+bool exec_runs(const struct conn *c);
 
 /* Answers up to N (at least 1) reads in a row, whose KEYS lie where they came and are prepared; returns how many, which is
  * fewer where the output became full, or the next one needs exec_command or exec_key. */
@@ -33,6 +34,10 @@ unsigned exec_reads(struct conn *c, enum read_form form, const struct store_key 
 /* The same for READ_KEY and READ_GET; the bytes of each answer go to SIZES. */
 unsigned exec_reads_sized(
     struct conn *c, enum read_form form, const struct store_key *keys, unsigned n, uint32_t *sizes);
+
+/* The same for N sets, SETS[i] under KEYS[i]; of those that are not done the first needs exec_command. */
+unsigned exec_sets(
+    struct conn *c, const struct plain_set *sets, const struct store_key *keys, unsigned n);
 
 /* The end of such a command. */
 void exec_keys_end(struct conn *c);

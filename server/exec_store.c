@@ -124,21 +124,15 @@ put_any(struct conn *c, const struct command *cmd, const struct store_key *key)
 static void
 set(struct conn *c, const struct command *cmd, const struct store_key *key)
 {
-	static const struct store_put put = {.mode = STORE_SET};
 	struct worker *w = c->worker;
 	struct store_head head = {
 	    .flags = cmd->client_flags,
 	    .exptime = cmd->exptime == 0 ? 0 : exec_exptime(w, cmd->exptime),
 	    .size = cmd->size,
 	};
-	struct store_pending pending;
-	uint64_t version;
-	enum store_result result = store_offer(w->store, &pending, key, &head, cmd->value.ptr);
+	enum store_result result = store_set(w->store, key, &head, cmd->value.ptr);
 
-	if (likely(result == STORE_OK)) {
-		counter_add(w, cmd_set, 1);
-		result = store_put(w->store, key, &pending, &put, &version);
-	}
+	counter_add(w, cmd_set, result != STORE_TOO_LARGE);
 	if (unlikely(result != STORE_OK)) {
 		refuse(c, cmd, key, result);
 		return;

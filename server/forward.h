@@ -53,7 +53,7 @@ struct forward_get {
 	enum opcode op; /* GET, GETS, GAT, GATS */
 	int32_t exptime;
 	bool ends;  /* each is a command of its own, answered with its END */
-	bool quick; /* as exec_reads_plain says */
+	bool quick; /* as exec_runs says */
 };
 
 /* Answers up to N (at least 1) keys of gets, here or elsewhere; returns how many, which is fewer where the output became

@@ -114,7 +114,7 @@ answer_sized(struct conn *v, const struct store_key *key, const struct forward_g
 static struct forward_get
 keys_how(const struct conn *v, const struct keys_body *keys)
 {
-	return (struct forward_get){keys->op, keys->exptime, keys->ends, exec_reads_plain(v)};
+	return (struct forward_get){keys->op, keys->exptime, keys->ends, exec_runs(v)};
 }
 
 bool

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/lock.h"
+#include "proto/classic.h"
 #include "proto/command.h"
 #include "server/cluster.h"
 #include "server/conn.h"
@@ -50,6 +51,7 @@ struct worker {
 
 	/* One batch. */
 	struct command commands[WORKER_BATCH];
+	struct plain_set sets[WORKER_BATCH];
 	struct store_key keys[WORKER_BATCH];
 	size_t ends[WORKER_BATCH]; /* where in the input each command ends */
 

@@ -78,7 +78,7 @@ store_prepare(const struct store *st, struct store_key *keys, unsigned n)
 /* ---------------------------------------------------------------- reading */
 
 /* Finds it without the hint. */
-static __attribute__((noinline)) const struct item *
+static __attribute__((noinline)) struct item *
 find_anew(const struct store *st, const struct store_key *key, struct store_view *view)
 {
 	struct slot slot;
@@ -94,7 +94,7 @@ view_begin(const struct store *st, const struct store_key *key, uint16_t lapses,
     struct store_view *view)
 {
 	struct stripe *s = stripe_of(st, key->hash);
-	const struct item *it = item_at(st, key->hint);
+	struct item *it = item_at(st, key->hint);
 	uint64_t version;
 
 	view->stripe = s;
@@ -129,7 +129,7 @@ store_read_many_end(struct store *st, const struct store_view *views, unsigned n
 	struct thread_counters *mine = thread_counters(st);
 
 	for (unsigned i = 0; i < n; i++) {
-		const struct stripe *s = views[i].stripe;
+		struct stripe *s = views[i].stripe;
 		uint32_t ref = views[i].ref;
 
 		/* Pairs with the fence in stripe_change. */

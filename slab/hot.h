@@ -123,7 +123,7 @@ item_matches(const struct item *it, const struct store_key *key)
 /* Whether IT is the item under KEY: its version says that it is linked, and no two linked items have one key. To be
  * believed as index_find is. */
 static inline bool
-item_is_of(const struct item *it, const struct store_key *key)
+item_is_of(struct item *it, const struct store_key *key)
 {
 	uint64_t version = load_acquire(&it->version);
 

@@ -470,14 +470,20 @@ enum store_result concat_put(struct store *st, const struct store_key *key,
 
 /* Fills VIEW from a linked item under its stripe's lock. */
 void item_view(const struct store *st, uint32_t ref, struct store_view *view);
-void observers_tell(const struct store *st, enum store_event event, const struct store_key *key,
-    const struct store_view *view, uint64_t version, uint32_t slab_class);
 
 /* The next version: above all others but those that a client chose to lie far above. */
 uint64_t version_next(struct store *st);
 
 /* Lets all later versions be above VERSION. */
 void version_raise(struct store *st, uint64_t version);
+
+/* ---------------------------------------------------------------- observe.c */
+
+void observers_tell(const struct store *st, enum store_event event, const struct store_key *key,
+    const struct store_view *view, uint64_t version, uint32_t slab_class);
+
+/* The same of item REF, which is not large, as it was set where it is. */
+void observers_tell_set(const struct store *st, const struct store_key *key, uint32_t ref);
 
 /* ---------------------------------------------------------------- evict.c, move.c, balance.c, expire.c */
 

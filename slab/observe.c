@@ -61,6 +61,15 @@ store_unobserve(struct store *st, store_observer *observer, void *context)
 	observers_count(st);
 }
 
+void
+observers_tell_set(const struct store *st, const struct store_key *key, uint32_t ref)
+{
+	struct store_view view;
+
+	item_view(st, ref, &view);
+	observers_tell(st, STORE_EVENT_SET, key, &view, view.version, ref_class(st, ref));
+}
+
 /* ---------------------------------------------------------------- heat */
 
 void

@@ -320,6 +320,10 @@ struct store_put {
 enum store_result store_put(struct store *st, const struct store_key *key,
     struct store_pending *pending, const struct store_put *put, uint64_t *version);
 
+/* store_offer and store_put without a condition, in one call: STORE_OK, STORE_TOO_LARGE or STORE_NO_MEMORY. */
+enum store_result store_set(struct store *st, const struct store_key *key,
+    const struct store_head *head, const char *value);
+
 /* Deletes: STORE_OK or STORE_NOT_FOUND. */
 enum store_result store_delete(struct store *st, const struct store_key *key);
 

@@ -477,19 +477,19 @@ fits_in_place(const struct item *it, const struct store_head *head, bool copy)
 	    item_ext_kind(it) == kind;
 }
 
-/* A new value in the chunk of the old: as good as a new item, but that it stays where it is in its queue, with a hit
- * more. */
+/* A new value in the chunk REF of the old, which fits and whose stripe is locked: as good as a new item, but that it
+ * stays where it is in its queue, with a hit more. */
 static ALWAYS_INLINE void
-overwrite(struct store_entry *entry, const struct store_head *head, const char *value,
-    uint64_t version, uint8_t marks)
+overwrite(struct store *st, struct stripe *s, uint32_t ref, const struct store_head *head,
+    const char *value, uint64_t version, uint8_t marks)
 {
-	struct store *st = entry->store;
-	uint32_t ref = entry->view.ref, expiry = expiry_of(head);
+	uint32_t expiry = expiry_of(head);
 	struct item *it = item_at(st, ref);
 	unsigned hits = load_relaxed(&it->heat) & HEAT_COUNT;
+	char *to = item_value(it);
 
-	stripe_change(entry->view.stripe);
-	chunk_write(item_value(it), value, head->size);
+	stripe_change(s);
+	chunk_write(to, value, head->size);
 	if (head->flags != 0)
 		chunk_write(it->data + it->nkey + 1, &head->flags, sizeof(head->flags));
 	item_life_change(it, LIFE_EXPIRY | LIFE_STALE | LIFE_WON, expiry | life_marks(marks));
@@ -498,7 +498,7 @@ overwrite(struct store_entry *entry, const struct store_head *head, const char *
 	item_set_version(it, version);
 	if (expiry != 0)
 		item_note_expiry(st, ref);
-	count_set(st, ref_class(st, ref), (uint64_t)(item_value(it) - (char *)it) + head->size);
+	count_set(st, ref_class(st, ref), (uint64_t)(to - (char *)it) + head->size);
 }
 
 /* Tries to do it in place, without a chunk: true when *RESULT is final. */
@@ -516,16 +516,38 @@ put_in_place(struct store *st, const struct store_key *key, const struct store_h
 	if (*result == STORE_OK && entry.found &&
 	    fits_in_place(item_at(st, entry.view.ref), head, false)) {
 		*version = version_next(st);
-		overwrite(&entry, head, value, *version, put->marks);
-		if (unlikely(load_acquire(&st->nobservers) > 0)) {
-			item_view(st, entry.view.ref, &entry.view);
-			tell_entry(&entry, STORE_EVENT_SET, *version);
-		}
+		overwrite(st, entry.view.stripe, entry.view.ref, head, value, *version, put->marks);
+		if (unlikely(load_acquire(&st->nobservers) > 0))
+			observers_tell_set(st, key, entry.view.ref);
 	} else {
 		done = *result != STORE_OK;
 	}
 	store_leave(&entry);
 	return done;
+}
+
+/* The same without a condition; false where there is no item that fits. */
+static bool
+set_in_place(
+    struct store *st, const struct store_key *key, const struct store_head *head, const char *value)
+{
+	struct stripe *s = stripe_of(st, key->hash);
+	uint32_t ref = key->hint;
+	struct slot slot;
+	bool fits;
+
+	stripe_lock(s);
+	if (unlikely(!index_hint_holds(st, key)))
+		ref = index_find(st, key, &slot);
+	fits = ref != 0 && fits_in_place(item_at(st, ref), head, false) &&
+	    !item_dead(st, item_at(st, ref));
+	if (likely(fits)) {
+		overwrite(st, s, ref, head, value, version_next(st), 0);
+		if (unlikely(load_acquire(&st->nobservers) > 0))
+			observers_tell_set(st, key, ref);
+	}
+	stripe_unlock(s);
+	return fits;
 }
 
 /* A guess, without the lock: is there an item that the value would fit into? */
@@ -584,7 +606,8 @@ newer_in_place(struct store *st, const struct store_key *key, const struct store
 	*result = newer_condition(&entry, put->newer);
 	if (*result == STORE_OK && entry.found &&
 	    fits_in_place(item_at(st, entry.view.ref), &pending->head, copy)) {
-		overwrite(&entry, &pending->head, pending->offer, put->newer->order, put->marks);
+		overwrite(st, entry.view.stripe, entry.view.ref, &pending->head, pending->offer,
+		    put->newer->order, put->marks);
 		item_set_copy(item_at(st, entry.view.ref), copy);
 		item_view(st, entry.view.ref, &entry.view);
 		tell_entry(&entry, STORE_EVENT_SET, entry.view.version);
@@ -663,6 +686,22 @@ store_put(struct store *st, const struct store_key *key, struct store_pending *p
 			       : put_now(st, key, pending, put, version);
 	store_abort(st, pending);
 	return result;
+}
+
+enum store_result
+store_set(
+    struct store *st, const struct store_key *key, const struct store_head *head, const char *value)
+{
+	static const struct store_put always = {.mode = STORE_SET};
+	struct store_pending pending;
+	enum store_result result = store_offer(st, &pending, key, head, value);
+	uint64_t version;
+
+	if (unlikely(result != STORE_OK))
+		return result;
+	if (looks_alike(st, key, head) && set_in_place(st, key, head, value))
+		return STORE_OK;
+	return store_put(st, key, &pending, &always, &version);
 }
 
 enum store_result

@@ -52,6 +52,26 @@ model_fill(char *to, size_t n, uint64_t seed)
 		to[i] = (char)x;
 }
 
+/* Whether store_set does the same. */
+static inline bool
+plain_put(const struct store_head *head, const struct store_put *put)
+{
+	return head->size < 100000 && head->exptime == 0 && !head->versioned && !head->tagged &&
+	    put->mode == STORE_SET && !put->compare && put->version == 0 && put->marks == 0;
+}
+
+static inline uint64_t
+model_version(struct store *st, const struct store_key *key)
+{
+	struct store_view view;
+
+	do {
+		if (!store_read_begin(st, key, 0, &view))
+			return 0;
+	} while (!store_read_end(st, &view));
+	return view.version;
+}
+
 /* Stores SIZE bytes of SEED's under key N. */
 static inline enum store_result
 model_put(struct store *st, uint32_t n, const struct store_head *head, uint64_t seed,
@@ -64,6 +84,14 @@ model_put(struct store *st, uint32_t n, const struct store_head *head, uint64_t 
 	enum store_result result;
 
 	model_fill(value, head->size, seed);
+	if (seed % 3 == 0 && plain_put(head, put)) {
+		if (seed % 2 == 0)
+			store_prepare(st, &key, 1);
+		result = store_set(st, &key, head, value);
+		if (result == STORE_OK)
+			*version = model_version(st, &key);
+		return result;
+	}
 	if (head->size < 100000 && seed % 2 == 0) {
 		if (seed % 4 == 0)
 			store_prepare(st, &key, 1);

@@ -1,6 +1,7 @@
-/* server/exec_reads.c: runs of plain reads: what a pipeline of gets or the rest of a multi-get is made of.
+/* server/exec_runs.c: runs of plain requests of one kind: what a pipeline of gets or sets, or the rest of a multi-get, is
+ * made of.
  *
- * Several are looked up together, their answers are formatted one behind the other into the room behind the output, then the
+ * Several reads are looked up together, their answers are formatted one behind the other into the room behind the output, then the
  * store says how many of them are sound, and these are committed. What is not simple (a large value, an item that has
  * expired or is stale, one that is just being changed) is left to the executors of single commands.
  *
@@ -227,11 +228,41 @@ exec_reads_sized(
 				: answer(c, keys, n, &kind_get, sizes);
 }
 
+/* ---------------------------------------------------------------- sets */
+
+unsigned
+exec_sets(struct conn *c, const struct plain_set *sets, const struct store_key *keys, unsigned n)
+{
+	struct worker *w = c->worker;
+	char *p = outq_reserve(&c->out, &w->source, n * REPLY_STORED.len);
+	unsigned i = 0;
+
+	if (unlikely(p == NULL))
+		return n;
+	for (; i < n; i++) {
+		struct store_head head = {
+		    .flags = sets[i].client_flags,
+		    .exptime = exec_exptime(w, sets[i].exptime),
+		    .size = sets[i].value.len,
+		};
+
+		if (unlikely(store_set(w->store, &keys[i], &head, sets[i].value.ptr) != STORE_OK))
+			break;
+		p = reply_slice(p, REPLY_STORED);
+	}
+	outq_commit(&c->out, p);
+	counter_add(w, cmd_set, i);
+	return i;
+}
+
+/* ---------------------------------------------------------------- when */
+
 bool
-exec_reads_plain(const struct conn *c)
+exec_runs(const struct conn *c)
 {
 	const struct worker *w = c->worker;
 
 	return c->authenticated && !worker_verbose(w) &&
-	    !load_relaxed(&w->server->settings->detail_enabled) && !watch_wanted(w, WATCH_FETCHERS);
+	    !load_relaxed(&w->server->settings->detail_enabled) &&
+	    !watch_wanted(w, WATCH_FETCHERS) && !watch_wanted(w, WATCH_MUTATIONS);
 }
