@@ -476,6 +476,20 @@ on_accept(evutil_socket_t listener, short what, void *arg)
 
 /* ---------------------------------------------------------------- requests and ticks */
 
+/* Whoever was refused under the old topology is not to wait for the next try. */
+static void
+dial_at_once(struct cluster_thread *t)
+{
+	struct dial *d;
+
+	TAILQ_FOREACH(d, &t->dials, entry) {
+		if (d->session != NULL || !event_pending(d->timer, EV_TIMEOUT, NULL))
+			continue;
+		d->backoff = BACKOFF_MIN;
+		dial_again(d, 0);
+	}
+}
+
 static void
 take_offer(struct cluster_thread *t, struct slice bytes)
 {
@@ -486,7 +500,10 @@ take_offer(struct cluster_thread *t, struct slice bytes)
 		log_warn("a topology is refused: %s", topology_status_text(status));
 		return;
 	}
-	if (cluster_install(t->cluster, top) && all_met(t))
+	if (!cluster_install(t->cluster, top))
+		return;
+	dial_at_once(t);
+	if (all_met(t))
 		(void)eventfd_write(t->met_fd, 1);
 }
 
