@@ -182,6 +182,8 @@ work(struct conn *c, struct slice *input)
 	while (step(c, input)) {
 		if (unlikely(c->out.broken))
 			return true;
+		if (input->len == 0 && c->state == CONN_COMMANDS)
+			return true;
 		if (input->len == 0 && c->state != CONN_REPORT)
 			continue;
 		if (conn_full(c))

@@ -303,8 +303,9 @@ step_run(struct conn *c, struct slice *input)
 	return true;
 }
 
-bool
-step_commands(struct conn *c, struct slice *input)
+/* A batch of any commands. */
+static __attribute__((noinline)) bool
+step_batch(struct conn *c, struct slice *input)
 {
 	struct worker *w = c->worker;
 	struct parse_error error = {0};
@@ -312,10 +313,6 @@ step_commands(struct conn *c, struct slice *input)
 	bool all = true;
 	unsigned n;
 
-	if (input->len == 0)
-		return false;
-	if (c->protocol != PROTOCOL_UNKNOWN && exec_runs(c) && step_run(c, input))
-		return true;
 	n = batch_parse(c, *input, &error, &result);
 	slice_advance(input, batch_run(c, n, *input, &all));
 	if (!all || result == PARSE_COMMAND || n == WORKER_BATCH)
@@ -334,6 +331,16 @@ step_commands(struct conn *c, struct slice *input)
 		take_error(c, &w->commands[n], &error, input);
 	}
 	return true;
+}
+
+bool
+step_commands(struct conn *c, struct slice *input)
+{
+	if (input->len == 0)
+		return false;
+	if (c->protocol != PROTOCOL_UNKNOWN && exec_runs(c) && step_run(c, input))
+		return true;
+	return step_batch(c, input);
 }
 
 /* Answers the N keys of a chunk, or as many as there is room for. */

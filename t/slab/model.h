@@ -56,8 +56,9 @@ model_fill(char *to, size_t n, uint64_t seed)
 static inline bool
 plain_put(const struct store_head *head, const struct store_put *put)
 {
-	return head->size < 100000 && head->exptime == 0 && !head->versioned && !head->tagged &&
-	    put->mode == STORE_SET && !put->compare && put->version == 0 && put->marks == 0;
+	return put->newer == NULL && head->size < 100000 && head->exptime == 0 &&
+	    !head->versioned && !head->tagged && put->mode == STORE_SET && !put->compare &&
+	    put->version == 0 && put->marks == 0;
 }
 
 static inline uint64_t
