@@ -135,17 +135,20 @@ class Generator(classic.Generator):
         if kind == 4:
             return Command(frame(self.quiet(QUIT)))
         if kind == 5:
-            return Command(frame(GET, key, magic=rng.choice([0x80, 0x80])) + [frame(GET, key)[0][:rng.randrange(24)]])
+            return Command(frame(GET, key, magic=rng.choice([0x80, 0x80]), opaque=opaque) + [frame(GET, key)[0][:rng.randrange(24)]])
         if kind == 6:
-            return Command(frame(rng.choice([GET, DELETE, NOOP, VERSION]), rng.choice([b"", key]), b"", rng.choice([b"", b"body"])))
+            return Command(frame(rng.choice([GET, DELETE, NOOP, VERSION]), rng.choice([b"", key]), b"", rng.choice([b"", b"body"]),
+                                 opaque=opaque))
         if kind == 7:
             key, opaque = self.pick()
             return Command(frame(SET, key, b"\0" * 8, b"z" * rng.choice([1048577, 1048576, 1048576 - 48 - 8 - len(key) - 3,
                                                                         1048576 - 48 - 8 - len(key) - 2]), opaque=opaque))
         extras = struct.pack(">QQI", rng.choice([1, 1 << 63, (1 << 64) - 1, 20000000]), 5, rng.choice([0, 0xffffffff]))
         value = rng.choice([b"0", b"7", b"1000", b"18446744073709551615", b"12 ", b"", b"x"])
-        return Command(frame(SET, _WRAPPED, b"\0" * 8, value) + frame(rng.choice([INCREMENT, DECREMENT]), _WRAPPED, extras) +
-                       frame(GET, _WRAPPED, opaque=_ALL.index(_WRAPPED)))
+        opaque = _ALL.index(_WRAPPED)
+        return Command(frame(SET, _WRAPPED, b"\0" * 8, value, opaque=opaque) +
+                       frame(rng.choice([INCREMENT, DECREMENT]), _WRAPPED, extras, opaque=opaque) +
+                       frame(GET, _WRAPPED, opaque=opaque))
 
 
 _MIX = [(0.3, Generator.store), (0.06, Generator.extend), (0.28, Generator.get), (0.1, Generator.gat), (0.1, Generator.arithmetic),

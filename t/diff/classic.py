@@ -23,6 +23,7 @@ CONFIGURATIONS = [
     ("negative", _BIG, _BIG),
     ("reqs-1", _BIG + ["-R", "1"], _BIG + ["-R", "1"]),
 ]
+CLUSTER = False  # several nodes: each has its own counts of prefixes, and keys of two may have the same number
 ITEM_MAX = {"small": 512 << 10, "large": 2 << 20}
 
 DIFFERENCES = {
@@ -188,7 +189,7 @@ class Generator:
         if kind < 0.7:
             return Cas(key)
         if kind < 0.8:
-            return Cas(self.key())
+            return Cas(key if CLUSTER else self.key())
         return rng.choice([b"0", b"1", b"9999999999", b"9223372036854775806", b"9223372036854775807",
                            b"18446744073709551615"])
 
@@ -393,7 +394,7 @@ class Generator:
         if rng.random() < 0.5:
             what = rng.choice([b"", b" items", b" slabs", b" settings", b" sizes", b" reset", b" conns", b" nosuch"])
         else:
-            what = rng.choice([b" detail on", b" detail off", b" detail dump", b" detail", b" detail x"])
+            what = rng.choice([b" detail on", b" detail dump", b" detail off", b" detail", b" detail x"][2 * CLUSTER:])
         return Command(b"stats" + what + self.eol())
 
     def version(self):

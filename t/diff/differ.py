@@ -418,6 +418,7 @@ def main(protocol, commands_default, argv=None):
     arguments = parser.parse_args(argv)
     if os.environ.get("CI") and arguments.seed is None and "SEED" not in os.environ:
         arguments.seed = CI_SEED  # what lands is judged by what it changes; make check takes a new seed each time
+    protocol.CLUSTER = arguments.cluster > 1
     seed = testlib.seed_from(arguments)
     print("seed %d (repeat with --seed %d)" % (seed, seed))
     if testlib.memcached_path() is None:

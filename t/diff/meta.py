@@ -87,7 +87,7 @@ class Generator(classic.Generator):
         kind = rng.random()
         if kind < 0.7:
             return [Cas(key)]
-        return [rng.choice([b"C0", b"C1", b"C99999999999", b"C18446744073709551615"])]
+        return [rng.choice([b"C0", b"C1", b"C2305843009213693950", b"C18446744073709551615"])]
 
     def mg(self):
         sent, b, key = self.choose()
