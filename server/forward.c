@@ -334,21 +334,24 @@ forward_doom(struct forward *f, enum forward_error error)
 	f->conn->worker->cluster->forward->doomed = true;
 }
 
+bool
+forward_given_up(struct worker *w, unsigned node)
+{
+	uint64_t *down, now = link_now(w);
+
+	if (node >= TOPOLOGY_NODES_MAX)
+		return true;
+	down = &w->cluster->forward->down[node];
+	if (*down == 0)
+		*down = now;
+	return now - *down >= w->server->settings->peer_timeout;
+}
+
 /* F's node cannot be reached: whoever comes first waits whether it comes back, the others learn that it did not. */
 static void
 unreachable(struct forward *f)
 {
-	struct worker *w = f->conn->worker;
-	uint64_t *down, now = link_now(w);
-
-	if (f->node >= TOPOLOGY_NODES_MAX) {
-		forward_doom(f, FORWARD_DOWN);
-		return;
-	}
-	down = &w->cluster->forward->down[f->node];
-	if (*down == 0)
-		*down = now;
-	if (f->kind == FORWARD_RELAY || now - *down >= w->server->settings->peer_timeout)
+	if (f->kind == FORWARD_RELAY || forward_given_up(f->conn->worker, f->node))
 		forward_doom(f, FORWARD_DOWN);
 	else
 		forward_park(f, FORWARD_DOWN);
@@ -414,6 +417,10 @@ again(struct forward *f)
 	struct store_key key;
 	int node;
 
+	if (f->kind == FORWARD_FLUSH) {
+		flush_poke(f);
+		return;
+	}
 	outq_hole_weigh(&f->conn->out, open_hole(f), forward_weight(w));
 	if (f->kind == FORWARD_KEYS) {
 		keys_again(f);
@@ -446,7 +453,7 @@ parked_work(struct worker *w, bool retry)
 		f->is_parked = now < f->deadline && !retry;
 		if (f->is_parked)
 			TAILQ_INSERT_TAIL(&fw->parked, f, parked);
-		else if (now >= f->deadline)
+		else if (now >= f->deadline && f->kind != FORWARD_FLUSH)
 			forward_fail(f, (enum forward_error)f->error);
 		else
 			again(f);

@@ -6,8 +6,8 @@
  *	ask every node for its highest version    F = a version above all of them
  *	FLUSH(F) to every node                    what has a version up to F is gone, and what comes later is above F
  *
- * With a delay there is one round, in which every node notes down when. A node that cannot be reached makes an error of it;
- * the others flush all the same.
+ * With a delay there is one round, in which every node notes down when. A node that cannot be reached is waited for, up to the
+ * peer timeout, and then makes an error of it; the others flush all the same.
  */
 #include <endian.h>
 #include <stddef.h>
@@ -20,6 +20,7 @@
 #include "server/cluster.h"
 #include "server/exec.h"
 #include "server/forward_impl.h"
+#include "server/settings.h"
 
 /* Flags of a FLUSH frame, which say what its number is. */
 enum { FLUSH_ASK = 1, FLUSH_VERSION = 2, FLUSH_DELAY = 4 };
@@ -168,11 +169,33 @@ round_done(struct flush *flush)
 		finish(flush);
 }
 
-static void
-begin(struct flush *flush)
+/* Whether a node cannot be reached that may soon be. */
+static bool
+must_wait(const struct flush *flush)
 {
 	struct worker *w = flush->forward->conn->worker;
 
+	for (unsigned i = 0; i < flush->count; i++) {
+		const struct link *l = link_to(w, flush->asks[i].node);
+
+		if ((l == NULL || !link_up(l)) && !forward_given_up(w, flush->asks[i].node))
+			return true;
+	}
+	return false;
+}
+
+static void
+begin(struct flush *flush)
+{
+	struct forward *f = flush->forward;
+	struct worker *w = f->conn->worker;
+
+	if (f->deadline == 0)
+		f->deadline = link_now(w) + w->server->settings->peer_timeout;
+	if (link_now(w) < f->deadline && must_wait(flush)) {
+		forward_park(f, FORWARD_DOWN);
+		return;
+	}
 	if (flush->delay > 0) {
 		exec_flush_at(w, flush->delay);
 		ask_all(flush, FLUSH_DELAY, (uint64_t)flush->delay);

@@ -110,6 +110,9 @@ void forward_end(struct forward *f);
 /* Sends F to its node, or parks it, or ends it with an error. */
 void forward_ask(struct forward *f);
 
+/* Whether NODE, to which there is no link now, has been without one for longer than the peer timeout. */
+bool forward_given_up(struct worker *w, unsigned node);
+
 /* Ends F at the end of this turn, when its connection is not in the middle of something. */
 void forward_doom(struct forward *f, enum forward_error error);
 
@@ -185,7 +188,7 @@ bool keys_execute_here(struct conn *v, struct keys_body *keys, uint32_t *sizes);
 
 /* ---------------------------------------------------------------- forward_flush.c */
 
-/* F is the last request of its connection that is open: if it is a flush that waits for that, it begins. */
+/* F, a flush, is the only request of its connection that is open, or was parked: it begins, unless it has begun. */
 void flush_poke(struct forward *f);
 void flush_free(struct forward *f);
 

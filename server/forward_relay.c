@@ -9,7 +9,8 @@
  * kept here: where the link breaks, or the other node does not own the key any more, the command fails. It stores nothing
  * before its end, so it has not been executed then.
  *
- * A connection whose link has much to send is not read, until that has left.
+ * A connection whose link has much to send is not read, until that has left; nor one whose link is down at the beginning, up to
+ * the peer timeout.
  */
 #include <endian.h>
 #include <string.h>
@@ -19,6 +20,7 @@
 #include "server/cluster.h"
 #include "server/conn_step.h"
 #include "server/forward_impl.h"
+#include "server/settings.h"
 
 /* Unsent bytes of a link at which its streams wait. */
 #define UNSENT_MAX ((size_t)1 << 20)
@@ -31,13 +33,16 @@ struct relay {
 	TAILQ_ENTRY(relay) stalled;
 	struct segment *hole;
 	uint64_t number;
-	uint64_t left; /* bytes of the value and its end that are to come */
-	uint64_t node; /* its id: indexes change */
+	uint64_t left;     /* bytes of the value and its end that are to come */
+	uint64_t node;     /* its id: indexes change */
+	uint64_t deadline; /* for beginning, in ms */
 	size_t capacity;
+	size_t head_len;
 	bool is_stalled;
+	bool begun;
 	bool lost; /* the rest is dropped */
 	bool silent;
-	char request[BINARY_HEADER_SIZE]; /* of a binary command: for an error */
+	char head[];
 };
 
 /* The link to R's node, where there is one that works. */
@@ -91,16 +96,46 @@ stall(struct relay *r)
 	outq_hole_weigh(&r->conn->out, r->hole, FORWARD_BLOCKS);
 }
 
+/* Sends what comes first, where the link is up; gives up where it is not and there is no time left. */
+static void
+begin(struct relay *r)
+{
+	struct worker *w = r->conn->worker;
+	unsigned node = TOPOLOGY_NODES_MAX;
+
+	if (link_of(r) != NULL) {
+		r->begun = true;
+		r->lost = !send_part(r, FRAME_STREAM_BEGIN,
+		    r->conn->protocol == PROTOCOL_BINARY ? FORWARD_FLAG_BINARY : 0,
+		    slice_of(r->head, r->head_len));
+		return;
+	}
+	(void)topology_find_id(w->cluster->topology, r->node, &node);
+	r->lost = link_now(w) >= r->deadline || forward_given_up(w, node);
+}
+
+/* Whether R can go on. */
+static bool
+is_free(struct relay *r)
+{
+	const struct link *l;
+
+	if (!r->begun)
+		begin(r);
+	if (!r->begun)
+		return r->lost;
+	l = link_of(r);
+	return l == NULL || link_unsent(l) <= UNSENT_MAX / 2;
+}
+
 void
 relay_unstall(struct worker *w)
 {
 	struct relay *r, *next;
 
 	for (r = TAILQ_FIRST(&w->cluster->forward->stalled); r != NULL; r = next) {
-		const struct link *l = link_of(r);
-
 		next = TAILQ_NEXT(r, stalled);
-		if (l != NULL && link_unsent(l) > UNSENT_MAX / 2)
+		if (!is_free(r))
 			continue;
 		unstall(r);
 		worker_queue_turn(w, r->conn);
@@ -119,7 +154,7 @@ relay_free(struct conn *c)
 {
 	struct relay *r = c->relay;
 
-	if (!r->lost)
+	if (r->begun && !r->lost)
 		(void)send_part(r, FRAME_STREAM_END, FORWARD_FLAG_ABORT, SLICE_LITERAL(""));
 	relay_drop(r);
 	c->relay = NULL;
@@ -131,7 +166,7 @@ relay_new(struct conn *c, const struct command *cmd, struct slice head, unsigned
 {
 	struct worker *w = c->worker;
 	size_t capacity;
-	struct relay *r = (void *)pool_take(&w->pool, sizeof(*r), &capacity);
+	struct relay *r = (void *)pool_take(&w->pool, sizeof(*r) + head.len, &capacity);
 
 	if (r == NULL)
 		return NULL;
@@ -141,11 +176,12 @@ relay_new(struct conn *c, const struct command *cmd, struct slice head, unsigned
 	    .number = ++w->cluster->forward->streams,
 	    .left = cmd->size + (c->protocol == PROTOCOL_TEXT ? 2u : 0u),
 	    .node = topology_node(w->cluster->topology, node)->id,
+	    .deadline = link_now(w) + w->server->settings->peer_timeout,
 	    .capacity = capacity,
+	    .head_len = head.len,
 	    .silent = cmd->noreply && command_infos[cmd->op].surface == SURFACE_CLASSIC,
 	};
-	if (c->protocol == PROTOCOL_BINARY)
-		memcpy(r->request, head.ptr, sizeof(r->request));
+	memcpy(r->head, head.ptr, head.len);
 	if (r->hole == NULL) {
 		pool_give(&w->pool, (char *)r, capacity);
 		return NULL;
@@ -173,8 +209,7 @@ relay_begin(struct conn *c, const struct command *cmd, struct slice head)
 	}
 	conn_set_state(c, CONN_RELAY);
 	c->wrote = true;
-	c->relay->lost = !send_part(c->relay, FRAME_STREAM_BEGIN,
-	    c->protocol == PROTOCOL_BINARY ? FORWARD_FLAG_BINARY : 0, head);
+	begin(c->relay);
 	return true;
 }
 
@@ -182,14 +217,14 @@ relay_begin(struct conn *c, const struct command *cmd, struct slice head)
 static void
 finish(struct conn *c, struct relay *r)
 {
-	struct forward *f = forward_new(c, FORWARD_RELAY, 1, NUMBER_SIZE + sizeof(r->request));
+	struct forward *f = forward_new(c, FORWARD_RELAY, 1, NUMBER_SIZE + r->head_len);
 	uint64_t number = htole64(r->number);
 	unsigned node = UINT16_MAX;
 
 	if (f == NULL)
 		return;
 	memcpy(f->body, &number, sizeof(number));
-	memcpy(f->body + NUMBER_SIZE, r->request, sizeof(r->request));
+	memcpy(f->body + NUMBER_SIZE, r->head, r->head_len);
 	(void)topology_find_id(c->worker->cluster->topology, r->node, &node);
 	f->size = NUMBER_SIZE;
 	f->request = NUMBER_SIZE;
@@ -210,6 +245,10 @@ pass(struct relay *r, struct slice *input)
 	const struct link *l = link_of(r);
 	size_t n = input->len < r->left ? input->len : (size_t)r->left;
 
+	if (!r->begun && !r->lost) {
+		stall(r);
+		return;
+	}
 	r->lost |= l == NULL;
 	while (n > 0 && !r->lost) {
 		size_t part = n < DATA_MAX ? n : DATA_MAX;

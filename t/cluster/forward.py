@@ -161,7 +161,8 @@ def long_values(cluster, chance, seconds):
         v = value_of(k, chance.choice((17000, 100000, 500000, 1000000)))
         with cluster.connect(30) as c:
             send_cut(c, b"set %s 3 0 %d\r\n%s\r\n" % (k, len(v), v), chance)
-            assert c.line() == b"STORED\r\n"
+            last = c.line()
+            assert last == b"STORED\r\n", last
         with cluster.connect(30) as c:
             c.send(b"get %s\r\n" % k)
             found, last = read_values(c)
