@@ -10,6 +10,7 @@
 #include "server/cluster.h"
 #include "server/forward.h"
 #include "server/link.h"
+#include "server/replicate_link.h"
 #include "t/lib/machine.h"
 #include "t/lib/random.h"
 
@@ -25,7 +26,6 @@ struct wire {
 struct node {
 	struct machine m;
 	struct cluster cluster;
-	struct cluster_worker worker;
 	bool stands; /* does nothing at all */
 };
 
@@ -149,16 +149,11 @@ node_init(struct nodes *ns, unsigned i, const char *list)
 	    .topology = t,
 	    .node_id = topology_node(t, i)->id,
 	};
-	node->worker = (struct cluster_worker){
-	    .cluster = &node->cluster,
-	    .topology = t,
-	    .self = i,
-	    .now = ns->now,
-	};
-	node->m.worker->cluster = &node->worker;
+	node->m.server.cluster = &node->cluster;
 	node->m.worker->driver = &memory_driver;
-	if (!links_update(node->m.worker) || !forward_init(node->m.worker))
+	if (!replicate_start(&node->cluster) || !cluster_worker_init(node->m.worker))
 		panic("no memory");
+	node->m.worker->cluster->now = ns->now;
 }
 
 static inline void
@@ -263,8 +258,7 @@ node_turn(struct nodes *ns, unsigned i)
 		if (c->linked)
 			memory_serve(c);
 	}
-	forward_turn_end(w);
-	links_flush(w);
+	cluster_turn_end(w);
 }
 
 /* All that happens in MILLISECONDS, at most 20. */
@@ -288,7 +282,7 @@ nodes_turn(struct nodes *ns, uint64_t milliseconds)
 		w->cluster->now = ns->now;
 		links_tick(w);
 		forward_tick(w);
-		links_flush(w);
+		cluster_turn_end(w);
 	}
 }
 
@@ -305,12 +299,11 @@ node_fini(struct nodes *ns, unsigned i)
 	store_relaxed(&w->stopping, true);
 	while ((c = TAILQ_FIRST(&w->conns)) != NULL)
 		conn_free(&c);
-	forward_fini(w);
-	links_free(w);
+	cluster_worker_fini(w);
 	ASSERT(w->pool.count_out == 0);
-	w->cluster = NULL;
-	topology_free(&t);
 	machine_fini(&node->m);
+	replicate_stop(&node->cluster);
+	topology_free(&t);
 }
 
 static inline void
