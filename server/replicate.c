@@ -30,11 +30,15 @@ note(struct replicate *r, enum backlog_what what, const struct store_key *key, u
 	struct slice name = slice_of(key->data, key->len);
 
 	if (here != NULL && here->all == r) {
-		backlog_append(&here->backlog, what, name, order);
+		struct written *w = &here->written[here->writer % WRITERS];
+
+		if (w->writer != here->writer || w->since == UINT64_MAX)
+			*w = (struct written){here->writer, here->backlog.head};
+		backlog_append(&here->backlog, what, name, order, here->writer);
 		return;
 	}
 	lock_take(&r->lock);
-	backlog_append(&r->foreign, what, name, order);
+	backlog_append(&r->foreign, what, name, order, 0);
 	store_relaxed(&r->foreign_some, true);
 	lock_drop(&r->lock);
 }
@@ -581,8 +585,8 @@ take_foreign(struct replicate_worker *w)
 				replicate_want_sync(end->peer);
 	}
 	while ((e = backlog_next(&r->foreign, &r->foreign_taken)) != NULL)
-		backlog_append(
-		    &w->backlog, (enum backlog_what)e->what, slice_of(e->key, e->nkey), e->order);
+		backlog_append(&w->backlog, (enum backlog_what)e->what, slice_of(e->key, e->nkey),
+		    e->order, 0);
 	store_relaxed(&r->foreign_some, false);
 	lock_drop(&r->lock);
 }
@@ -713,25 +717,79 @@ entry_acked(struct replicate_worker *w, struct backlog_entry *e, uint64_t positi
 }
 
 unsigned
-replicate_acked(struct replicate_worker *w, uint64_t from, uint64_t position)
+replicate_copies(const struct replicate_worker *w)
 {
-	unsigned least = w->places.copies;
-	struct backlog_entry *e;
+	unsigned others = w->places.count > 0 ? w->places.count - 1 : 0;
 
-	if (least > w->places.count - 1)
-		least = w->places.count - 1;
-	if (from < w->backlog.tail)
-		from = w->backlog.tail;
-	while (from < position && least > 0 && (e = backlog_next(&w->backlog, &from)) != NULL) {
-		unsigned acked;
+	return w->places.copies < others ? w->places.copies : others;
+}
 
-		if (e->what == BACKLOG_EVICT)
-			continue;
-		acked = entry_acked(w, e, from);
-		if (acked < least)
-			least = acked;
+void
+replicate_writer(struct replicate_worker *w, uint32_t writer)
+{
+	w->writer = writer;
+}
+
+void
+replicate_wait_begin(
+    struct replicate_worker *w, struct replicate_wait *wait, uint32_t writer, unsigned need)
+{
+	const struct written *written = &w->written[writer % WRITERS];
+
+	*wait = (struct replicate_wait){.writer = writer,
+	    .need = need,
+	    .position = w->backlog.head,
+	    .from = written->writer == writer ? written->since : w->backlog.tail};
+}
+
+/* What has been overwritten was acknowledged by all, or nobody knows. */
+static bool
+forgotten_acked(const struct replicate_worker *w)
+{
+	const struct replicate_end *end;
+
+	LIST_FOREACH(end, &w->ends, entry)
+		if (end->outgoing && end->node != NODE_NONE &&
+		    (end->link == NULL || end->stream.acked < w->backlog.tail))
+			return false;
+	return true;
+}
+
+bool
+replicate_wait_done(struct replicate_worker *w, struct replicate_wait *wait)
+{
+	if (wait->from < w->backlog.tail) {
+		if (!forgotten_acked(w))
+			return false;
+		wait->from = w->backlog.tail;
 	}
-	return least;
+	for (unsigned looks = 0; wait->from < wait->position; looks++) {
+		uint64_t after = wait->from;
+		struct backlog_entry *e = backlog_next(&w->backlog, &after);
+
+		if (looks == LOOKS_MAX)
+			return false;
+		if (e->writer == wait->writer && e->what != BACKLOG_EVICT &&
+		    entry_acked(w, e, after) < wait->need)
+			return false;
+		wait->from = after;
+	}
+	return true;
+}
+
+unsigned
+replicate_wait_end(struct replicate_worker *w, const struct replicate_wait *wait)
+{
+	struct replicate_wait rest = *wait;
+	struct written *written = &w->written[wait->writer % WRITERS];
+	unsigned copies = replicate_copies(w);
+
+	for (rest.need = copies; rest.need > 0 && !replicate_wait_done(w, &rest);)
+		rest.need--;
+	if (rest.need >= wait->need)
+		*written = (struct written){
+		    wait->writer, wait->position == w->backlog.head ? UINT64_MAX : wait->position};
+	return rest.need;
 }
 
 /* Up to date: nothing that was sent to it was lost to it, and the stream is not far behind. */
@@ -783,5 +841,5 @@ void
 replicate_pass_on(
     struct replicate_worker *w, enum backlog_what what, struct slice key, uint64_t order)
 {
-	backlog_append(&w->backlog, what, key, order);
+	backlog_append(&w->backlog, what, key, order, 0);
 }

@@ -108,12 +108,30 @@ bool replicate_receive(struct replicate_end *end, const struct frame *frame);
 
 /* ---------------------------------------------------------------- how far copies are */
 
+/* How many copies of a key there are when all is well. */
+unsigned replicate_copies(const struct replicate_worker *w);
+
 /* The position behind all that this worker has changed so far. */
 uint64_t replicate_position(const struct replicate_worker *w);
 
-/* On how many replicas everything is that happened behind FROM (a position of this worker, which may be older than the backlog) up
- * to POSITION: the least over all keys. Where nothing happened, how many there could be. */
-unsigned replicate_acked(struct replicate_worker *w, uint64_t from, uint64_t position);
+/* What is changed from now on, is changed by WRITER (not 0): a number of the caller's; two that share one wait for each
+ * other's. */
+void replicate_writer(struct replicate_worker *w, uint32_t writer);
+
+/* What WRITER has changed so far, since it last waited with success. */
+struct replicate_wait {
+	uint32_t writer;
+	unsigned need;
+	uint64_t from, position;
+};
+void replicate_wait_begin(
+    struct replicate_worker *w, struct replicate_wait *wait, uint32_t writer, unsigned need);
+
+/* Whether each change is on NEED replicas. To be asked again when something was acknowledged, and from time to time. */
+bool replicate_wait_done(struct replicate_worker *w, struct replicate_wait *wait);
+
+/* The end, with success or without: on how many replicas each is, at the least. */
+unsigned replicate_wait_end(struct replicate_worker *w, const struct replicate_wait *wait);
 
 /* Whether writes to KEY are to be refused, because fewer than --min-replicas of its replicas are connected and up to date. */
 bool replicate_refuses(struct replicate_worker *w, const struct store_key *key);

@@ -8,7 +8,7 @@
 #include "base/assert.h"
 
 static_assert(offsetof(struct backlog_entry, order) == 8, "layout");
-static_assert(offsetof(struct backlog_entry, key) == 28, "layout");
+static_assert(offsetof(struct backlog_entry, key) == 32, "layout");
 
 bool
 backlog_init(struct backlog *b, size_t bytes)
@@ -60,7 +60,8 @@ skip_to_start(struct backlog *b, uint64_t size)
 }
 
 void
-backlog_append(struct backlog *b, enum backlog_what what, struct slice key, uint64_t order)
+backlog_append(
+    struct backlog *b, enum backlog_what what, struct slice key, uint64_t order, uint32_t writer)
 {
 	uint64_t size = (offsetof(struct backlog_entry, key) + key.len + 7) & ~UINT64_C(7);
 	struct backlog_entry *entry;
@@ -76,6 +77,7 @@ backlog_append(struct backlog *b, enum backlog_what what, struct slice key, uint
 	entry->zero = 0;
 	entry->order = order;
 	entry->time = 0;
+	entry->writer = writer;
 	memcpy(entry->key, key.ptr, key.len);
 	b->head += size;
 }

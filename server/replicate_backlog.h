@@ -5,10 +5,10 @@
  * backlog of a few MiB reaches far back, and a key that was written many times in a row costs no copies. A position is the
  * number of bytes ever appended; entries from tail to head are there, older ones are overwritten.
  *
- *	 0        4    5    6    7    8        16       24       28
- *	 +--------+----+----+----+----+--------+--------+--------+-----+
- *	 | size   |what| nk | pt | 0  | order  | time   | point  | key |   SIZE is of the whole entry, a multiple of 8
- *	 +--------+----+----+----+----+--------+--------+--------+-----+
+ *	 0        4    5    6    7    8        16       24       28       32
+ *	 +--------+----+----+----+----+--------+--------+--------+--------+-----+
+ *	 | size   |what| nk | pt | 0  | order  | time   | point  | writer | key |   SIZE is of the whole entry, a multiple of 8
+ *	 +--------+----+----+----+----+--------+--------+--------+--------+-----+
  *
  * An entry never wraps: where it does not fit before the end of the ring, one without a key (BACKLOG_SKIP) fills that up.
  */
@@ -29,9 +29,10 @@ struct backlog_entry {
 	uint8_t nkey;
 	bool pointed; /* POINT is known */
 	uint8_t zero;
-	uint64_t order; /* BACKLOG_DELETE: of the deletion; BACKLOG_EVICT: of what was evicted */
-	uint64_t time;  /* microseconds; 0 = not known yet */
-	uint32_t point; /* of the key on the ring */
+	uint64_t order;  /* BACKLOG_DELETE: of the deletion; BACKLOG_EVICT: of what was evicted */
+	uint64_t time;   /* microseconds; 0 = not known yet */
+	uint32_t point;  /* of the key on the ring */
+	uint32_t writer; /* who has changed it: a number of the caller's */
 	char key[];
 };
 
@@ -50,7 +51,8 @@ bool backlog_init(struct backlog *b, size_t bytes);
 void backlog_fini(struct backlog *b);
 
 /* Appends an entry; overwrites the oldest ones where there is no room. */
-void backlog_append(struct backlog *b, enum backlog_what what, struct slice key, uint64_t order);
+void backlog_append(
+    struct backlog *b, enum backlog_what what, struct slice key, uint64_t order, uint32_t writer);
 
 /* The entry at *POSITION (from tail to head), which moves to the next one; NULL at the head. Valid until the next
  * append. */

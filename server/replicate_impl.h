@@ -19,7 +19,9 @@
 #define DATA_BODY_MAX ((size_t)96 << 10)
 #define DATA_HEAD     8u                /* the time of the first change in it */
 #define UNSENT_MAX    ((size_t)1 << 20) /* a stream waits while its link has more to send */
-#define DELAYS        32u               /* classes of delay: powers of two of microseconds */
+#define WRITERS       4096u
+#define LOOKS_MAX     4096u /* entries looked at in one go for who waits */
+#define DELAYS        32u   /* classes of delay: powers of two of microseconds */
 #define HOLDERS_MAX   (TOPOLOGY_REPLICAS_MAX + 1)
 
 enum { DATA_SYNC = 1 }; /* a flag of DATA frames: not of the stream but of a comparison */
@@ -97,6 +99,12 @@ LIST_HEAD(replicate_ends, replicate_end);
 
 /* ---------------------------------------------------------------- process and worker */
 
+/* Since when a writer has written what it has not waited for: a position, UINT64_MAX = nothing. */
+struct written {
+	uint32_t writer;
+	uint64_t since;
+};
+
 struct replicate_worker {
 	struct replicate *all;
 	unsigned id;
@@ -107,8 +115,10 @@ struct replicate_worker {
 	struct ring_hash *hash;
 	struct replicate_ends ends;
 	struct replicate_end *outgoing[RING_NODES_MAX]; /* by node */
-	uint64_t topologies;                            /* how many were taken */
-	bool acked;                                     /* something, in this turn */
+	uint32_t writer;                                /* whose mutations are noted now */
+	struct written written[WRITERS];
+	uint64_t topologies; /* how many were taken */
+	bool acked;          /* something, in this turn */
 	void (*on_acked)(void *context);
 	void *on_acked_context;
 };

@@ -294,7 +294,7 @@ hear_want(struct replicate_end *end, struct slice rest)
 		if (len == 0 || len > STORE_KEY_MAX || len >= rest.len)
 			return false;
 		if (s == NULL || b->head - s->stream.sent < QUEUE_BYTES / 2)
-			backlog_append(b, BACKLOG_SET, slice_of(rest.ptr + 1, len), 0);
+			backlog_append(b, BACKLOG_SET, slice_of(rest.ptr + 1, len), 0, 0);
 		else
 			s->again = true;
 		rest = slice_of(rest.ptr + 1 + len, rest.len - 1 - len);

@@ -45,7 +45,7 @@ the_last_are_there(void **state)
 		struct backlog_entry *entry;
 		size_t len = key_of(n, key);
 
-		backlog_append(&b, (enum backlog_what)(1 + n % 4), slice_of(key, len), n);
+		backlog_append(&b, (enum backlog_what)(1 + n % 4), slice_of(key, len), n, 0);
 		position = b.tail;
 		if (n % 64 != 0)
 			continue;
@@ -71,7 +71,7 @@ an_empty_one_has_none(void **state)
 	(void)state;
 	assert_true(backlog_init(&b, 0));
 	assert_null(backlog_next(&b, &position));
-	backlog_append(&b, BACKLOG_SET, slice_of("k", 1), 5);
+	backlog_append(&b, BACKLOG_SET, slice_of("k", 1), 5, 0);
 	assert_non_null(backlog_next(&b, &position));
 	assert_null(backlog_next(&b, &position));
 	assert_int_equal(position, b.head);
