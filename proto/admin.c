@@ -250,6 +250,10 @@ check(enum opcode op, const struct words *words, struct command *command)
 	case OP_WATCH:
 		numbers[0] = watch_streams(words);
 		return good;
+	case OP_WAIT:
+		return word_u32(words, 1, &numbers[0]) && word_u32(words, 2, &numbers[1])
+		    ? good
+		    : REPLY_BAD_FORMAT;
 	case OP_DEBUGTIME:
 		return check_debugtime(words, numbers);
 	case OP_EXTSTORE:

@@ -144,6 +144,7 @@ enum shutdown_mode { SHUTDOWN_NOW, SHUTDOWN_GRACEFUL, SHUTDOWN_UNKNOWN };
  *	SHUTDOWN          numbers[0]: enum shutdown_mode; whether it is allowed is asked before the mode is looked at
  *	WATCH             numbers[0]: 1 << enum watch_stream of each; 0 = a word is unknown: REPLY_ERROR
  *	DEBUGTIME         words[0] is "p" or "r", or numbers[0] are seconds to add
+ *	WAIT              numbers[0]: replicas; numbers[1]: milliseconds
  *	CRAWLER_CRAWL, CRAWLER_METADUMP, CRAWLER_MGDUMP    words[0], as it came
  */
 struct admin_request {

@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "base/assert.h"
 #include "base/atomics.h"
@@ -55,6 +56,7 @@ struct cluster_worker {
 	struct link_set *links;
 	struct forward_worker *forward;
 	struct replicate_worker *replicate;
+	LIST_HEAD(, waiter) waiters; /* see server/replicate_wait.h */
 };
 
 /* Makes the cluster that the settings describe: reads the secret, makes the first topology, of epoch 1, and finds out which node

@@ -16,6 +16,7 @@
 #include "server/conn_step.h"
 #include "server/forward.h"
 #include "server/link.h"
+#include "server/replicate_wait.h"
 #include "server/settings.h"
 #include "server/watch.h"
 #include "server/worker.h"
@@ -208,6 +209,8 @@ static void
 conn_work(struct conn *c, struct slice *input)
 {
 	store_relaxed(&c->in.need, 0u);
+	if (unlikely(c->worker->cluster != NULL) && !c->inner)
+		wait_writer(c);
 	c->waiting = work(c, input);
 	if (unlikely(c->out.broken) && c->state != CONN_CLOSING)
 		memory_failed(c);

@@ -15,6 +15,7 @@
 #include "proto/plain_read.h"
 #include "server/exec.h"
 #include "server/forward.h"
+#include "server/replicate_wait.h"
 #include "server/route.h"
 
 enum parse_result
@@ -114,6 +115,26 @@ batch_execute(struct conn *c, unsigned i, struct slice input)
 	return w->ends[i];
 }
 
+/* Executes one command of a batch, whose key is ours. */
+static size_t
+batch_execute_ours(struct conn *c, unsigned i, struct slice input)
+{
+	struct worker *w = c->worker;
+	const struct command *cmd = &w->commands[i];
+	unsigned need = command_infos[cmd->op].surface == SURFACE_META ? wait_wanted(cmd) : 0;
+	struct wait_mark mark;
+	size_t done;
+
+	if (unlikely(wait_refuses(c, cmd, &w->keys[i])))
+		return w->ends[i];
+	if (likely(need == 0))
+		return batch_execute(c, i, input);
+	wait_hold_begin(c, need, &mark);
+	done = batch_execute(c, i, input);
+	wait_hold_end(c, &mark);
+	return done;
+}
+
 /* The same for one of several nodes: a command whose key is another node's is executed there. BEGIN is where it begins. */
 static size_t
 batch_execute_routed(struct conn *c, unsigned i, struct slice input, size_t begin)
@@ -128,7 +149,7 @@ batch_execute_routed(struct conn *c, unsigned i, struct slice input, size_t begi
 		return batch_execute(c, i, input);
 	node = route(w, &w->keys[i], forward_only_reads(cmd));
 	if (node == ROUTE_LOCAL)
-		return batch_execute(c, i, input);
+		return batch_execute_ours(c, i, input);
 	if (c->inner) {
 		c->foreign = true;
 		return w->ends[i];

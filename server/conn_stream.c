@@ -10,6 +10,7 @@
 
 #include "proto/reply.h"
 #include "server/exec.h"
+#include "server/replicate_wait.h"
 
 struct conn_stream {
 	struct command command;
@@ -105,12 +106,30 @@ stream_write(struct conn *c, struct conn_stream *s, struct slice *input)
 	return true;
 }
 
+/* The same for one of several nodes. */
+static void
+stream_store(struct conn *c, struct conn_stream *s)
+{
+	unsigned need = s->command.op == OP_MS ? wait_wanted(&s->command) : 0;
+	struct wait_mark mark;
+
+	if (wait_refuses(c, &s->command, &s->key))
+		return;
+	if (need > 0)
+		wait_hold_begin(c, need, &mark);
+	exec_stream_end(c, &s->command, &s->key, &s->pending);
+	if (need > 0)
+		wait_hold_end(c, &mark);
+}
+
 static void
 stream_finish(struct conn *c, struct conn_stream *s)
 {
 	conn_set_state(c, CONN_COMMANDS);
-	if (!s->bad) {
+	if (!s->bad && likely(c->worker->cluster == NULL)) {
 		exec_stream_end(c, &s->command, &s->key, &s->pending);
+	} else if (!s->bad) {
+		stream_store(c, s);
 	} else {
 		exec_bad_data(c, &s->command);
 		if (!s->command.noreply || s->command.op == OP_MS)

@@ -11,6 +11,7 @@
 #include "server/exec.h"
 #include "server/exec_op.h"
 #include "server/forward.h"
+#include "server/replicate_wait.h"
 #include "server/settings.h"
 #include "server/stats.h"
 #include "server/watch.h"
@@ -273,6 +274,9 @@ exec_admin(struct conn *c, const struct command *cmd)
 		return;
 	case OP_QUIT:
 		conn_close(c, CONN_NORMAL);
+		return;
+	case OP_WAIT:
+		exec_wait(c, cmd);
 		return;
 	case OP_CACHE_MEMLIMIT:
 		exec_memlimit(c, cmd);

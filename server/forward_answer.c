@@ -13,6 +13,7 @@
 #include "cluster/frame.h"
 #include "server/cluster.h"
 #include "server/forward_impl.h"
+#include "server/replicate_wait.h"
 
 /* Long values under way on one link. */
 #define STREAMS_MAX 4096u
@@ -142,6 +143,8 @@ reply_from(struct link *l, uint64_t id, struct slice head, struct conn *v)
 static void
 reply_command(struct link *l, uint64_t id, struct conn *v)
 {
+	if (unlikely(v->state == CONN_REPORT) && wait_take_over(l, id, v))
+		return;
 	if (unlikely(v->foreign)) {
 		outq_clear(&v->out, &v->worker->source);
 		reply_flags(l, id, FRAME_NOT_MINE);

@@ -56,6 +56,12 @@ link_up(const struct link *l)
 	return l->conn != NULL && l->broken == NULL;
 }
 
+const struct conn *
+link_conn(const struct link *l)
+{
+	return l->conn;
+}
+
 bool
 link_outgoing(const struct link *l)
 {

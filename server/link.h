@@ -47,6 +47,7 @@ struct link_start {
 struct link *link_to(struct worker *w, unsigned node);
 
 bool link_up(const struct link *l);
+const struct conn *link_conn(const struct link *l); /* NULL where it is down */
 bool link_outgoing(const struct link *l);
 struct worker *link_worker(const struct link *l);
 uint64_t link_node_id(const struct link *l);

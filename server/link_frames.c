@@ -6,6 +6,7 @@
 #include "server/forward.h"
 #include "server/link_impl.h"
 #include "server/replicate_link.h"
+#include "server/replicate_wait.h"
 #include "server/settings.h"
 
 static bool
@@ -83,6 +84,7 @@ static link_handler *const handlers[FRAME_TYPES] = {
     [FRAME_WANT] = replicate_on_frame,
     [FRAME_GONE] = replicate_on_frame,
     [FRAME_COMPARED] = replicate_on_frame,
+    [FRAME_WAIT] = wait_on_frame,
     [FRAME_TOPOLOGY] = on_topology,
     [FRAME_STATS] = cluster_on_stats,
 };

@@ -117,15 +117,17 @@ uint64_t replicate_position(const struct replicate_worker *w);
 /* What is changed from now on, is changed by WRITER (not 0): a number of the caller's; two that share one wait for each
  * other's. */
 void replicate_writer(struct replicate_worker *w, uint32_t writer);
+uint32_t replicate_writer_now(const struct replicate_worker *w);
 
-/* What WRITER has changed so far, since it last waited with success. */
+/* What WRITER has changed so far: since it last waited with success, or behind the position SINCE where that is not 0. */
 struct replicate_wait {
 	uint32_t writer;
 	unsigned need;
 	uint64_t from, position;
+	bool all; /* the first of the two */
 };
-void replicate_wait_begin(
-    struct replicate_worker *w, struct replicate_wait *wait, uint32_t writer, unsigned need);
+void replicate_wait_begin(struct replicate_worker *w, struct replicate_wait *wait, uint32_t writer,
+    unsigned need, uint64_t since);
 
 /* Whether each change is on NEED replicas. To be asked again when something was acknowledged, and from time to time. */
 bool replicate_wait_done(struct replicate_worker *w, struct replicate_wait *wait);

@@ -9,6 +9,7 @@
 #include "server/cluster.h"
 #include "server/link_impl.h"
 #include "server/replicate.h"
+#include "server/replicate_wait.h"
 #include "server/settings.h"
 
 static char *
@@ -93,12 +94,19 @@ replicate_took_topology(struct worker *w)
 	replicate_topology(cw->replicate, &places);
 }
 
+static void
+on_acked(void *context)
+{
+	wait_look(context);
+}
+
 bool
 replicate_worker_start(struct worker *w)
 {
 	w->cluster->replicate = replicate_worker_new(w->cluster->cluster->replicate, w->id);
 	if (w->cluster->replicate == NULL)
 		return false;
+	replicate_on_acked(w->cluster->replicate, on_acked, w);
 	replicate_took_topology(w);
 	return true;
 }
@@ -125,6 +133,7 @@ void
 replicate_ticks(struct worker *w)
 {
 	(void)replicate_tick(w->cluster->replicate);
+	wait_look(w);
 }
 
 /* ---------------------------------------------------------------- links */
@@ -149,6 +158,7 @@ replicate_link_started(struct link *l)
 void
 replicate_link_ended(struct link *l)
 {
+	wait_link_closed(l);
 	if (l->replicate != NULL)
 		replicate_link_down(l->replicate);
 	l->replicate = NULL;

@@ -86,6 +86,8 @@ COMMAND(REFRESH_CERTS, ADMIN, "refresh_certs", "", CMD_ADMIN, "read the TLS cert
 COMMAND(EXTSTORE, ADMIN, "extstore", "<option> <number>", CMD_ADMIN, "answered as by a server without extstore")
 COMMAND(CONFIG_GET, ADMIN, "config get", "cluster", 0,
     "the nodes of the cluster, as Amazon ElastiCache's auto discovery has them")
+COMMAND(WAIT, ADMIN, "wait", "<replicas> <milliseconds>", 0,
+    "answer when what this connection wrote has been copied so often")
 COMMAND(DEBUGTIME, ADMIN, "debugtime", "<seconds>|p|r", CMD_ADMIN | CMD_DEBUG,
     "move, stop (p) or restart (r) the server's clock")
 

@@ -1,0 +1,139 @@
+/* server/replicate_copies.c: on how many nodes a change is, and whether there are enough of them. */
+#include "base/assert.h"
+#include "server/replicate_impl.h"
+
+uint64_t
+replicate_position(const struct replicate_worker *w)
+{
+	return w->backlog.head;
+}
+
+/* On how many peers the entry, which ends at POSITION, is. */
+static unsigned
+entry_acked(struct replicate_worker *w, struct backlog_entry *e, uint64_t position)
+{
+	uint16_t holders[HOLDERS_MAX];
+	unsigned n, acked = 0;
+
+	if (!e->pointed) {
+		e->point = replicate_point(w, slice_of(e->key, e->nkey));
+		e->pointed = true;
+	}
+	n = replicate_holders(w, e->point, holders);
+	for (unsigned i = 0; i < n; i++) {
+		struct replicate_end *end = w->outgoing[holders[i]];
+
+		acked += end != NULL && end->link != NULL && end->stream.acked >= position;
+	}
+	return acked;
+}
+
+unsigned
+replicate_copies(const struct replicate_worker *w)
+{
+	unsigned others = w->places.count > 0 ? w->places.count - 1 : 0;
+
+	return w->places.copies < others ? w->places.copies : others;
+}
+
+void
+replicate_writer(struct replicate_worker *w, uint32_t writer)
+{
+	w->writer = writer;
+}
+
+uint32_t
+replicate_writer_now(const struct replicate_worker *w)
+{
+	return w->writer;
+}
+
+void
+replicate_wait_begin(struct replicate_worker *w, struct replicate_wait *wait, uint32_t writer,
+    unsigned need, uint64_t since)
+{
+	const struct written *written = &w->written[writer % WRITERS];
+
+	*wait = (struct replicate_wait){.writer = writer,
+	    .need = need,
+	    .position = w->backlog.head,
+	    .from = since,
+	    .all = since == 0};
+	if (wait->all)
+		wait->from = written->writer == writer ? written->since : w->backlog.tail;
+}
+
+/* What has been overwritten was acknowledged by all, or nobody knows. */
+static bool
+forgotten_acked(const struct replicate_worker *w)
+{
+	const struct replicate_end *end;
+
+	LIST_FOREACH(end, &w->ends, entry)
+		if (end->outgoing && end->node != NODE_NONE &&
+		    (end->link == NULL || end->stream.acked < w->backlog.tail))
+			return false;
+	return true;
+}
+
+bool
+replicate_wait_done(struct replicate_worker *w, struct replicate_wait *wait)
+{
+	if (wait->from < w->backlog.tail) {
+		if (!forgotten_acked(w))
+			return false;
+		wait->from = w->backlog.tail;
+	}
+	for (unsigned looks = 0; wait->from < wait->position; looks++) {
+		uint64_t after = wait->from;
+		struct backlog_entry *e = backlog_next(&w->backlog, &after);
+
+		if (looks == LOOKS_MAX)
+			return false;
+		if (e->writer == wait->writer && e->what != BACKLOG_EVICT &&
+		    entry_acked(w, e, after) < wait->need)
+			return false;
+		wait->from = after;
+	}
+	return true;
+}
+
+unsigned
+replicate_wait_end(struct replicate_worker *w, const struct replicate_wait *wait)
+{
+	struct replicate_wait rest = *wait;
+	struct written *written = &w->written[wait->writer % WRITERS];
+	unsigned copies = replicate_copies(w);
+
+	for (rest.need = copies; rest.need > 0 && !replicate_wait_done(w, &rest);)
+		rest.need--;
+	if (wait->all && rest.need >= wait->need)
+		*written = (struct written){
+		    wait->writer, wait->position == w->backlog.head ? UINT64_MAX : wait->position};
+	return rest.need;
+}
+
+/* Up to date: nothing that was sent to it was lost to it, and the stream is not far behind. */
+static bool
+end_is_current(const struct replicate_end *end)
+{
+	const struct replicate_worker *w = end->worker;
+
+	return end->link != NULL && end->stream.acked >= w->backlog.tail &&
+	    w->backlog.head - end->stream.acked <= (w->backlog.mask + 1) / 2;
+}
+
+bool
+replicate_refuses(struct replicate_worker *w, const struct store_key *key)
+{
+	uint16_t holders[HOLDERS_MAX];
+	unsigned n, current = 0, need = w->all->options.min_replicas;
+
+	if (need == 0)
+		return false;
+	n = replicate_holders(w, replicate_point(w, slice_of(key->data, key->len)), holders);
+	for (unsigned i = 0; i < n; i++)
+		current +=
+		    w->outgoing[holders[i]] != NULL && end_is_current(w->outgoing[holders[i]]);
+	return current < need;
+}
