@@ -215,12 +215,23 @@ wires_look(struct nodes *ns)
 	}
 }
 
+/* Whether the node that C belongs to does nothing. */
+static inline bool
+is_still(const struct nodes *ns, const struct conn *c)
+{
+	for (unsigned i = 0; i < ns->count; i++)
+		if (ns->nodes[i].m.worker == c->worker)
+			return ns->nodes[i].stands;
+	return false;
+}
+
 static inline void
 wire_carry(struct nodes *ns, struct wire *wire)
 {
 	size_t n;
 
-	if (wire->from == NULL || wire->to == NULL)
+	if (wire->from == NULL || wire->to == NULL || is_still(ns, wire->from) ||
+	    is_still(ns, wire->to))
 		return;
 	(void)machine_take(wire->from, &wire->bytes, random_below(&ns->r, 200000) + 1);
 	memory_serve(wire->from);

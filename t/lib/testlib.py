@@ -269,7 +269,8 @@ class Cluster:
 
     def __exit__(self, kind, value, trace):
         if kind is None:
-            self.stop()
+            status = self.stop()
+            assert status == 0, "a node ended with %d: %s" % (status, self.output()[-8000:])
         else:
             print("output of the nodes: %s" % self.output()[-8000:])
             self.kill()

@@ -76,7 +76,7 @@ hear_out(struct nodes *ns, struct client *client, const struct answer *wanted)
 	fail();
 }
 
-/* Says all of BYTES, in pieces of chance. */
+/* Says all of BYTES, in pieces of chance. While nothing more is heard, a millisecond passes each turn. */
 static void
 say(struct nodes *ns, struct client *client, const struct answer *bytes)
 {
@@ -103,7 +103,7 @@ say(struct nodes *ns, struct client *client, const struct answer *bytes)
 			if (random_below(&ns->r, 3) != 0)
 				continue;
 		}
-		nodes_turn(ns, 0);
+		nodes_turn(ns, 1);
 	}
 }
 
@@ -406,11 +406,291 @@ test_any_node_answers_as_one_alone(void **state)
 	}
 }
 
+/* ---------------------------------------------------------------- faults */
+
+/* A value that says whose it is. */
+static size_t
+value_of(unsigned key, unsigned size, char *value)
+{
+	size_t n = 0;
+
+	while (n < size)
+		n += (size_t)snprintf(value + n, 16, "<%u>", key);
+	return n;
+}
+
+static unsigned
+size_of(unsigned key)
+{
+	return key % 10 == 0 ? 150000 : 30;
+}
+
+/* Stores all keys, at any node. */
+static void
+fill(struct nodes *ns)
+{
+	struct client client = client_of(ns, 0);
+	struct answer asked = {0}, wanted = {0};
+	char value[150100];
+
+	for (unsigned key = 0; key < KEYS; key++) {
+		size_t n = value_of(key, size_of(key), value);
+
+		add(&asked, "set k%u 0 0 %zu\r\n", key, n);
+		answer_add(&asked, value, n);
+		add(&asked, "\r\n");
+		add(&wanted, "STORED\r\n");
+	}
+	say(ns, &client, &asked);
+	hear_out(ns, &client, &wanted);
+	compare(&client.said, &wanted);
+	client_end(&client);
+	answer_free(&asked);
+	answer_free(&wanted);
+}
+
+/* What a client that asks for KEYS one by one may be told. */
+enum told { TOLD_VALUE, TOLD_MISS, TOLD_ERROR, TOLD_KINDS };
+
+static size_t
+starts(const struct answer *a, size_t at, const char *text, size_t n)
+{
+	return a->len - at >= n && memcmp(a->bytes + at, text, n) == 0 ? n : 0;
+}
+
+/* The answer at *AT must be about KEY. */
+static enum told
+read_answer(const struct answer *a, size_t *at, unsigned key)
+{
+	char wanted[150200], value[150100];
+	size_t n = value_of(key, size_of(key), value), used;
+	int head = snprintf(wanted, sizeof(wanted), "VALUE k%u 0 %zu\r\n", key, n);
+	const char *end;
+
+	memcpy(wanted + head, value, n);
+	memcpy(wanted + head + n, "\r\nEND\r\n", 7);
+	if ((used = starts(a, *at, wanted, (size_t)head + n + 7)) > 0) {
+		*at += used;
+		return TOLD_VALUE;
+	}
+	if ((used = starts(a, *at, "END\r\n", 5)) > 0) {
+		*at += used;
+		return TOLD_MISS;
+	}
+	end = memchr(a->bytes + *at, '\n', a->len - *at);
+	if (starts(a, *at, "SERVER_ERROR peer ", 18) == 0 || end == NULL)
+		fail_msg("k%u: %.*s", key, (int)(a->len - *at < 100 ? a->len - *at : 100),
+		    a->bytes + *at);
+	*at = (size_t)(end + 1 - a->bytes);
+	return TOLD_ERROR;
+}
+
+/* Asks NODE for N keys of chance while DISTURB is called each turn; adds what came to TOLD. Each has its answer within twice the
+ * peer timeout of the last disturbance. */
+static void
+ask(struct nodes *ns, unsigned node, unsigned n, void (*disturb)(struct nodes *ns, unsigned turn),
+    unsigned told[TOLD_KINDS])
+{
+	struct client client = client_of(ns, node);
+	struct answer asked = {0};
+	unsigned keys[200];
+	size_t at = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		keys[i] = some_key(&ns->r);
+		add(&asked, "get k%u\r\n", keys[i]);
+	}
+	say(ns, &client, &asked);
+	for (unsigned turn = 0; conn_want(client.c) != CONN_WANT_CLOSE; turn++) {
+		assert_true(turn < 2000);
+		disturb(ns, turn);
+		nodes_turn(ns, 20);
+		if (serve(&client) == CONN_WANT_INPUT)
+			conn_end(client.c);
+	}
+	for (unsigned i = 0; i < n; i++)
+		told[read_answer(&client.said, &at, keys[i])]++;
+	assert_int_equal(at, client.said.len);
+	client_end(&client);
+	answer_free(&asked);
+}
+
+static void
+peace(struct nodes *ns, unsigned turn)
+{
+	(void)ns;
+	(void)turn;
+}
+
+/* Links that are down come up again. */
+static void
+mend(struct nodes *ns)
+{
+	for (unsigned i = 0; i < ns->count; i++)
+		for (unsigned j = 0; j < ns->count; j++)
+			if (i != j && !link_up(link_to(node_worker(ns, i), j)))
+				nodes_link(ns, i, j);
+}
+
+/* For a while a link of chance breaks now and then, wherever its bytes are. */
+static void
+links_break(struct nodes *ns, unsigned turn)
+{
+	struct wire *wire = &ns->wires[random_below(&ns->r, ns->wire_count)];
+
+	if (turn < 20 && random_below(&ns->r, 2) == 0 && wire->from != NULL) {
+		conn_free(&wire->from);
+		wires_look(ns);
+	}
+	if (turn < 20 || turn % 5 == 0)
+		mend(ns);
+}
+
+static void
+test_reads_outlive_links(void **state)
+{
+	unsigned told[TOLD_KINDS] = {0};
+	struct nodes *ns = calloc(1, sizeof(*ns));
+	struct random_state r;
+
+	(void)state;
+	random_init(&r);
+	assert_non_null(ns);
+	nodes_init(ns, 3, r);
+	fill(ns);
+	for (unsigned round = 0; round < 50; round++)
+		ask(ns, round % 3, 100, links_break, told);
+	print_message("%u values, %u misses, %u errors\n", told[TOLD_VALUE], told[TOLD_MISS],
+	    told[TOLD_ERROR]);
+	assert_int_equal(told[TOLD_MISS], 0);
+	assert_true(told[TOLD_VALUE] > 4 * told[TOLD_ERROR]);
+	memset(told, 0, sizeof(told));
+	mend(ns);
+	ask(ns, 0, 200, peace, told);
+	assert_int_equal(told[TOLD_VALUE], 200);
+	nodes_fini(ns);
+	free(ns);
+}
+
+static void
+test_a_node_stands_still(void **state)
+{
+	unsigned told[TOLD_KINDS] = {0};
+	struct nodes *ns = calloc(1, sizeof(*ns));
+	struct random_state r;
+
+	(void)state;
+	random_init(&r);
+	assert_non_null(ns);
+	nodes_init(ns, 3, r);
+	fill(ns);
+	ns->nodes[2].stands = true;
+	for (unsigned round = 0; round < 5; round++)
+		ask(ns, round % 2, 100, peace, told);
+	assert_int_equal(told[TOLD_MISS], 0);
+	print_message("%u values, %u errors\n", told[TOLD_VALUE], told[TOLD_ERROR]);
+	assert_true(told[TOLD_VALUE] > 200 && told[TOLD_ERROR] > 50);
+	ns->nodes[2].stands = false;
+	for (unsigned turn = 0; turn < 10; turn++)
+		nodes_turn(ns, 20);
+	mend(ns);
+	memset(told, 0, sizeof(told));
+	ask(ns, 0, 200, peace, told);
+	assert_int_equal(told[TOLD_VALUE], 200);
+	nodes_fini(ns);
+	free(ns);
+}
+
+/* An increment that may have been executed is not sent again, whatever happens to the links. */
+static void
+test_no_change_is_made_twice(void **state)
+{
+	struct nodes *ns = calloc(1, sizeof(*ns));
+	struct answer once = {0};
+	struct random_state r;
+	uint64_t before = 0;
+
+	(void)state;
+	random_init(&r);
+	assert_non_null(ns);
+	nodes_init(ns, 3, r);
+	add(&once, "incr n 1\r\n");
+	for (unsigned round = 0; round < 300; round++) {
+		struct client client = client_of(ns, round % 3);
+		struct answer zero = {0};
+		unsigned long long number;
+
+		if (round == 0) {
+			add(&zero, "set n 0 0 1\r\n0\r\n");
+			say(ns, &client, &zero);
+		}
+		say(ns, &client, &once);
+		for (unsigned turn = 0; conn_want(client.c) != CONN_WANT_CLOSE; turn++) {
+			assert_true(turn < 1000);
+			if (round > 0)
+				links_break(ns, turn);
+			nodes_turn(ns, 20);
+			if (serve(&client) == CONN_WANT_INPUT)
+				conn_end(client.c);
+		}
+		answer_add(&client.said, "", 1);
+		if (round > 0 && sscanf(client.said.bytes, "%llu", &number) == 1) {
+			/* Those that ended with an error count once, or not at all. */
+			assert_true(number > before && number <= round + 1);
+			before = number;
+		} else if (round > 0) {
+			assert_memory_equal(client.said.bytes, "SERVER_ERROR peer ", 18);
+		}
+		answer_free(&zero);
+		client_end(&client);
+	}
+	assert_true(before > 100);
+	answer_free(&once);
+	nodes_fini(ns);
+	free(ns);
+}
+
+/* Clients that go in the middle of anything leave nothing behind (nodes_fini looks). */
+static void
+test_clients_vanish(void **state)
+{
+	struct nodes *ns = calloc(1, sizeof(*ns));
+	unsigned told[TOLD_KINDS] = {0};
+	struct random_state r;
+
+	(void)state;
+	random_init(&r);
+	assert_non_null(ns);
+	nodes_init(ns, 3, r);
+	for (unsigned round = 0; round < 200; round++) {
+		struct client client = client_of(ns, round % 3);
+		struct answer asked = {0};
+
+		for (uint64_t n = random_below(&ns->r, 100) + 1; n > 0; n--)
+			add_text(&asked, &ns->r);
+		asked.len = random_below(&ns->r, asked.len + 1);
+		say(ns, &client, &asked);
+		for (uint64_t n = random_below(&ns->r, 3); n > 0; n--)
+			nodes_turn(ns, 0);
+		client_end(&client);
+		answer_free(&asked);
+	}
+	fill(ns);
+	ask(ns, 0, 200, peace, told);
+	assert_int_equal(told[TOLD_VALUE], 200);
+	nodes_fini(ns);
+	free(ns);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_any_node_answers_as_one_alone),
+	    cmocka_unit_test(test_reads_outlive_links),
+	    cmocka_unit_test(test_a_node_stands_still),
+	    cmocka_unit_test(test_no_change_is_made_twice),
+	    cmocka_unit_test(test_clients_vanish),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
