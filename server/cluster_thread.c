@@ -181,6 +181,22 @@ dial_again(struct dial *d, uint32_t milliseconds)
 		log_error("no memory to try a peer again");
 }
 
+/* Ends the waits between two tries, of all dials or of those to NODE_ID: there is news that makes another try worth while. */
+static void
+dial_at_once(struct cluster_thread *t, const uint64_t *node_id)
+{
+	struct dial *d;
+
+	TAILQ_FOREACH(d, &t->dials, entry) {
+		if (node_id != NULL && d->node_id != *node_id)
+			continue;
+		if (d->session != NULL || !event_pending(d->timer, EV_TIMEOUT, NULL))
+			continue;
+		d->backoff = BACKOFF_MIN;
+		dial_again(d, 0);
+	}
+}
+
 /* A try came to nothing. */
 static void
 dial_failed(struct dial *d)
@@ -388,13 +404,16 @@ meet(struct cluster_thread *t, const struct session *s)
 
 	if (theirs->role != HANDSHAKE_PEER)
 		return;
+	a = acquaintance_of(t, theirs->node_id);
 	store_version_raise(t->cluster->server->store,
 	    theirs->version < STORE_ORDER_MAX ? theirs->version : STORE_ORDER_MAX);
 	if (theirs->flushed > store_flushed(t->cluster->server->store) &&
 	    theirs->flushed <= STORE_ORDER_MAX)
 		store_flush_version(t->cluster->server->store, theirs->flushed);
+	if (a != NULL && a->refusal != REFUSAL_NONE)
+		dial_at_once(t, &theirs->node_id);
 	note_outcome(t, theirs->node_id, s, REFUSAL_NONE);
-	if ((a = acquaintance_of(t, theirs->node_id)) != NULL)
+	if (a != NULL)
 		a->met = true;
 	if (all_met(t))
 		(void)eventfd_write(t->met_fd, 1);
@@ -476,20 +495,6 @@ on_accept(evutil_socket_t listener, short what, void *arg)
 
 /* ---------------------------------------------------------------- requests and ticks */
 
-/* Whoever was refused under the old topology is not to wait for the next try. */
-static void
-dial_at_once(struct cluster_thread *t)
-{
-	struct dial *d;
-
-	TAILQ_FOREACH(d, &t->dials, entry) {
-		if (d->session != NULL || !event_pending(d->timer, EV_TIMEOUT, NULL))
-			continue;
-		d->backoff = BACKOFF_MIN;
-		dial_again(d, 0);
-	}
-}
-
 static void
 take_offer(struct cluster_thread *t, struct slice bytes)
 {
@@ -502,7 +507,7 @@ take_offer(struct cluster_thread *t, struct slice bytes)
 	}
 	if (!cluster_install(t->cluster, top))
 		return;
-	dial_at_once(t);
+	dial_at_once(t, NULL);
 	if (all_met(t))
 		(void)eventfd_write(t->met_fd, 1);
 }

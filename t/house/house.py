@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 LAYERS = ("base", "slab", "proto", "cluster", "server")
-CODE = LAYERS + ("t", "bench")
+CODE = LAYERS + ("ringctl", "t", "bench")
 ALL = CODE + ("script", "doc", "contrib", ".ci")
 TOP_FILES = ("README.md", "Makefile.am", "configure.ac")
 SKIPPED = 77

@@ -13,6 +13,7 @@ MAY = {
     "proto": {"base", "proto"},
     "cluster": {"base", "slab", "proto", "cluster"},
     "server": {"base", "slab", "proto", "cluster", "server"},
+    "ringctl": {"base", "cluster", "ringctl"},
     "bench": set(house.LAYERS) | {"bench"},
 }
 FACES = {"slab": {"slab/store.h"}}

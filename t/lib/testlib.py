@@ -213,12 +213,17 @@ class Cluster:
 
     @staticmethod
     def _free_ports(count):
-        sockets = [socket.socket() for _ in range(count)]
-        for s in sockets:
-            s.bind(("127.0.0.1", 0))
-        ports = [s.getsockname()[1] for s in sockets]
-        for s in sockets:
-            s.close()
+        """Below those that the system gives to connections, so that they are still free when a node starts again."""
+        ports = []
+        while len(ports) < count:
+            port = random.SystemRandom().randrange(12000, 32000)
+            with socket.socket() as s:
+                try:
+                    s.bind(("127.0.0.1", port))
+                except OSError:
+                    continue
+            if port not in ports:
+                ports.append(port)
         return ports
 
     def wait(self):
