@@ -239,13 +239,20 @@ replicate_worker_enter(struct replicate_worker *w)
 	here = w;
 }
 
+/* Lets go of what is under way. */
 static void
-end_free(struct replicate_end *end)
+end_quiet(struct replicate_end *end)
 {
-	LIST_REMOVE(end, entry);
 	sync_free(end);
 	assembly_drop(end);
 	stream_rewind(end, &end->stream);
+}
+
+static void
+end_free(struct replicate_end *end) REQUIRES(end->worker->all->lock)
+{
+	LIST_REMOVE(end, entry);
+	counts_add(&end->peer->past, &end->counts);
 	free(end->heat);
 	free(end);
 }
@@ -261,11 +268,13 @@ replicate_worker_free(struct replicate_worker **wp)
 		return;
 	if (here == w)
 		here = NULL;
+	LIST_FOREACH(end, &w->ends, entry)
+		end_quiet(end);
 	lock_take(&w->all->lock);
 	w->all->workers[w->id] = NULL;
-	lock_drop(&w->all->lock);
 	while ((end = LIST_FIRST(&w->ends)) != NULL)
 		end_free(end);
+	lock_drop(&w->all->lock);
 	ring_hash_free(&w->hash);
 	backlog_fini(&w->backlog);
 	free(w);
@@ -626,8 +635,9 @@ note_lag(struct replicate_end *end)
 
 	if (e != NULL)
 		time = e->time;
+	store_relaxed(&end->counts.lag_operations, e != NULL ? b->number - e->number + 1 : 0);
 	store_relaxed(&end->counts.lag_bytes, b->head - s->acked);
-	store_relaxed(&end->counts.lag_us, time);
+	store_relaxed(&end->counts.lag_since, time);
 }
 
 static void

@@ -143,17 +143,11 @@ void replicate_on_acked(struct replicate_worker *w, void (*call)(void *context),
 
 /* ---------------------------------------------------------------- figures */
 
-/* One row for each peer, of all workers; see tbl/replicate_stats.h. */
+/* Of one other node, all workers together. */
 struct replicate_stats {
-	uint64_t links;                         /* outgoing ones that are up */
-	uint64_t lag_operations;                /* entries that are not acknowledged */
-	uint64_t lag_bytes;                     /* of the backlog */
-	uint64_t lag_us;                        /* age of the oldest of them */
-	uint64_t lag_p50_us, lag_p99_us;        /* from change to acknowledgement, of all so far */
-	uint64_t sent, applied, stale, refused; /* records */
-	uint64_t resumes, overruns;
-	uint64_t syncs, parts_compared, parts_differing, sync_sent;
-	uint64_t heat_sent, heat_applied;
+#define REPLICATE_STAT(name, text) uint64_t name;
+#include "server/tbl/replicate_stats.h"
+#undef REPLICATE_STAT
 };
 struct replicate_totals {
 	uint64_t backlog_bytes, backlog_used, tombstones, forgotten;

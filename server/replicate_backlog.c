@@ -8,7 +8,7 @@
 #include "base/assert.h"
 
 static_assert(offsetof(struct backlog_entry, order) == 8, "layout");
-static_assert(offsetof(struct backlog_entry, key) == 32, "layout");
+static_assert(offsetof(struct backlog_entry, key) == 40, "layout");
 
 bool
 backlog_init(struct backlog *b, size_t bytes)
@@ -78,6 +78,7 @@ backlog_append(
 	entry->order = order;
 	entry->time = 0;
 	entry->writer = writer;
+	entry->number = ++b->number;
 	memcpy(entry->key, key.ptr, key.len);
 	b->head += size;
 }

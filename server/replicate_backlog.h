@@ -5,10 +5,10 @@
  * backlog of a few MiB reaches far back, and a key that was written many times in a row costs no copies. A position is the
  * number of bytes ever appended; entries from tail to head are there, older ones are overwritten.
  *
- *	 0        4    5    6    7    8        16       24       28       32
- *	 +--------+----+----+----+----+--------+--------+--------+--------+-----+
- *	 | size   |what| nk | pt | 0  | order  | time   | point  | writer | key |   SIZE is of the whole entry, a multiple of 8
- *	 +--------+----+----+----+----+--------+--------+--------+--------+-----+
+ *	 0        4    5    6    7    8        16       24       28       32       40
+ *	 +--------+----+----+----+----+--------+--------+--------+--------+--------+-----+
+ *	 | size   |what| nk | pt | 0  | order  | time   | point  | writer | number | key |   SIZE is of the whole entry, a multiple of 8
+ *	 +--------+----+----+----+----+--------+--------+--------+--------+--------+-----+
  *
  * An entry never wraps: where it does not fit before the end of the ring, one without a key (BACKLOG_SKIP) fills that up.
  */
@@ -33,14 +33,16 @@ struct backlog_entry {
 	uint64_t time;   /* microseconds; 0 = not known yet */
 	uint32_t point;  /* of the key on the ring */
 	uint32_t writer; /* who has changed it: a number of the caller's */
+	uint64_t number; /* of the entry, from 1 */
 	char key[];
 };
 
 struct backlog {
 	char *ring;
-	uint64_t mask; /* the ring's size - 1 */
-	uint64_t head; /* where the next entry goes */
-	uint64_t tail; /* the oldest that is there */
+	uint64_t mask;   /* the ring's size - 1 */
+	uint64_t number; /* of the last entry */
+	uint64_t head;   /* where the next entry goes */
+	uint64_t tail;   /* the oldest that is there */
 };
 
 #define BACKLOG_SIZE_MIN ((size_t)4096)

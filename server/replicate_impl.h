@@ -54,22 +54,25 @@ struct assembly {
 
 /* ---------------------------------------------------------------- peers and links */
 
-/* What one worker, or all, count of a peer. Written by one thread, read by any. */
+/* What is counted at an end. Written by its worker, read by any thread. */
 struct peer_counts {
 	uint64_t sent, applied, stale, refused, resumes, overruns;
-	uint64_t syncs, parts_compared, parts_differing, sync_sent;
+	uint64_t comparisons, parts_compared, parts_differing, compared_sent;
 	uint64_t heat_sent, heat_applied;
-	uint64_t lag_operations, lag_bytes, lag_us, links;
 	uint64_t delays[DELAYS];
+
+	/* How it is now. */
+	uint64_t lag_operations, lag_bytes, lag_since, links;
 };
 
 /* What the process knows of a peer: by its id, for as long as the process lives. */
 struct replicate_peer {
 	uint64_t id;
-	uint64_t incarnation;  /* atomic; the last one seen, 0 = none */
-	int64_t skew;          /* atomic: its calendar is so many seconds behind ours */
-	uint64_t syncs_wanted; /* atomic: grows with each reason to compare */
-	uint64_t syncs_begun;  /* worker 0's: how many of them the last comparison covers */
+	uint64_t incarnation;    /* atomic; the last one seen, 0 = none */
+	int64_t skew;            /* atomic: its calendar is so many seconds behind ours */
+	uint64_t syncs_wanted;   /* atomic: grows with each reason to compare */
+	struct peer_counts past; /* of links that are gone; guarded by the process's lock */
+	uint64_t syncs_begun;    /* worker 0's: how many of them the last comparison covers */
 	LIST_ENTRY(replicate_peer) entry;
 };
 
@@ -181,6 +184,11 @@ int64_t replicate_expiry_out(
     const struct replicate *r, const struct replicate_end *end, uint32_t expiry);
 uint32_t replicate_expiry_in(
     const struct replicate *r, const struct replicate_end *end, int64_t expiry);
+
+/* ---------------------------------------------------------------- replicate_stats.c */
+
+/* Adds what was counted. */
+void counts_add(struct peer_counts *sum, const struct peer_counts *counts);
 
 /* ---------------------------------------------------------------- replicate_stream.c */
 

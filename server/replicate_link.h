@@ -8,6 +8,7 @@
 
 struct cluster;
 struct link;
+struct stats_out;
 struct worker;
 
 /* Makes CLUSTER->replicate, when its server's store is there and before there are workers. False where memory is out. */
@@ -31,6 +32,9 @@ void replicate_end_turn(struct worker *w);
 
 /* Each 20 ms. */
 void replicate_ticks(struct worker *w);
+
+/* `stats replication`. */
+void stats_replication(struct stats_out *out);
 
 /* ---------------------------------------------------------------- links */
 

@@ -93,7 +93,7 @@ sync_new(struct replicate_end *end, uint64_t seed, bool begins)
 	s->end = end;
 	digest_init(&s->mine, seed);
 	end->sync = s;
-	bump_relaxed(&end->counts.syncs, 1);
+	bump_relaxed(&end->counts.comparisons, 1);
 	return s;
 }
 
@@ -511,7 +511,7 @@ sync_slice(struct replicate_end *end)
 		say_end(s, END_WANTS);
 	if (s->stream.sent < s->queue.head)
 		stream_send(end, &s->stream, &s->queue, true);
-	bump_relaxed(&end->counts.sync_sent, end->counts.sent - sent);
+	bump_relaxed(&end->counts.compared_sent, end->counts.sent - sent);
 	if (!over(s))
 		return true;
 	if (s->again)

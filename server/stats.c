@@ -8,6 +8,7 @@
 #include "proto/binary.h"
 #include "proto/reply.h"
 #include "server/cluster_stats.h"
+#include "server/replicate_link.h"
 #include "server/counters.h"
 #include "server/exec_op.h"
 #include "server/prefix.h"
@@ -143,6 +144,8 @@ answer(struct stats_out *out, struct slice group, struct slice rest)
 		stats_reset(out);
 	else if (slice_is(group, "cluster"))
 		stats_cluster(out);
+	else if (slice_is(group, "replication"))
+		stats_replication(out);
 	else if (slice_is(group, "detail"))
 		stats_detail(out, rest);
 	else if (slice_is(group, "cachedump"))
