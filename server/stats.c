@@ -8,10 +8,10 @@
 #include "proto/binary.h"
 #include "proto/reply.h"
 #include "server/cluster_stats.h"
-#include "server/replicate_link.h"
 #include "server/counters.h"
 #include "server/exec_op.h"
 #include "server/prefix.h"
+#include "server/replicate_link.h"
 #include "server/settings.h"
 #include "server/worker.h"
 
