@@ -726,3 +726,16 @@ replicate_pass_on(
 {
 	backlog_append(&w->backlog, what, key, order, 0);
 }
+
+bool
+replicate_gone(struct replicate_end *end, struct slice key, uint64_t order)
+{
+	const struct replicate_means *means = end->worker->all->means;
+	char *body = end->link != NULL ? means->frame(end->link, key.len) : NULL;
+
+	if (body == NULL)
+		return false;
+	memcpy(body, key.ptr, key.len);
+	means->frame_end(end->link, FRAME_GONE, 0, order, body + key.len);
+	return true;
+}

@@ -21,9 +21,9 @@ struct applying {
 	const struct record *record;
 	struct store_key key;
 	bool sync;
-	bool ours;    /* this node is the primary */
-	bool primary; /* the sender is: its stamps count */
-	bool late;    /* why it was refused: it is of the present order and older */
+	bool ours;        /* this node is the primary */
+	bool primary;     /* the sender is: its stamps count */
+	uint64_t deleted; /* the tombstone of the key */
 };
 
 /* ---------------------------------------------------------------- sets */
@@ -36,11 +36,11 @@ guard(void *context, const struct store_entry *entry)
 	struct replicate *r = a->end->worker->all;
 	const struct record *record = a->record;
 
-	if (tombstone_find(r->deleted, a->key.hash) >= record->order)
+	a->deleted = tombstone_find(r->deleted, a->key.hash);
+	if (a->deleted >= record->order)
 		return false;
 	if (entry->found && store_view_order(r->store, &entry->view) == record->order) {
-		a->late = !a->primary || tombstone_find(r->stamps, a->key.hash) > record->stamp;
-		if (a->late)
+		if (!a->primary || tombstone_find(r->stamps, a->key.hash) > record->stamp)
 			return false;
 	}
 	if (a->primary)
@@ -85,6 +85,9 @@ put(struct applying *a, struct store_pending *pending)
 	enum store_result result = store_put(st, &a->key, pending, &how, &version);
 
 	count_result(a->end, result);
+	/* The sender does not know: it has lost what it knew. */
+	if (result == STORE_EXISTS && a->deleted >= record->order)
+		replicate_gone(a->end, record->key, a->deleted);
 	/* What the primary has got back, the other holders may have to learn as well. */
 	if (result == STORE_OK && a->ours)
 		replicate_pass_on(a->end->worker, BACKLOG_SET, record->key, record->order);
@@ -272,6 +275,7 @@ apply_data(struct replicate_end *end, const struct frame *frame)
 	replicate_applying = true;
 	while (rest.len > 0 && (sound = record_read(&rest, &record))) {
 		a.key = store_key(end->worker->all->store, record.key.ptr, record.key.len);
+		a.deleted = 0;
 		stamp = record.stamp > stamp ? record.stamp : stamp;
 		if (authorised(&a, frame))
 			apply_record(&a);

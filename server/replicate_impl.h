@@ -176,6 +176,9 @@ void replicate_want_sync(struct replicate_peer *peer);
 void replicate_pass_on(
     struct replicate_worker *w, enum backlog_what what, struct slice key, uint64_t order);
 
+/* Tells the peer that KEY was deleted, up to ORDER. False where the link takes nothing. */
+bool replicate_gone(struct replicate_end *end, struct slice key, uint64_t order);
+
 /* Asks the peer for the item KEY. */
 void replicate_want(struct replicate_end *end, struct slice key);
 

@@ -271,8 +271,7 @@ hear_list(struct sync *s, struct slice rest)
 		verdict = judge(s, &item, &gone);
 		if (verdict == VERDICT_WANT) {
 			replicate_want(end, item.key);
-		} else if (verdict == VERDICT_GONE &&
-		    !send_frame(end, FRAME_GONE, gone, item.key.ptr, item.key.len)) {
+		} else if (verdict == VERDICT_GONE && !replicate_gone(end, item.key, gone)) {
 			s->again = true;
 		}
 	}

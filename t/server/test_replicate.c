@@ -301,7 +301,7 @@ without_faults(void **state)
 	struct load l = {0};
 
 	(void)state;
-	converge(&l, 4);
+	converge(&l, 10);
 }
 
 static void
@@ -310,7 +310,7 @@ with_links_cut(void **state)
 	struct load l = {.cuts = 20};
 
 	(void)state;
-	converge(&l, 12);
+	converge(&l, 24);
 }
 
 static void
@@ -319,7 +319,7 @@ with_flushes(void **state)
 	struct load l = {.cuts = 20, .flushes = true};
 
 	(void)state;
-	converge(&l, 6);
+	converge(&l, 12);
 }
 
 static void
