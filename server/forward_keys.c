@@ -131,6 +131,8 @@ keys_execute_here(struct conn *v, struct keys_body *keys, uint32_t *sizes)
 	}
 	store_prepare(w->store, w->keys, keys->count);
 	for (unsigned i = 0; i < keys->count; i++)
+		route_prefetch(w->cluster->forward->routes, &w->keys[i]);
+	for (unsigned i = 0; i < keys->count; i++)
 		if (unlikely(!route_is_ours(w, &w->keys[i])))
 			return false;
 	for (unsigned i = 0; i < keys->count;) {
@@ -200,6 +202,8 @@ forward_gets(
 	unsigned i;
 
 	c->wrote = c->wrote || !reads;
+	for (i = 0; n > 1 && i < n; i++)
+		route_prefetch(w->cluster->forward->routes, &keys[i]);
 	for (i = 0; i < n && (i == 0 || !conn_full(c)); i++) {
 		nodes[i] = route(w, &keys[i], reads);
 		if (nodes[i] == ROUTE_LOCAL) {

@@ -11,6 +11,9 @@
 #include "server/settings.h"
 #include "server/worker.h"
 
+#define ROUTE_COPY 0x8000u
+#define ROUTE_NODE 0x7fffu
+
 struct route_cache *
 route_cache_new(void)
 {
@@ -27,35 +30,47 @@ route_cache_free(struct route_cache **cache)
 void
 route_cache_clear(struct route_cache *cache)
 {
-	memset(cache->slots, 0, sizeof(cache->slots));
+	memset(cache, 0, sizeof(*cache));
 }
 
-uint64_t
-route_learn(struct worker *w, const struct store_key *key, uint64_t *slot)
+/* Asks the ring. Where nobody may answer, it is a node that there is not. */
+static uint64_t
+ask_ring(struct worker *w, const struct store_key *key)
 {
 	const struct cluster_worker *cw = w->cluster;
+	bool copies = w->server->settings->read_replicas;
 	uint16_t holders[TOPOLOGY_REPLICAS_MAX + 1];
 	uint32_t point = ring_hash_key(cw->forward->hash, slice_of(key->data, key->len));
-	unsigned n = topology_holders(cw->topology, point, holders, TOPOLOGY_REPLICAS_MAX + 1);
+	unsigned n =
+	    topology_holders(cw->topology, point, holders, copies ? TOPOLOGY_REPLICAS_MAX + 1 : 1);
 	uint64_t copy = 0;
 
 	counter_add(w, route_misses, 1);
 	for (unsigned i = 1; i < n; i++)
 		if (holders[i] == cw->self)
 			copy = ROUTE_COPY;
-	*slot = (key->hash & ~(uint64_t)UINT16_MAX) | copy | (n > 0 ? holders[0] + 1u : ROUTE_NODE);
-	return *slot;
+	return copy | (n > 0 ? holders[0] + 1u : ROUTE_NODE);
+}
+
+static __attribute__((noinline)) uint64_t
+learn(struct worker *w, const struct store_key *key, struct route_set *set)
+{
+	for (unsigned i = ROUTE_WAYS - 1; i > 0; i--)
+		set->slots[i] = set->slots[i - 1];
+	set->slots[0] = (key->hash & ~(uint64_t)UINT16_MAX) | ask_ring(w, key);
+	return set->slots[0];
 }
 
 /* What is known of KEY. */
 static inline uint64_t
 lookup(struct worker *w, const struct store_key *key)
 {
-	uint64_t *slot = &w->cluster->forward->routes->slots[key->hash % ROUTE_SLOTS];
+	struct route_set *set = &w->cluster->forward->routes->sets[key->hash % ROUTE_SETS];
 
-	if (likely((*slot ^ key->hash) <= UINT16_MAX && (*slot & ROUTE_NODE) != 0))
-		return *slot;
-	return route_learn(w, key, slot);
+	for (unsigned i = 0; i < ROUTE_WAYS; i++)
+		if ((set->slots[i] ^ key->hash) <= UINT16_MAX && set->slots[i] != 0)
+			return set->slots[i];
+	return learn(w, key, set);
 }
 
 int
@@ -66,7 +81,5 @@ route(struct worker *w, const struct store_key *key, bool reads)
 
 	if (node == w->cluster->self)
 		return ROUTE_LOCAL;
-	if (reads && (known & ROUTE_COPY) && w->server->settings->read_replicas)
-		return ROUTE_LOCAL;
-	return (int)node;
+	return reads && (known & ROUTE_COPY) ? ROUTE_LOCAL : (int)node;
 }

@@ -1,13 +1,12 @@
 /* server/route.h: which node a key belongs to, as a worker sees it in this turn.
  *
  * The ring asks for the MD5 of a key; the store's own 64-bit hash of it has been made already. So each worker remembers, by
- * that hash, what came out, in a table of its own:
+ * that hash, what came out, in a table of its own. The hash's low 16 bits name a set of four slots, the latest first:
  *
- *	slot of the hash's low 16 bits:  [hash, its upper 48 bits][c][node + 1, 15 bits]    0 = empty
- *	                                                           copy of the key is kept here
+ *	[hash, its upper 48 bits][c][node + 1, 15 bits]    0 = empty; c: a copy of the key is kept here
  *
- * The hash is seeded by chance, so nobody can make two keys share a slot's 64 bits; where it should happen all the same,
- * a node that does not own the key refuses it. A new topology empties the table. All calls are the owning worker's.
+ * The hash is seeded by chance, so nobody can make two keys share all 64 bits; where it should happen all the same, a
+ * node that does not own the key refuses it. A new topology empties the table. All calls are the owning worker's.
  */
 #ifndef SERVER_ROUTE_H
 #define SERVER_ROUTE_H
@@ -22,12 +21,15 @@ struct worker;
 
 enum { ROUTE_LOCAL = -1 };
 
-#define ROUTE_SLOTS 65536u
-#define ROUTE_COPY  0x8000u
-#define ROUTE_NODE  0x7fffu
+#define ROUTE_SETS 65536u
+#define ROUTE_WAYS 4u
+
+struct route_set {
+	uint64_t slots[ROUTE_WAYS];
+};
 
 struct route_cache {
-	uint64_t slots[ROUTE_SLOTS];
+	struct route_set sets[ROUTE_SETS];
 };
 
 /* NULL where memory is out. */
@@ -37,8 +39,12 @@ void route_cache_free(struct route_cache **cache);
 /* Forgets all. */
 void route_cache_clear(struct route_cache *cache);
 
-/* Asks the ring, and remembers in SLOT; returns what it holds now. */
-uint64_t route_learn(struct worker *w, const struct store_key *key, uint64_t *slot);
+/* Before routes of many keys: what is known of KEY is fetched into the cache. */
+static inline void
+route_prefetch(const struct route_cache *cache, const struct store_key *key)
+{
+	__builtin_prefetch(&cache->sets[key->hash % ROUTE_SETS]);
+}
 
 /* The node of KEY by its index in the topology, or ROUTE_LOCAL: this one. With READS a copy here is as good, where reads from
  * copies are allowed. Only where the worker has a cluster. */
