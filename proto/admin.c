@@ -132,6 +132,17 @@ check_reassign(const struct words *words, int64_t numbers[2])
 }
 
 static struct slice
+check_automove_window(const struct words *words, int64_t *level)
+{
+	int64_t window;
+
+	if (!word_u32(words, 3, &window))
+		return REPLY_BAD_FORMAT;
+	*level = AUTOMOVE_TUNING;
+	return window < 3 || window > 1800 ? REPLY_AUTOMOVE_WINDOW : good;
+}
+
+static struct slice
 check_automove(const struct words *words, int64_t *level)
 {
 	double ratio;
@@ -142,12 +153,8 @@ check_automove(const struct words *words, int64_t *level)
 		*level = AUTOMOVE_TUNING;
 		return word_double(words, 3, &ratio) ? good : REPLY_ERROR;
 	}
-	if (word_is(words, 2, "window")) {
-		bool sound = word_u32(words, 3, level) && *level > 0;
-
-		*level = AUTOMOVE_TUNING;
-		return sound ? good : REPLY_ERROR;
-	}
+	if (word_is(words, 2, "window"))
+		return check_automove_window(words, level);
 	if (!word_u32(words, 2, level))
 		return REPLY_BAD_FORMAT;
 	return *level > 2 ? REPLY_ERROR : good;

@@ -126,7 +126,7 @@ parse_simple(enum opcode op, struct slice line, size_t used, struct command *com
 	command->noreply = text_noreply(&words);
 	if (command->key.len > PROTO_KEY_MAX)
 		reply = REPLY_BAD_FORMAT;
-	else if (op == OP_TOUCH && !text_lenient_i32(words.word[2], &command->exptime))
+	else if (op == OP_TOUCH && !text_i32(words.word[2], &command->exptime))
 		reply = REPLY_BAD_EXPTIME;
 	else if ((op == OP_INCR || op == OP_DECR) && !text_u64(words.word[2], &command->delta))
 		reply = REPLY_BAD_DELTA;

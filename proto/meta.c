@@ -65,21 +65,21 @@ take_flag(struct slice flag, struct command *command)
 	case 'b':
 		return decode_key(command);
 	case 'T':
-		return text_lenient_i32(arg, &meta->ttl);
+		return text_i32(arg, &meta->ttl);
 	case 'N':
-		return text_lenient_i32(arg, &meta->vivify_ttl);
+		return text_i32(arg, &meta->vivify_ttl);
 	case 'R':
-		return text_lenient_i32(arg, &meta->recache_ttl);
+		return text_i32(arg, &meta->recache_ttl);
 	case 'F':
-		return text_lenient_u32(arg, &command->client_flags);
+		return text_u32(arg, &command->client_flags);
 	case 'C':
-		return text_lenient_u64(arg, &meta->compare_cas);
+		return text_u64(arg, &meta->compare_cas);
 	case 'E':
-		return text_lenient_u64(arg, &meta->explicit_cas);
+		return text_u64(arg, &meta->explicit_cas);
 	case 'J':
-		return text_lenient_u64(arg, &meta->initial);
+		return text_u64(arg, &meta->initial);
 	case 'D':
-		return text_lenient_u64(arg, &meta->delta);
+		return text_u64(arg, &meta->delta);
 	case 'M':
 		meta->mode = arg.len > 0 ? arg.ptr[0] : ' ';
 		return true;

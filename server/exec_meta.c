@@ -491,7 +491,7 @@ ma_answer(struct conn *c, const struct command *cmd, const struct delta *delta)
 	struct expiry expiry;
 	char *p;
 
-	if (cmd->noreply && !delta->created)
+	if (cmd->noreply)
 		return;
 	work_expiry(w, cmd, delta->created, delta->old_exptime, &expiry);
 	facts.ttl = time_left(w, expiry.shown);

@@ -99,7 +99,10 @@ stats_detail(struct stats_out *out, struct slice arguments)
 	struct slice what = {"", 0};
 
 	(void)proto_token_next(&arguments, &what);
-	if (slice_is(what, "on"))
+	if (out->conn->protocol != PROTOCOL_BINARY &&
+	    !out->conn->worker->server->settings->dump_enabled)
+		stats_error(out, REPLY_DETAIL_OFF, BINARY_STATUS_KEY_ENOENT);
+	else if (slice_is(what, "on"))
 		turn(out, true);
 	else if (slice_is(what, "off"))
 		turn(out, false);

@@ -52,6 +52,14 @@ class Stop(unittest.TestCase):
     def test_sigint(self):
         self.check(signal.SIGINT, "Signal handled: Interrupt.")
 
+    def test_sigint_that_was_ignored(self):
+        """As a shell starts what it runs in the background."""
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            self.check(signal.SIGINT, "Signal handled: Interrupt.")
+        finally:
+            signal.signal(signal.SIGINT, before)
+
     def test_sigusr1(self):
         self.check(signal.SIGUSR1, "Signal handled: User defined signal 1.", "Gracefully stopping")
 

@@ -391,7 +391,7 @@ class Generator:
 
     def stats(self):
         rng = self.rng
-        if rng.random() < 0.5:
+        if rng.random() < 0.5 or self.configuration == "no-dump":  # where 1.6.18 tells details nevertheless
             what = rng.choice([b"", b" items", b" slabs", b" settings", b" sizes", b" reset", b" conns", b" nosuch"])
         else:
             what = rng.choice([b" detail on", b" detail dump", b" detail off", b" detail", b" detail x"][2 * CLUSTER:])

@@ -167,6 +167,8 @@ class Generator(classic.Generator):
             (b"D", 0.4, [b"1", b"2", b"10", b"18446744073709551615"]),
             (b"M", 0.4, [b"I", b"+", b"D", b"-"]), (b"q", 0.2, None), (b"t", 0.3, None), (b"c", 0.3, None),
             (b"v", 0.6, None), (b"O", 0.3, [self.opaque()]), (b"k", 0.4, None)]) + self.compared(key, 0.1)
+        if any(f[:1] == b"N" for f in flags if isinstance(f, bytes)):
+            flags = [f for f in flags if f != b"q"]  # 1.6.18 answers nevertheless where it makes the number
         if b"c" in flags and b"k" not in flags:
             flags.append(b"k")
         command = self.build(b"ma", key, [sent], flags)

@@ -232,7 +232,8 @@ arithmetic_touch_delete(void **state)
 	    ROW("incr " K250 "k 1\r\n", BAD),
 	    ROW("touch a 0\r\n", "TOUCH a t=0"),
 	    ROW("touch a -1 noreply\r\n", "TOUCH a t=-1 noreply"),
-	    ROW("touch a +1\r\n", "TOUCH a t=1"),
+	    ROW("touch a +1\r\n", "!CLIENT_ERROR invalid exptime argument"),
+	    ROW("touch a 2147483648\r\n", "!CLIENT_ERROR invalid exptime argument"),
 	    ROW("touch a\r\n", BAD),
 	    ROW("touch a abc\r\n", "!CLIENT_ERROR invalid exptime argument"),
 	    ROW("touch " K250 "k 1\r\n", BAD),
@@ -356,7 +357,12 @@ administration(void **state)
 	    ROW("slabs automove x\r\n", BAD),
 	    ROW("slabs automove ratio 0.8\r\n", "SLABS_AUTOMOVE ratio 0.8 #3"),
 	    ROW("slabs automove ratio\r\n", "!ERROR"),
-	    ROW("slabs automove window 0\r\n", "!ERROR"),
+	    ROW("slabs automove window 2\r\n", "!CLIENT_ERROR automove window too low or too high"),
+	    ROW("slabs automove window 1801\r\n",
+		"!CLIENT_ERROR automove window too low or too high"),
+	    ROW("slabs automove window 1800\r\n", "SLABS_AUTOMOVE window 1800 #3"),
+	    ROW("slabs automove window -1\r\n", BAD),
+	    ROW("slabs automove window\r\n", BAD),
 	    ROW("slabs automove window 30\r\n", "SLABS_AUTOMOVE window 30 #3"),
 	};
 

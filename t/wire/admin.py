@@ -158,9 +158,10 @@ def settings():
         (b"slabs automove ratio 0.5", b"OK", {"slab_automove_ratio": "0.50"}),
         (b"slabs automove freeratio 0.05", b"OK", {"slab_automove_freeratio": "0.050"}),
         (b"slabs automove window 40", b"OK", {"slab_automove_window": "40"}),
-        (b"slabs automove window 0", b"ERROR", {"slab_automove_window": "40"}),
+        (b"slabs automove window 0", b"CLIENT_ERROR automove window too low or too high", {"slab_automove_window": "40"}),
         (b"slabs reassign 1 1", b"SAME src and dst class are identical", {}),
         (b"slabs reassign 1 2", b"NOSPARE source class has no spare pages", {}),
+        (b"slabs reassign 0 1", b"NOSPARE source class has no spare pages", {}),
         (b"slabs reassign 1 99999", b"BADCLASS invalid src or dst class id", {}),
         (b"slabs reassign x y", b"CLIENT_ERROR bad command line format", {}), (b"slabs reassign 1", b"ERROR", {}),
         (b"lru_crawler tocrawl 7", b"OK", {"lru_crawler_tocrawl": "7"}),
@@ -188,6 +189,9 @@ def settings():
     with testlib.ringcached(["-o", "no_lru_maintainer"]) as server, server.connect() as c:
         assert c.ask(b"lru mode flat\r\n") == b"ERROR\r\n"
         assert c.ask(b"lru temp_ttl 5\r\n") == b"ERROR\r\n"
+    with testlib.ringcached(["-X"]) as server, server.connect() as c:
+        for line in (b"stats detail", b"stats detail on", b"stats detail dump", b"stats detail x"):
+            assert c.ask(line + b"\r\n") == b"CLIENT_ERROR stats detail not allowed\r\n"
     with testlib.ringcached(["-F"]) as server, server.connect() as c:
         for line in (b"flush_all", b"flush_all 5", b"flush_all abc"):
             assert c.ask(line + b"\r\n") == b"CLIENT_ERROR flush_all not allowed\r\n"
