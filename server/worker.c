@@ -299,15 +299,18 @@ workers_connections(const struct server *server)
 
 /* ---------------------------------------------------------------- all workers */
 
-/* The N-th core that this process may use; workers are left alone where there are too few. */
+/* The N-th core that this process may use. Workers are left alone where there are too few cores, and where most are for
+ * others: two small servers on a machine would else stand on the same core. */
 static void
 pin_to_core(const struct worker *w)
 {
 	cpu_set_t allowed, one;
-	uint32_t seen = 0;
+	uint32_t seen = 0, workers = w->server->worker_count, cores;
 
-	if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0 ||
-	    (uint32_t)CPU_COUNT(&allowed) < w->server->worker_count)
+	if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0)
+		return;
+	cores = (uint32_t)CPU_COUNT(&allowed);
+	if (workers > cores || workers <= cores / 2)
 		return;
 	for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++) {
 		if (!CPU_ISSET(cpu, &allowed) || seen++ != w->id)

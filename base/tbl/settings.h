@@ -235,7 +235,7 @@ SETTING(balance, BALANCE, OWN, ACTS, 0, "balance", STORE_BALANCE_HITS, 0, 0, "go
 SETTING(promote_hits, U32, OWN, ACTS, 0, "promote-hits", 1, 1, 3, "hits", "promote_hits", NULL,
     "hits that keep a new item under s3fifo")
 SETTING(pin, BOOL, OWN, ACTS, 0, "pin", true, 0, 0, "", "pin", NULL,
-    "pin each worker to a core (default: when there are cores for all)")
+    "pin each worker to a core (default: when they take most of the cores)")
 SETTING(io, IO, OWN, ACTS, 0, "io", IO_AUTO, 0, 0, "driver", "io", NULL, "how connections are served")
 
 SETTING(peers, LIST, OWN, ACTS, 0, "peers", NULL, 0, 0, "nodes", "peers", NULL,

@@ -31,6 +31,31 @@ def status_of(pid):
         return dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
 
 
+class Cores(unittest.TestCase):
+    def allowed(self, workers):
+        """The cores that each worker may use, of a server that may use two."""
+        cores = sorted(os.sched_getaffinity(0))[:2]
+        with Server("-t", str(workers), preexec_fn=functools.partial(os.sched_setaffinity, 0, cores)) as server:
+            server.wait_ready()
+            tasks = f"/proc/{server.pid}/task"
+            found = []
+            for task in os.listdir(tasks):
+                with open(f"{tasks}/{task}/comm", encoding="ascii") as f:
+                    if f.read().startswith("worker "):
+                        found.append(sorted(os.sched_getaffinity(int(task))))
+        return cores, sorted(found)
+
+    @unittest.skipIf(len(os.sched_getaffinity(0)) < 2, "one core only")
+    def test_pinned_where_workers_take_most_cores(self):
+        cores, found = self.allowed(2)
+        self.assertEqual(found, [[core] for core in cores])
+
+    @unittest.skipIf(len(os.sched_getaffinity(0)) < 2, "one core only")
+    def test_small_servers_are_left_to_the_scheduler(self):
+        cores, found = self.allowed(1)
+        self.assertEqual(found, [cores])
+
+
 class Stop(unittest.TestCase):
     def check(self, sig, *said):
         with Server("-t", "2") as server:
