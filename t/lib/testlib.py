@@ -200,15 +200,18 @@ class Node(Server):
 class Cluster:
     """COUNT nodes that are one cache, with the face of one server: each connection goes to a node of chance."""
 
-    def __init__(self, count, options=(), seed=0):
+    def __init__(self, count, options=(), seed=0, named=True):
+        """Without names the nodes are called what clients call them, host:port."""
         self.chance = random.Random(seed)
         self.secret = tempfile.NamedTemporaryFile(prefix="ringcache-secret-")
         self.secret.write(b"%032x" % random.SystemRandom().getrandbits(128))
         self.secret.flush()
         ports = self._free_ports(2 * count)
-        peers = ",".join("n%d=127.0.0.1:%d/%d" % (i, ports[2 * i], ports[2 * i + 1]) for i in range(count))
+        names = ["n%d" % i if named else "127.0.0.1:%d" % ports[2 * i] for i in range(count)]
+        peers = ",".join("%s127.0.0.1:%d/%d" % (names[i] + "=" if named else "", ports[2 * i], ports[2 * i + 1])
+                         for i in range(count))
         common = ["--peers=" + peers, "--secret=" + self.secret.name, *options]
-        self.nodes = [Node(ports[2 * i], ["--node=n%d" % i, *common]) for i in range(count)]
+        self.nodes = [Node(ports[2 * i], ["--node=" + names[i], *common]) for i in range(count)]
         self.wait()
 
     @staticmethod
