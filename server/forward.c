@@ -29,6 +29,7 @@ forward_init(struct worker *w)
 	if (fw == NULL)
 		return false;
 	TAILQ_INIT(&fw->parked);
+	TAILQ_INIT(&fw->young);
 	TAILQ_INIT(&fw->stalled);
 	w->cluster->forward = fw;
 	fw->routes = route_cache_new();
@@ -100,7 +101,10 @@ forward_new(struct conn *c, enum forward_kind kind_of, uint16_t count, size_t si
 	f->count = count;
 	f->capacity = capacity;
 	f->body = (char *)&f->keys[count];
+	f->born = c->worker->cluster->forward->ticks;
+	f->is_young = true;
 	LIST_INSERT_HEAD(&c->forwards, f, entry);
+	TAILQ_INSERT_TAIL(&c->worker->cluster->forward->young, f, young);
 	return f;
 }
 
@@ -118,9 +122,18 @@ withdraw(struct forward *f)
 }
 
 static void
+grow_up(struct forward *f)
+{
+	if (f->is_young)
+		TAILQ_REMOVE(&f->conn->worker->cluster->forward->young, f, young);
+	f->is_young = false;
+}
+
+static void
 forward_free(struct forward *f)
 {
 	withdraw(f);
+	grow_up(f);
 	LIST_REMOVE(f, entry);
 	if (f->kind == FORWARD_FLUSH)
 		flush_free(f);
@@ -460,9 +473,29 @@ parked_work(struct worker *w, bool retry)
 	}
 }
 
+/* What stands before F's answer goes out without it. */
+static void
+hurry(struct forward *f)
+{
+	grow_up(f);
+	if (f->kind == FORWARD_KEYS) {
+		for (unsigned i = f->index; i < f->count; i++)
+			outq_hole_hurry(f->keys[i].hole);
+	} else if (f->hole != NULL) {
+		outq_hole_hurry(f->hole);
+	}
+	worker_queue_turn(f->conn->worker, f->conn);
+}
+
 void
 forward_tick(struct worker *w)
 {
+	struct forward_worker *fw = w->cluster->forward;
+	struct forward *f;
+
+	while ((f = TAILQ_FIRST(&fw->young)) != NULL && f->born != fw->ticks)
+		hurry(f);
+	fw->ticks++;
 	parked_work(w, true);
 }
 

@@ -43,7 +43,7 @@ void forward_turn_begin(struct worker *w);
 /* Before the links are flushed. */
 void forward_turn_end(struct worker *w);
 
-/* Each 20 ms: asks again what waits for that. */
+/* Each 20 ms: asks again what is to be asked again, and sends what has waited for long enough for answers behind it. */
 void forward_tick(struct worker *w);
 
 /* ---------------------------------------------------------------- for connections: asking */

@@ -56,6 +56,7 @@ struct forward {
 	struct conn *conn;
 	LIST_ENTRY(forward) entry;   /* in conn->forwards */
 	TAILQ_ENTRY(forward) parked; /* in the worker's list */
+	TAILQ_ENTRY(forward) young;  /* in its list of those that nobody has lost patience with */
 	struct segment *hole;        /* of all but KEYS */
 	uint64_t deadline;           /* ms, as link_now; 0 = it was not asked yet */
 	size_t capacity;             /* of this buffer */
@@ -66,12 +67,14 @@ struct forward {
 	uint16_t index; /* KEYS: which of them is being answered */
 	uint32_t given; /* and how much of it was */
 	uint16_t node;
+	uint32_t born;  /* in which tick of the worker */
 	uint32_t round; /* of the worker's walks over what is parked: the last that saw it */
 	uint8_t kind;   /* enum forward_kind */
 	uint8_t flags;  /* of its frame */
 	uint8_t error;  /* enum forward_error: what it ends with unless it is answered in time */
 	bool asked;     /* its ticket is with a link */
 	bool is_parked;
+	bool is_young;
 	bool repeatable; /* it may be executed twice */
 	bool binary;
 	bool silent;  /* an error is not told */
@@ -87,7 +90,8 @@ TAILQ_HEAD(forward_list, forward);
 struct forward_worker {
 	struct route_cache *routes;
 	struct ring_hash *hash;
-	struct forward_list parked;
+	struct forward_list parked, young;
+	uint32_t ticks;
 	TAILQ_HEAD(, relay) stalled; /* those that wait for their link to be less full */
 	struct conn *inner[2]; /* text, binary: execute what has become ours while it was parked */
 	size_t expected;       /* bytes of a reply, a moving average */

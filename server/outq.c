@@ -25,6 +25,7 @@ struct segment {
 	enum segment_kind kind : 8;
 	bool ends_group : 1; /* what stands behind it is another reply */
 	bool deaf : 1;       /* a hole that takes nothing any more */
+	bool patient : 1;    /* a hole that a little in front of it waits for */
 	uint32_t cursor;     /* of a pin: where the piece after PTR begins */
 	const char *ptr;     /* what comes next of it: LEN bytes */
 	size_t len;
@@ -316,6 +317,7 @@ outq_hole(struct outq *q, struct outq_source *src, size_t weight)
 		return NULL;
 	}
 	hole->left = weight;
+	hole->patient = true;
 	outq_link(q, hole);
 	return hole;
 }
@@ -436,6 +438,7 @@ hole_follow(struct outq *q, const struct segment *hole, size_t weight, struct se
 {
 	next->left = weight;
 	next->deaf = hole->deaf;
+	next->patient = hole->patient;
 	next->ends_group = last->ends_group;
 	last->ends_group = false;
 	next->next = last->next;
@@ -457,6 +460,7 @@ outq_hole_release(struct outq *q, struct outq_source *src, struct segment *hole)
 		return NULL;
 	}
 	last = hole->more != NULL ? hole->more_last : hole;
+	hole->patient = false;
 	hole_settle(q, hole);
 	hole_follow(q, hole, weight, last, next);
 	return next;
@@ -488,13 +492,21 @@ outq_hole_close(struct outq *q, struct outq_source *src, struct segment *hole)
 bool
 outq_front_ready(const struct outq *q)
 {
-	for (const struct segment *seg = q->head; seg != NULL; seg = seg->next) {
+	size_t ready = 0;
+
+	for (const struct segment *seg = q->head; seg != NULL && ready < OUTQ_WORTH;
+	     seg = seg->next) {
 		if (seg->kind == SEGMENT_HOLE)
-			return false;
-		if (seg->left > 0)
-			return true;
+			return ready > 0 && !seg->patient;
+		ready += seg->left;
 	}
-	return q->at > q->open;
+	return ready > 0 || q->at > q->open;
+}
+
+void
+outq_hole_hurry(struct segment *hole)
+{
+	hole->patient = false;
 }
 
 bool

@@ -15,6 +15,9 @@
  *	[bytes] -> [hole: 256 expected] -> [bytes] -> [hole, 60 bytes there] -> open
  *	 sent next  the sender stops here
  *
+ * Where little stands in front of a hole it is worth no call of its own: it waits, until the hole is filled or somebody has
+ * had enough of waiting (outq_hole_hurry).
+ *
  * An empty queue holds no memory. All calls are the owning worker's.
  */
 #ifndef SERVER_OUTQ_H
@@ -35,6 +38,9 @@ struct store_pin;
 struct segment;
 
 #define OUTQ_BLOCK ((size_t)16 << 10)
+
+/* So much does not wait for a hole behind it. */
+#define OUTQ_WORTH OUTQ_BLOCK
 
 /* Where queues of one worker get their memory. */
 struct outq_source {
@@ -144,7 +150,10 @@ bool outq_end_group(struct outq *q, struct outq_source *src);
  * are thrown away; those that are open holes stay, and take nothing any more. False where the end is not there yet. */
 bool outq_cut_group(struct outq *q, struct outq_source *src, struct segment *hole);
 
-/* Whether what stands first is there, past what is empty. */
+/* Nothing waits for HOLE any more. */
+void outq_hole_hurry(struct segment *hole);
+
+/* Whether what stands first is there, and is worth sending. */
 bool outq_front_ready(const struct outq *q);
 
 /* Whether there is something that can be sent now. */

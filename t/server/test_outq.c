@@ -94,6 +94,8 @@ test_the_sender_stops_at_a_hole(void **state)
 	hole = outq_hole(&f.q, f.src, HOLE_SIZE);
 	put(&f, "three");
 	assert_int_equal(outq_bytes(&f.q), 4 + HOLE_SIZE + 5);
+	assert_false(outq_sendable(&f.q));
+	outq_hole_hurry(hole);
 	take_all(&f, &a);
 	expect(&a, "one ");
 	assert_false(outq_sendable(&f.q));
@@ -106,6 +108,28 @@ test_the_sender_stops_at_a_hole(void **state)
 	take_all(&f, &a);
 	expect(&a, "two three");
 	assert_int_equal(outq_bytes(&f.q), 0);
+	fixture_fini(&f);
+}
+
+/* What is worth a call of its own does not wait for a hole. */
+static void
+test_much_does_not_wait(void **state)
+{
+	char bytes[OUTQ_WORTH] = {0};
+	struct answer a = {0};
+	struct fixture f;
+
+	(void)state;
+	fixture_init(&f);
+	outq_append(&f.q, f.src, bytes, sizeof(bytes) - 1);
+	(void)outq_hole(&f.q, f.src, HOLE_SIZE);
+	assert_false(outq_sendable(&f.q));
+	outq_clear(&f.q, f.src);
+	outq_append(&f.q, f.src, bytes, sizeof(bytes));
+	(void)outq_hole(&f.q, f.src, HOLE_SIZE);
+	take_all(&f, &a);
+	assert_int_equal(a.len, sizeof(bytes));
+	answer_free(&a);
 	fixture_fini(&f);
 }
 
@@ -198,6 +222,7 @@ test_a_group_is_cut_behind_its_error(void **state)
 	fill(&f, other, "VALUE d again ");
 	fill(&f, bad, "ERROR ");
 	outq_hole_close(&f.q, f.src, bad);
+	outq_hole_hurry(other);
 	take_all(&f, &a);
 	expect(&a, "VALUE a ERROR ");
 	outq_hole_close(&f.q, f.src, other);
@@ -396,6 +421,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_the_sender_stops_at_a_hole),
+	    cmocka_unit_test(test_much_does_not_wait),
 	    cmocka_unit_test(test_an_empty_hole_leaves_nothing),
 	    cmocka_unit_test(test_a_hole_is_emptied_and_weighed),
 	    cmocka_unit_test(test_what_is_released_goes_first),
