@@ -269,6 +269,8 @@ converge(struct load *l, unsigned seeds)
 	struct random_state seed;
 
 	random_init(&seed);
+	if (getenv("REPLICATION_ROUNDS") != NULL)
+		seeds *= (unsigned)strtoul(getenv("REPLICATION_ROUNDS"), NULL, 10);
 	for (unsigned round = 0; round < seeds; round++) {
 		struct sim sim = {.count = 2 + (unsigned)random_below(&seed, 2),
 		    .memory = 64u << 20,
@@ -328,7 +330,7 @@ with_nodes_lost(void **state)
 	struct load l = {.cuts = 20, .restarts = true};
 
 	(void)state;
-	converge(&l, 10);
+	converge(&l, 18);
 }
 
 static int
