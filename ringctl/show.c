@@ -37,7 +37,8 @@ run_status(const struct options *o, const struct arguments *a, enum status *stat
 {
 	static const char *const names[] = {"id", "state", "epoch", "uptime", "threads",
 	    "curr_connections", "curr_items", "bytes", "limit_maxbytes", "evictions", "cmd_set",
-	    "get_hits", "get_misses"};
+	    "get_hits", "get_misses", "forwarded_out", "forwarded_in", "forward_errors",
+	    "lag_operations", "lag_us"};
 	struct topology *t;
 	json_t *stats = client_cluster(o, &t), *result = json_object(), *nodes = json_array();
 
@@ -91,8 +92,8 @@ print_status(json_t *result)
 	(void)printf("cluster %s, epoch %lld, %zu nodes, ring %s, %lld replicas\n\n",
 	    string_in(result, "cluster_id"), number_in(result, "epoch"), json_array_size(nodes),
 	    string_in(result, "ring"), number_in(result, "replicas"));
-	(void)printf("%-20s %-12s %6s %8s %6s %10s %8s %7s %10s\n", "node", "state", "epoch",
-	    "uptime", "conns", "items", "MB", "of MB", "hit ratio");
+	(void)printf("%-20s %-12s %6s %8s %6s %10s %8s %7s %8s %9s\n", "node", "state", "epoch",
+	    "uptime", "conns", "items", "MB", "of MB", "lag ms", "hit ratio");
 	json_array_foreach(nodes, i, one)
 	{
 		long long hits = number_in(one, "get_hits"), misses = number_in(one, "get_misses");
@@ -102,15 +103,16 @@ print_status(json_t *result)
 			    "%-20s %-12s\n", string_in(one, "name"), string_in(one, "state"));
 			continue;
 		}
-		(void)printf("%-20s %-12s %6lld %8lld %6lld %10lld %8lld %7lld ",
+		(void)printf("%-20s %-12s %6lld %8lld %6lld %10lld %8lld %7lld %8.1f ",
 		    string_in(one, "name"), string_in(one, "state"), number_in(one, "epoch"),
 		    number_in(one, "uptime"), number_in(one, "curr_connections"),
 		    number_in(one, "curr_items"), number_in(one, "bytes") >> 20,
-		    number_in(one, "limit_maxbytes") >> 20);
+		    number_in(one, "limit_maxbytes") >> 20,
+		    (double)number_in(one, "lag_us") / 1000);
 		if (hits + misses > 0)
-			(void)printf("%9.2f%%\n", 100.0 * (double)hits / (double)(hits + misses));
+			(void)printf("%8.2f%%\n", 100.0 * (double)hits / (double)(hits + misses));
 		else
-			(void)printf("%10s\n", "-");
+			(void)printf("%9s\n", "-");
 	}
 }
 

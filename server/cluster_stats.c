@@ -18,6 +18,7 @@
 #include "server/counters.h"
 #include "server/exec_op.h"
 #include "server/link.h"
+#include "server/replicate.h"
 #include "server/stats.h"
 #include "server/worker.h"
 
@@ -25,9 +26,30 @@
 
 /* ---------------------------------------------------------------- this node's figures */
 
-static size_t
-figures(const struct server *server, char text[FIGURES_MAX])
+/* How far the others are behind this node. */
+static struct replicate_stats
+worst_lag(const struct cluster_worker *cw)
 {
+	struct replicate_stats worst = {0}, one;
+
+	for (unsigned i = 0; cw->cluster->replicate != NULL && i < topology_count(cw->topology);
+	     i++) {
+		if (i == cw->self)
+			continue;
+		replicate_stats(cw->cluster->replicate, topology_node(cw->topology, i)->id, &one);
+		if (one.lag_operations > worst.lag_operations)
+			worst.lag_operations = one.lag_operations;
+		if (one.lag_us > worst.lag_us)
+			worst.lag_us = one.lag_us;
+	}
+	return worst;
+}
+
+static size_t
+figures(const struct worker *w, char text[FIGURES_MAX])
+{
+	const struct server *server = w->server;
+	struct replicate_stats lag = worst_lag(w->cluster);
 	struct store_stats store;
 	struct counters sum;
 	size_t len = 0;
@@ -47,7 +69,7 @@ bool
 cluster_on_stats(struct link *l, const struct frame *frame)
 {
 	char text[FIGURES_MAX], *p;
-	size_t len = figures(link_worker(l)->server, text);
+	size_t len = figures(link_worker(l), text);
 
 	if ((p = link_frame(l, len)) == NULL)
 		return true;
@@ -242,7 +264,7 @@ stats_cluster(struct stats_out *out)
 		a->report = r;
 		a->ticket.kind = &answers;
 		if (i == w->cluster->self) {
-			a->len = figures(w->server, a->text);
+			a->len = figures(w, a->text);
 			a->state = ANSWER_HERE;
 		} else if (ask(w, i, a)) {
 			r->awaited++;

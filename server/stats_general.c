@@ -123,6 +123,16 @@ stats_traffic(struct stats_out *out, const struct counters *sum, const struct li
 	stats_u64(out, "conn_yields", sum->conn_yields);
 }
 
+/* Of one of several nodes. */
+static void
+stats_forwarding(struct stats_out *out, const struct counters *sum)
+{
+#define COUNTER(name, text)
+#define CLUSTER_COUNTER(name, text) stats_u64(out, #name, sum->name);
+#include "base/tbl/counters.h"
+#undef COUNTER
+}
+
 /* The power of two of N, rounded down. */
 static uint64_t
 power_of(uint64_t n)
@@ -180,6 +190,8 @@ stats_general(struct stats_out *out)
 	stats_commands(out, &sum);
 	stats_traffic(out, &sum, &listen, &store);
 	stats_store(out, &store);
+	if (server->cluster != NULL)
+		stats_forwarding(out, &sum);
 	stats_end(out);
 }
 

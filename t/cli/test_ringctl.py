@@ -126,10 +126,24 @@ class Commands(unittest.TestCase):
         self.assertEqual(sorted(n["state"] for n in found["nodes"]), ["linked", "linked", "self"])
         for node in found["nodes"]:
             self.assertEqual((node["epoch"], node["threads"], node["limit_maxbytes"]), (1, 2, 64 << 20))
+            self.assertEqual(node["forward_errors"], 0)
+            self.assertLess(node["lag_us"], 1000000)
         status, out, _ = ringctl(self.cluster.port, "status")
         self.assertEqual(status, 0)
         for name in ("n0", "n1", "n2"):
             self.assertRegex(out, r"(?m)^%s +(self|linked)" % name)
+
+    def test_what_is_forwarded_is_counted(self):
+        before = [{n["name"]: n for n in self.json("status")["nodes"]}[name] for name in ("n0", "n1", "n2")]
+        for i in range(10):
+            self.assertEqual(ringctl(self.ports[0], "set", "counted:%d" % i, "x")[0], 0)
+        after = [{n["name"]: n for n in self.json("status")["nodes"]}[name] for name in ("n0", "n1", "n2")]
+        out, into = (sum(a[name] - b[name] for a, b in zip(after, before)) for name in ("forwarded_out", "forwarded_in"))
+        self.assertEqual(out, into)
+        self.assertEqual(out, after[0]["forwarded_out"] - before[0]["forwarded_out"])
+        self.assertGreater(out, 0)
+        stats = self.cluster.nodes[0].stats()
+        self.assertEqual(int(stats["forwarded_out"]), after[0]["forwarded_out"])
 
     def test_nodes(self):
         found = self.json("nodes")
@@ -261,6 +275,26 @@ class Change(unittest.TestCase):
             cluster.nodes[2].start()
             testlib.wait_for(lambda: epochs(cluster) == [2, 2, 2], 5, "the epoch of the node that was away")
             self.answers_everywhere(cluster, cluster.nodes, b"back")
+
+    def test_a_lost_node_is_taken_out(self):
+        """Whoever owns its keys then had their copies; and it is refused when it comes back unasked."""
+        with testlib.Cluster(3, OPTIONS) as cluster:
+            every = list_of(cluster)
+            with cluster.nodes[0].connect() as c:
+                for i in range(200):
+                    self.assertEqual(c.set(b"kept:%d" % i, b"%d" % i), b"STORED\r\n")
+                self.assertEqual(c.ask(b"wait 1 2000\r\n"), b"WAIT 1\r\n")
+            cluster.nodes[2].kill()
+            status, _, err = ringctl(
+                cluster.nodes[0].port, "-S", cluster.secret.name, "nodes", "set", ",".join(every[:2]))
+            self.assertEqual(status, 0, err)
+            for node in cluster.nodes[:2]:
+                with node.connect() as c:
+                    for i in range(200):
+                        self.assertEqual(c.get(b"kept:%d" % i), b"%d" % i)
+            cluster.nodes[2].start()
+            testlib.wait_for(lambda: "is not a member" in cluster.nodes[2].output(), 5, "told to the node")
+            testlib.wait_for(lambda: "is not a member" in cluster.nodes[0].output(), 5, "told to the others")
 
     def test_many_changes_under_load(self):
         """Each change of the list comes while a client works: it gets right answers or errors, never another value."""
