@@ -73,7 +73,7 @@ conn_inner_new(struct worker *w, enum protocol protocol)
 		return NULL;
 	c->worker = w;
 	c->fd = -1;
-	c->protocol = protocol;
+	c->protocol = (uint8_t)protocol;
 	c->last_active = w->now;
 	c->waiting = true;
 	c->authenticated = true;

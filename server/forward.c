@@ -97,7 +97,7 @@ forward_new(struct conn *c, enum forward_kind kind_of, uint16_t count, size_t si
 	memset(f, 0, sizeof(*f));
 	f->ticket.kind = &kind;
 	f->conn = c;
-	f->kind = kind_of;
+	f->kind = (uint8_t)kind_of;
 	f->count = count;
 	f->capacity = capacity;
 	f->body = (char *)&f->keys[count];

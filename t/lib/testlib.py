@@ -230,9 +230,23 @@ class Cluster:
         return ports
 
     def wait(self):
+        """Until each worker of each node has its link to every other node."""
         for node in self.nodes:
             if not node._answers():
                 raise AssertionError("a node does not start: %s" % node.output())
+        for node in self.nodes:
+            wait_for(lambda: self._all_linked(node), 20, "links of all nodes")
+
+    @staticmethod
+    def _all_linked(node):
+        asked = b"".join(b"get probe:%d\r\n" % n for n in range(50)) + b"mn\r\n"
+        clients = [Connection(node.port) for _ in range(8)]
+        for c in clients:
+            c.send(asked)
+        answers = [c.until(b"MN\r\n") for c in clients]
+        for c in clients:
+            c.close()
+        return not any(b"SERVER_ERROR" in answer for answer in answers)
 
     @property
     def port(self):
