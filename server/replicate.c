@@ -275,6 +275,7 @@ replicate_worker_free(struct replicate_worker **wp)
 	while ((end = LIST_FIRST(&w->ends)) != NULL)
 		end_free(end);
 	lock_drop(&w->all->lock);
+	marking_end(w);
 	ring_hash_free(&w->hash);
 	backlog_fini(&w->backlog);
 	free(w);
@@ -342,6 +343,8 @@ replicate_topology(struct replicate_worker *w, const struct replicate_places *pl
 	memcpy(w->ids, places->ids, places->count * sizeof(*places->ids));
 	w->places.ids = w->ids;
 	w->topologies++;
+	w->moved = w->backlog.number;
+	store_release(&w->epoch, places->epoch);
 	memset(w->outgoing, 0, sizeof(w->outgoing));
 	LIST_FOREACH(end, &w->ends, entry) {
 		end->node = node_of(w, end->peer->id);
@@ -685,7 +688,7 @@ bool
 replicate_tick(struct replicate_worker *w)
 {
 	struct replicate_end *end;
-	bool more = false;
+	bool more = marking_slice(w);
 
 	LIST_FOREACH(end, &w->ends, entry) {
 		if (end->link == NULL)

@@ -141,6 +141,12 @@ bool replicate_refuses(struct replicate_worker *w, const struct store_key *key);
 /* Is called at the end of a turn in which something was acknowledged. */
 void replicate_on_acked(struct replicate_worker *w, void (*call)(void *context), void *context);
 
+/* ---------------------------------------------------------------- marks */
+
+/* The epoch of the last topology for which the marks of all items are right: an item of the store without STORE_COPY is then one
+ * of which this node is the primary in that topology. 0: there is none yet. */
+uint64_t replicate_marked(const struct replicate_worker *w);
+
 /* ---------------------------------------------------------------- figures */
 
 /* Of one other node, all workers together. */

@@ -76,6 +76,7 @@ struct replicate_peer {
 	LIST_ENTRY(replicate_peer) entry;
 };
 
+struct marking;
 struct sync;
 
 /* One side of a link, or (an outgoing one that is down) the place where it will be again. */
@@ -118,7 +119,10 @@ struct replicate_worker {
 	struct ring_hash *hash;
 	struct replicate_ends ends;
 	struct replicate_end *outgoing[RING_NODES_MAX]; /* by node */
-	uint32_t writer;                                /* whose mutations are noted now */
+	uint64_t moved;          /* the number of the last entry before PLACES came */
+	uint64_t epoch;          /* atomic: of PLACES, for other workers */
+	struct marking *marking; /* worker 0's; NULL = none is under way */
+	uint32_t writer;         /* whose mutations are noted now */
 	struct written written[WRITERS];
 	uint64_t topologies; /* how many were taken */
 	bool acked;          /* something, in this turn */
@@ -134,6 +138,7 @@ struct replicate {
 	struct tombstones *stamps; /* of the last record that was applied to a key */
 	struct replicate_worker **workers;
 	uint64_t chance; /* atomic */
+	uint64_t marked; /* atomic: the epoch for which all items are marked rightly; 0 = none */
 
 	struct lock lock; /* guards what follows */
 	LIST_HEAD(, replicate_peer) peers;
@@ -187,6 +192,12 @@ int64_t replicate_expiry_out(
     const struct replicate *r, const struct replicate_end *end, uint32_t expiry);
 uint32_t replicate_expiry_in(
     const struct replicate *r, const struct replicate_end *end, int64_t expiry);
+
+/* ---------------------------------------------------------------- replicate_mark.c */
+
+/* A slice of the walk, where one is needed; true where there is more to do. */
+bool marking_slice(struct replicate_worker *w);
+void marking_end(struct replicate_worker *w);
 
 /* ---------------------------------------------------------------- replicate_stats.c */
 

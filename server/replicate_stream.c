@@ -214,7 +214,7 @@ entry_send(struct filling *f, const struct backlog_entry *e, uint64_t before, ui
 	return true;
 }
 
-/* Whether the peer is to be told of the entry. */
+/* Whether the peer is to be told of the entry: of what this node changed as the primary, and still is. */
 static bool
 is_for_peer(struct replicate_end *end, struct backlog_entry *e)
 {
@@ -222,7 +222,7 @@ is_for_peer(struct replicate_end *end, struct backlog_entry *e)
 	uint16_t holders[HOLDERS_MAX];
 	unsigned n;
 
-	if (replicate_all_hold(w))
+	if (replicate_all_hold(w) && e->number > w->moved)
 		return true;
 	if (!e->pointed) {
 		e->point = replicate_point(w, slice_of(e->key, e->nkey));

@@ -280,22 +280,34 @@ hear_list(struct sync *s, struct slice rest)
 
 /* ---------------------------------------------------------------- wants */
 
-/* Keys, each behind its length. Outside of a comparison they are sent with all that changes anyhow. */
+/* What one key's primary is asked for outside of a comparison is sent with all that it changes. */
+static void
+take_want(struct replicate_end *end, struct slice key)
+{
+	struct replicate_worker *w = end->worker;
+	struct sync *s = end->sync;
+
+	if (s == NULL) {
+		if (replicate_is_primary(w, key, w->places.self))
+			replicate_pass_on(w, BACKLOG_SET, key, 0);
+		return;
+	}
+	if (s->queue.head - s->stream.sent < QUEUE_BYTES / 2)
+		backlog_append(&s->queue, BACKLOG_SET, key, 0, 0);
+	else
+		s->again = true;
+}
+
+/* Keys, each behind its length. */
 static bool
 hear_want(struct replicate_end *end, struct slice rest)
 {
-	struct sync *s = end->sync;
-	struct backlog *b = s != NULL ? &s->queue : &end->worker->backlog;
-
 	while (rest.len > 0) {
 		size_t len = (unsigned char)rest.ptr[0];
 
 		if (len == 0 || len > STORE_KEY_MAX || len >= rest.len)
 			return false;
-		if (s == NULL || b->head - s->stream.sent < QUEUE_BYTES / 2)
-			backlog_append(b, BACKLOG_SET, slice_of(rest.ptr + 1, len), 0, 0);
-		else
-			s->again = true;
+		take_want(end, slice_of(rest.ptr + 1, len));
 		rest = slice_of(rest.ptr + 1 + len, rest.len - 1 - len);
 	}
 	return true;

@@ -54,13 +54,14 @@ struct sim {
 	struct ring_hash *hash;
 	struct random_state chance;
 	uint64_t incarnations;
-	uint64_t flushed;
+	unsigned shift; /* of all keys, along the circle */
 	unsigned delivered;
 };
 
 static uint64_t sim_ids[SIM_NODES] = {11, 22, 33};
 static char sim_buffer[FRAME_MAX];
 static uint64_t sim_time = 1000;
+static uint64_t sim_epoch;
 static size_t sim_unsent_extra; /* as if links had so much more to send */
 
 static inline char *
@@ -81,7 +82,7 @@ sim_frame_end(void *link, enum frame_type type, uint8_t flags, uint64_t id, cons
 	assert_non_null(m);
 	memcpy(m->body, sim_buffer, n);
 	m->frame = (struct frame){.id = id,
-	    .epoch = 1,
+	    .epoch = sim_epoch,
 	    .body = slice_of(m->body, n),
 	    .type = (uint8_t)type,
 	    .flags = flags};
@@ -112,14 +113,14 @@ sim_holders(const void *topology, uint32_t point, uint16_t *holders, unsigned wa
 	if (want > sim->count)
 		want = sim->count;
 	for (unsigned i = 0; i < want; i++)
-		holders[i] = (uint16_t)((point + i) % sim->count);
+		holders[i] = (uint16_t)((point + sim->shift + i) % sim->count);
 	return want;
 }
 
 static inline unsigned
 sim_primary(struct sim *sim, struct slice key)
 {
-	return ring_hash_key(sim->hash, key) % sim->count;
+	return (ring_hash_key(sim->hash, key) + sim->shift) % sim->count;
 }
 
 static inline bool
@@ -146,13 +147,14 @@ sim_node_start(struct sim *sim, unsigned i)
 
 	assert_int_equal(store_new(&node->store, &options, &error), 0);
 	store_clock_set(node->store, 100);
+	store_version_raise(node->store, sim_epoch << 40);
 	how.store = node->store;
 	node->replicate = replicate_new(&how);
 	assert_non_null(node->replicate);
 	node->incarnation = ++sim->incarnations;
 	node->places = (struct replicate_places){.topology = sim,
 	    .holders = sim_holders,
-	    .epoch = 1,
+	    .epoch = sim_epoch,
 	    .kind = RING_NATIVE,
 	    .count = sim->count,
 	    .self = i,
@@ -246,6 +248,7 @@ sim_start(struct sim *sim)
 {
 	struct sim_link *link = sim->links;
 
+	sim_epoch = 1;
 	assert_int_equal(ring_hash_new(&sim->hash, RING_NATIVE), RING_OK);
 	for (unsigned i = 0; i < sim->count; i++)
 		sim_node_start(sim, i);
@@ -271,6 +274,24 @@ sim_stop(struct sim *sim)
 	for (unsigned i = 0; i < sim->count; i++)
 		sim_node_stop(sim, i);
 	ring_hash_free(&sim->hash);
+}
+
+/* All keys move to the next node. */
+static inline void
+sim_move(struct sim *sim)
+{
+	sim->shift++;
+	sim_epoch++;
+	for (unsigned i = 0; i < sim->count; i++) {
+		struct sim_node *node = &sim->nodes[i];
+
+		node->places.epoch = sim_epoch;
+		store_version_raise(node->store, sim_epoch << 40);
+		for (unsigned w = 0; w < SIM_WORKERS; w++) {
+			replicate_worker_enter(node->workers[w]);
+			replicate_topology(node->workers[w], &node->places);
+		}
+	}
 }
 
 /* A node is gone with all that it knew, and comes back without. */

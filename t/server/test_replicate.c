@@ -19,7 +19,7 @@ struct wanted {
 struct load {
 	struct sim *sim;
 	struct wanted wanted[KEYS];
-	bool restarts, flushes;
+	bool restarts, flushes, moves;
 	unsigned cuts; /* in 1000 steps */
 	uint64_t values;
 };
@@ -158,6 +158,8 @@ do_fault(struct load *l)
 	sim_unsent_extra = random_below(&sim->chance, 4) == 0 ? (size_t)2 << 20 : 0;
 	if (l->flushes && random_below(&sim->chance, 30) == 0)
 		do_flush(l);
+	if (l->moves && random_below(&sim->chance, 20) == 0)
+		sim_move(sim);
 	if (l->restarts && random_below(&sim->chance, 30) == 0)
 		sim_restart(sim, (unsigned)random_below(&sim->chance, sim->count));
 }
@@ -236,7 +238,8 @@ check_key(struct load *l, unsigned n)
 	struct found first = look(l->sim, primary, key, first_value);
 
 	assert_false(first.copy);
-	if (!l->restarts)
+	assert_int_equal(replicate_marked(l->sim->nodes[primary].workers[1]), sim_epoch);
+	if (!l->restarts && !l->moves)
 		check_wanted(l, n, &first, primary, first_value);
 	for (unsigned i = 0; i < l->sim->count; i++) {
 		struct found f = look(l->sim, i, key, value);
@@ -244,7 +247,7 @@ check_key(struct load *l, unsigned n)
 		if (i == primary)
 			continue;
 		if (!sim_holds(l->sim, key, i)) {
-			assert_false(f.there);
+			assert_true(!f.there || (l->moves && f.copy));
 			continue;
 		}
 		if (f.there != first.there || f.order != first.order)
@@ -333,6 +336,16 @@ with_nodes_lost(void **state)
 	converge(&l, 18);
 }
 
+/* Marks are right in the end, too. */
+static void
+with_keys_moved(void **state)
+{
+	struct load l = {.cuts = 20, .moves = true};
+
+	(void)state;
+	converge(&l, 18);
+}
+
 static int
 join(void **state)
 {
@@ -357,6 +370,7 @@ main(void)
 	    cmocka_unit_test(with_links_cut),
 	    cmocka_unit_test(with_flushes),
 	    cmocka_unit_test(with_nodes_lost),
+	    cmocka_unit_test(with_keys_moved),
 	};
 
 	return cmocka_run_group_tests(tests, join, leave);
