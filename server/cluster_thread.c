@@ -22,8 +22,10 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "server/cluster.h"
+#include "server/cluster_known.h"
 #include "server/cluster_session.h"
 #include "server/link.h"
+#include "server/resolve.h"
 #include "server/server.h"
 #include "server/settings.h"
 #include "server/worker.h"
@@ -35,6 +37,10 @@
 
 static const struct timeval TICK = {0, 20000};
 
+/* Names that are looked up at a time; the others wait. */
+#define LOOKUPS_MAX  16u
+#define LOOKUP_PAUSE 100u
+
 struct dial {
 	struct cluster_thread *thread;
 	uint32_t worker;
@@ -42,16 +48,10 @@ struct dial {
 	uint32_t backoff;
 	uint64_t up_since; /* ms; 0 = never */
 	struct event *timer;
-	struct session *session; /* under way, or NULL */
+	uint32_t tries;          /* which of several addresses is next */
+	struct resolve *lookup;  /* under way, or NULL */
+	struct session *session; /* so as well */
 	TAILQ_ENTRY(dial) entry;
-};
-
-/* What was last heard of a node. */
-struct acquaintance {
-	uint64_t node_id;
-	bool met;
-	uint8_t refusal; /* as logged last; REFUSALS = that it cannot be reached */
-	TAILQ_ENTRY(acquaintance) entry;
 };
 
 /* From another thread. */
@@ -73,102 +73,15 @@ struct cluster_thread {
 	bool started, stopping; /* the latter is atomic */
 	uint32_t next_worker;
 	unsigned accepted_count;
-	uint64_t stranger_logged; /* ms */
+	unsigned lookups;
+	bool deaf; /* no descriptors are left for who connects: until the next tick */
 	TAILQ_HEAD(, session) accepted;
 	TAILQ_HEAD(, dial) dials;
-	TAILQ_HEAD(, acquaintance) known;
+	struct known known;
 
 	struct lock lock;
 	STAILQ_HEAD(, request) requests;
 };
-
-static uint64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	ASSERT(clock_gettime(CLOCK_MONOTONIC, &ts) == 0);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
-/* ---------------------------------------------------------------- what is known of the others */
-
-static struct acquaintance *
-acquaintance_of(struct cluster_thread *t, uint64_t node_id)
-{
-	struct acquaintance *a;
-
-	TAILQ_FOREACH(a, &t->known, entry)
-		if (a->node_id == node_id)
-			return a;
-	if ((a = calloc(1, sizeof(*a))) == NULL)
-		return NULL;
-	a->node_id = node_id;
-	TAILQ_INSERT_TAIL(&t->known, a, entry);
-	return a;
-}
-
-/* Whether all nodes of the topology but this one were met. */
-static bool
-all_met(struct cluster_thread *t)
-{
-	const struct topology *top = t->cluster->topology;
-
-	for (unsigned i = 0; i < topology_count(top); i++) {
-		uint64_t id = topology_node(top, i)->id;
-		const struct acquaintance *a =
-		    id == t->cluster->node_id ? NULL : acquaintance_of(t, id);
-
-		if (id != t->cluster->node_id && (a == NULL || !a->met))
-			return false;
-	}
-	return true;
-}
-
-static struct slice
-name_of(struct cluster_thread *t, uint64_t node_id)
-{
-	unsigned i;
-
-	if (topology_find_id(t->cluster->topology, node_id, &i))
-		return topology_node_name(t->cluster->topology, i);
-	return SLICE_LITERAL("(unknown)");
-}
-
-/* Logs what became of the handshake with a node, where that is news. */
-static void
-note_outcome(struct cluster_thread *t, uint64_t node_id, const struct session *s, unsigned refusal)
-{
-	struct acquaintance *a = acquaintance_of(t, node_id);
-	struct slice name = name_of(t, node_id);
-
-	if (a == NULL || (a->refusal == refusal && (a->met || refusal != REFUSAL_NONE)))
-		return;
-	a->refusal = (uint8_t)refusal;
-	if (refusal == REFUSAL_NONE)
-		log_info("peer %.*s: linked", (int)name.len, name.ptr);
-	else if (refusal == REFUSALS)
-		log_warn("peer %.*s: cannot be reached", (int)name.len, name.ptr);
-	else if (s->handshake.by_them)
-		log_warn("peer %.*s at %s refuses this node: by its word this node %s",
-		    (int)name.len, name.ptr, s->address, refusal_text((enum refusal)refusal));
-	else
-		log_warn("peer %.*s at %s is refused: it %s", (int)name.len, name.ptr, s->address,
-		    refusal_text((enum refusal)refusal));
-}
-
-/* Somebody of whom no name is known was refused: at most one line a second. */
-static void
-note_stranger(struct cluster_thread *t, const struct session *s)
-{
-	uint64_t now = now_ms();
-
-	if (t->stranger_logged != 0 && now - t->stranger_logged < 1000)
-		return;
-	t->stranger_logged = now;
-	log_warn("a connection from %s to the peer port is refused: it %s", s->address,
-	    refusal_text(s->handshake.refusal));
-}
 
 /* ---------------------------------------------------------------- dialing */
 
@@ -181,7 +94,20 @@ dial_again(struct dial *d, uint32_t milliseconds)
 		log_error("no memory to try a peer again");
 }
 
-/* Ends the waits between two tries, of all dials or of those to NODE_ID: there is news that makes another try worth while. */
+/* Lets go of what is under way. */
+static void
+dial_stop(struct dial *d)
+{
+	if (d->session != NULL)
+		session_free(d->session, true);
+	d->session = NULL;
+	if (d->lookup != NULL)
+		d->thread->lookups--;
+	resolve_cancel(&d->lookup);
+}
+
+/* Ends the waits between two tries to reach NODE_ID; or all, and the tries too: a node may have moved. There is news that makes
+ * another try worth while. */
 static void
 dial_at_once(struct cluster_thread *t, const uint64_t *node_id)
 {
@@ -190,21 +116,23 @@ dial_at_once(struct cluster_thread *t, const uint64_t *node_id)
 	TAILQ_FOREACH(d, &t->dials, entry) {
 		if (node_id != NULL && d->node_id != *node_id)
 			continue;
-		if (d->session != NULL || !event_pending(d->timer, EV_TIMEOUT, NULL))
+		if (node_id == NULL && (d->session != NULL || d->lookup != NULL))
+			dial_stop(d);
+		else if (!event_pending(d->timer, EV_TIMEOUT, NULL))
 			continue;
 		d->backoff = BACKOFF_MIN;
 		dial_again(d, 0);
 	}
 }
 
-/* A try came to nothing. */
+/* A try came to nothing, or to little: the next one is later than the last. */
 static void
-dial_failed(struct dial *d)
+dial_later(struct dial *d)
 {
 	uint32_t jitter;
 
 	ASSERT(getrandom(&jitter, sizeof(jitter), 0) == (ssize_t)sizeof(jitter));
-	d->session = NULL;
+	d->tries++;
 	dial_again(d, d->backoff / 2 + jitter % d->backoff);
 	d->backoff = d->backoff * 2 < BACKOFF_MAX ? d->backoff * 2 : BACKOFF_MAX;
 }
@@ -213,8 +141,7 @@ static void
 dial_free(struct dial *d)
 {
 	TAILQ_REMOVE(&d->thread->dials, d, entry);
-	if (d->session != NULL)
-		session_free(d->session, true);
+	dial_stop(d);
 	event_free(d->timer);
 	free(d);
 }
@@ -232,31 +159,33 @@ socket_options(const struct cluster_thread *t, int fd)
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user, sizeof(user));
 }
 
-/* Begins to connect to the first address that NODE has. -1 where that cannot be. */
+/* Begins to connect to one of the addresses of LIST, another one with each try. -1 where that cannot be. */
 static int
-connect_to(const struct cluster_thread *t, const struct topology_node *node)
+connect_to(const struct dial *d, const struct address_list *list)
 {
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV}, *list, *a;
-	char host[TOPOLOGY_NAME_MAX + 1], port[8];
-	int fd = -1;
+	unsigned i = list->count == 0 ? 0 : d->tries % list->count;
+	const struct sockaddr_storage *to = &list->at[i].address;
+	int fd = list->count == 0
+	    ? -1
+	    : socket(to->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-	memcpy(host, node->host.ptr, node->host.len);
-	host[node->host.len] = '\0';
-	(void)snprintf(port, sizeof(port), "%u", node->peer_port);
-	if (getaddrinfo(host, port, &hints, &list) != 0)
+	if (fd < 0)
 		return -1;
-	for (a = list; fd < 0 && a != NULL; a = a->ai_next) {
-		fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-		if (fd < 0)
-			continue;
-		socket_options(t, fd);
-		if (connect(fd, a->ai_addr, a->ai_addrlen) == 0 || errno == EINPROGRESS)
-			break;
-		(void)close(fd);
-		fd = -1;
-	}
-	freeaddrinfo(list);
-	return fd;
+	socket_options(d->thread, fd);
+	if (connect(fd, (const struct sockaddr *)to, list->at[i].len) == 0 || errno == EINPROGRESS)
+		return fd;
+	(void)close(fd);
+	return -1;
+}
+
+static void
+address_text(struct session *s, const struct sockaddr *address, socklen_t len)
+{
+	char host[48], port[8];
+
+	if (getnameinfo(address, len, host, sizeof(host), port, sizeof(port),
+		NI_NUMERICHOST | NI_NUMERICSERV) == 0)
+		(void)snprintf(s->address, sizeof(s->address), "%s:%s", host, port);
 }
 
 /* What this node says of itself. */
@@ -277,14 +206,44 @@ hello_of(const struct cluster *cl)
 	return hello;
 }
 
+/* The addresses of D's node are known; the list may be empty. */
+static void
+dial_connect(struct dial *d, const struct address_list *list)
+{
+	struct cluster_thread *t = d->thread;
+	struct hello mine = hello_of(t->cluster);
+	int fd = connect_to(d, list);
+
+	if (fd >= 0)
+		d->session = session_new(t, t->base, fd, d, &mine, t->cluster->secret);
+	if (d->session == NULL) {
+		known_outcome(&t->known, d->node_id, NULL, REFUSALS);
+		dial_later(d);
+		return;
+	}
+	address_text(d->session, (const struct sockaddr *)&list->at[d->tries % list->count].address,
+	    list->at[d->tries % list->count].len);
+}
+
+static void
+on_resolved(void *context, const struct address_list *list)
+{
+	struct dial *d = context;
+
+	d->lookup = NULL;
+	d->thread->lookups--;
+	dial_connect(d, list);
+}
+
 static void
 on_dial(evutil_socket_t nothing, short what, void *arg)
 {
 	struct dial *d = arg;
 	struct cluster_thread *t = d->thread;
-	struct hello mine = hello_of(t->cluster);
+	const struct topology_node *node;
+	struct address_list list;
+	char host[TOPOLOGY_NAME_MAX + 1];
 	unsigned i;
-	int fd;
 
 	(void)nothing;
 	(void)what;
@@ -292,16 +251,20 @@ on_dial(evutil_socket_t nothing, short what, void *arg)
 		dial_free(d);
 		return;
 	}
-	fd = connect_to(t, topology_node(t->cluster->topology, i));
-	if (fd >= 0)
-		d->session = session_new(t, t->base, fd, d, &mine, t->cluster->secret);
-	if (d->session == NULL) {
-		note_outcome(t, d->node_id, NULL, REFUSALS);
-		dial_failed(d);
+	node = topology_node(t->cluster->topology, i);
+	memcpy(host, node->host.ptr, node->host.len);
+	host[node->host.len] = '\0';
+	resolve_numeric(host, node->peer_port, &list);
+	if (list.count > 0) {
+		dial_connect(d, &list);
 		return;
 	}
-	(void)snprintf(d->session->address, sizeof(d->session->address), "port %u",
-	    topology_node(t->cluster->topology, i)->peer_port);
+	if (t->lookups < LOOKUPS_MAX)
+		d->lookup = resolve_start(t->base, host, node->peer_port, on_resolved, d);
+	if (d->lookup != NULL)
+		t->lookups++;
+	else
+		dial_again(d, LOOKUP_PAUSE);
 }
 
 static struct dial *
@@ -336,11 +299,14 @@ dial_wanted(struct cluster_thread *t, uint32_t worker, uint64_t node_id)
 		log_error("no memory to connect to a peer");
 		return;
 	}
-	if (d->session != NULL || event_pending(d->timer, EV_TIMEOUT, NULL))
+	if (d->session != NULL || d->lookup != NULL || event_pending(d->timer, EV_TIMEOUT, NULL))
 		return;
-	if (d->up_since != 0 && now_ms() - d->up_since >= STEADY)
+	if (d->up_since != 0 && known_now() - d->up_since >= STEADY)
 		d->backoff = BACKOFF_MIN;
-	dial_again(d, d->up_since == 0 ? 0 : d->backoff);
+	if (d->up_since == 0)
+		dial_again(d, 0);
+	else
+		dial_later(d);
 }
 
 /* ---------------------------------------------------------------- sessions */
@@ -400,22 +366,18 @@ static void
 meet(struct cluster_thread *t, const struct session *s)
 {
 	const struct hello *theirs = &s->handshake.theirs;
-	struct acquaintance *a;
 
 	if (theirs->role != HANDSHAKE_PEER)
 		return;
-	a = acquaintance_of(t, theirs->node_id);
 	store_version_raise(t->cluster->server->store,
 	    theirs->version < STORE_ORDER_MAX ? theirs->version : STORE_ORDER_MAX);
 	if (theirs->flushed > store_flushed(t->cluster->server->store) &&
 	    theirs->flushed <= STORE_ORDER_MAX)
 		store_flush_version(t->cluster->server->store, theirs->flushed);
-	if (a != NULL && a->refusal != REFUSAL_NONE)
+	if (known_in_trouble(&t->known, theirs->node_id))
 		dial_at_once(t, &theirs->node_id);
-	note_outcome(t, theirs->node_id, s, REFUSAL_NONE);
-	if (a != NULL)
-		a->met = true;
-	if (all_met(t))
+	known_outcome(&t->known, theirs->node_id, s, REFUSAL_NONE);
+	if (known_all(&t->known))
 		(void)eventfd_write(t->met_fd, 1);
 }
 
@@ -430,9 +392,9 @@ accepted_over(struct cluster_thread *t, struct session *s, enum session_end end)
 		meet(t, s);
 		handed = hand_over(t, s);
 	} else if (end == SESSION_REFUSED && s->handshake.theirs.node_id != 0) {
-		note_outcome(t, s->handshake.theirs.node_id, s, s->handshake.refusal);
+		known_outcome(&t->known, s->handshake.theirs.node_id, s, s->handshake.refusal);
 	} else if (end == SESSION_REFUSED) {
-		note_stranger(t, s);
+		known_stranger(&t->known, s);
 	}
 	session_free(s, !handed);
 }
@@ -446,16 +408,16 @@ dialed_over(struct cluster_thread *t, struct session *s, enum session_end end)
 	if (end == SESSION_DONE) {
 		meet(t, s);
 		if (hand_over(t, s)) {
-			d->up_since = now_ms();
+			d->up_since = known_now();
 			session_free(s, false);
 			return;
 		}
 	} else {
-		note_outcome(t, d->node_id, s,
+		known_outcome(&t->known, d->node_id, s,
 		    end == SESSION_REFUSED ? (unsigned)s->handshake.refusal : REFUSALS);
 	}
 	session_free(s, true);
-	dial_failed(d);
+	dial_later(d);
 }
 
 void
@@ -474,21 +436,22 @@ on_accept(evutil_socket_t listener, short what, void *arg)
 	struct sockaddr_storage from;
 	socklen_t len = sizeof(from);
 	struct hello mine = hello_of(t->cluster);
-	char host[48], port[8];
 	struct session *s;
 	int fd = accept4(listener, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	(void)what;
-	if (fd < 0)
+	if (fd < 0) {
+		/* Where descriptors or memory are out, it would be tried again without end. */
+		t->deaf = errno != EAGAIN && errno != EINTR && errno != ECONNABORTED &&
+		    event_del(t->accept) == 0;
 		return;
+	}
 	if (t->accepted_count == SESSIONS_MAX)
 		accepted_over(t, TAILQ_FIRST(&t->accepted), SESSION_UNREACHABLE);
 	socket_options(t, fd);
 	if ((s = session_new(t, t->base, fd, NULL, &mine, t->cluster->secret)) == NULL)
 		return;
-	if (getnameinfo((struct sockaddr *)&from, len, host, sizeof(host), port, sizeof(port),
-		NI_NUMERICHOST | NI_NUMERICSERV) == 0)
-		(void)snprintf(s->address, sizeof(s->address), "%s:%s", host, port);
+	address_text(s, (struct sockaddr *)&from, len);
 	TAILQ_INSERT_TAIL(&t->accepted, s, entry);
 	t->accepted_count++;
 }
@@ -508,7 +471,7 @@ take_offer(struct cluster_thread *t, struct slice bytes)
 	if (!cluster_install(t->cluster, top))
 		return;
 	dial_at_once(t, NULL);
-	if (all_met(t))
+	if (known_all(&t->known))
 		(void)eventfd_write(t->met_fd, 1);
 }
 
@@ -541,11 +504,13 @@ on_wake(evutil_socket_t fd, short what, void *arg)
 static void
 on_tick(evutil_socket_t fd, short what, void *arg)
 {
-	const struct cluster_thread *t = arg;
+	struct cluster_thread *t = arg;
 	const struct server *server = t->cluster->server;
 
 	(void)fd;
 	(void)what;
+	if (t->deaf)
+		t->deaf = event_add(t->accept, NULL) != 0;
 	for (uint32_t i = 0; i < server->worker_count; i++) {
 		store_relaxed(&server->workers[i]->cluster->tick, true);
 		worker_wake(server->workers[i]);
@@ -670,7 +635,7 @@ cluster_thread_new(struct cluster *cl, char *error)
 	t->listen_fd = t->wake_fd = t->met_fd = -1;
 	TAILQ_INIT(&t->accepted);
 	TAILQ_INIT(&t->dials);
-	TAILQ_INIT(&t->known);
+	known_init(&t->known, t->cluster);
 	STAILQ_INIT(&t->requests);
 	lock_init(&t->lock, LOCK_CLUSTER);
 	if (!open_port(t, error)) {
@@ -693,17 +658,13 @@ cluster_thread_start(struct cluster_thread *t)
 static void
 free_lists(struct cluster_thread *t)
 {
-	struct acquaintance *a;
 	struct request *r;
 
 	while (!TAILQ_EMPTY(&t->accepted))
 		accepted_over(t, TAILQ_FIRST(&t->accepted), SESSION_UNREACHABLE);
 	while (!TAILQ_EMPTY(&t->dials))
 		dial_free(TAILQ_FIRST(&t->dials));
-	while ((a = TAILQ_FIRST(&t->known)) != NULL) {
-		TAILQ_REMOVE(&t->known, a, entry);
-		free(a);
-	}
+	known_fini(&t->known);
 	while ((r = STAILQ_FIRST(&t->requests)) != NULL) {
 		STAILQ_REMOVE_HEAD(&t->requests, entry);
 		free(r);

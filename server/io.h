@@ -42,6 +42,9 @@ struct io_driver {
 	 * free C. */
 	void (*serve)(struct conn *c);
 
+	/* Whether the system may have taken more of C's output than conn_sent was told of. NULL where that is never so. */
+	bool (*sending)(const struct conn *c);
+
 	/* Closes C. It may be freed now, or before run returns, when the system has let go of it. */
 	void (*drop)(struct conn *c);
 };

@@ -289,6 +289,14 @@ uring_serve(struct conn *c)
 }
 
 static bool
+uring_sending(const struct conn *c)
+{
+	const struct uring_conn *uc = conn_io(c);
+
+	return uc->sending;
+}
+
+static bool
 uring_attach(struct conn *c)
 {
 	if (!begin_receive(c->worker->loop, c))
@@ -554,5 +562,6 @@ const struct io_driver io_uring = {
     .attach = uring_attach,
     .drain = uring_drain,
     .serve = uring_serve,
+    .sending = uring_sending,
     .drop = uring_drop,
 };

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include "base/assert.h"
 #include "base/log.h"
@@ -28,6 +29,9 @@
 /* Peer timeouts after which an incoming link on which nothing comes is dead: the other side asks for a sign far more
  * often. */
 #define SILENCE_MAX 10u
+
+/* Milliseconds between two ticks, of 20, after which something has kept this process. */
+#define LATE 200u
 
 /* ---------------------------------------------------------------- one link */
 
@@ -309,14 +313,14 @@ ticket_fail(struct ticket *t, enum link_failure why)
 	t->kind->fail(t, why);
 }
 
-/* L is down; what has not been offered to the kernel cannot have been heard. */
+/* L is down, and the system has taken so many bytes of its output at most: what is behind them cannot have been heard. */
 static void
-tickets_fail(struct link *l, enum link_failure why)
+tickets_fail(struct link *l, uint64_t taken)
 {
 	struct ticket *t;
 
 	while ((t = TAILQ_FIRST(&l->waiting)) != NULL || (t = TAILQ_FIRST(&l->special)) != NULL)
-		ticket_fail(t, t->position >= l->offered ? LINK_UNSENT : why);
+		ticket_fail(t, t->position >= taken ? LINK_UNSENT : LINK_LOST);
 }
 
 /* Those whose time is over. */
@@ -355,7 +359,7 @@ link_begin(struct link *l, const struct link_start *start)
 	l->out = (struct frame_lane){start->key_out, 0};
 	l->incarnation = start->incarnation;
 	l->role = start->role;
-	l->written = l->offered = l->pinged = 0;
+	l->written = l->pinged = 0;
 	l->epoch_ours = l->epoch_theirs = 0;
 	l->heard = link_now(w);
 	l->broken = NULL;
@@ -382,18 +386,48 @@ outgoing_find(const struct link_set *set, uint64_t node_id)
 	return NULL;
 }
 
+/* Links with what was there before the node of START started: nothing more comes of them. */
+static void
+break_older(const struct link_list *links, const struct link_start *start)
+{
+	struct link *l;
+
+	if (start->role != HANDSHAKE_PEER)
+		return;
+	LIST_FOREACH(l, links, entry)
+		if (l->node_id == start->node_id && l->incarnation != start->incarnation)
+			link_break(l, "the node has started anew");
+}
+
 void
 link_adopt(struct worker *w, struct link_start *start)
 {
-	struct link *l = start->outgoing ? outgoing_find(w->cluster->links, start->node_id)
+	struct link_set *set = w->cluster->links;
+	struct link *l = start->outgoing ? outgoing_find(set, start->node_id)
 					 : link_new(w, start->node_id, false);
 
-	if (l == NULL || l->conn != NULL || !link_begin(l, start)) {
+	if (l != NULL && l->conn == NULL && link_begin(l, start)) {
+		break_older(&set->incoming, start);
+		break_older(&set->outgoing, start);
+	} else {
 		(void)close(start->fd);
-		if (l != NULL && !l->outgoing && l->conn == NULL)
+		if (l != NULL && l->conn == NULL && l->outgoing)
+			cluster_dial(w->cluster->cluster, w->id, l->node_id);
+		else if (l != NULL && l->conn == NULL)
 			link_free(l);
 	}
 	free(start);
+}
+
+/* Of what L has written, how much the system can have taken from C. */
+static uint64_t
+taken_of(const struct link *l, const struct conn *c)
+{
+	const struct io_driver *driver = l->worker->driver;
+
+	if (c->out.broken || (driver->sending != NULL && driver->sending(c)))
+		return l->written;
+	return l->written - outq_bytes(&c->out);
 }
 
 void
@@ -401,6 +435,7 @@ link_conn_closed(struct conn *c)
 {
 	struct link *l = c->link;
 	struct worker *w = l->worker;
+	uint64_t taken = taken_of(l, c);
 
 	c->link = NULL;
 	l->conn = NULL;
@@ -412,7 +447,7 @@ link_conn_closed(struct conn *c)
 		    name.ptr, l->broken);
 	}
 	l->broken = NULL;
-	tickets_fail(l, LINK_LOST);
+	tickets_fail(l, taken);
 	if (!l->outgoing) {
 		forward_link_closed(l);
 		link_free(l);
@@ -436,6 +471,35 @@ link_remove(struct link *l)
 	link_free(l);
 }
 
+/* The link to NODE, which is made, or made anew, where there is none or the node has moved. NULL where memory is out. */
+static struct link *
+outgoing_update(struct worker *w, const struct topology_node *node)
+{
+	struct cluster_worker *cw = w->cluster;
+	uint64_t address = XXH3_64bits_withSeed(node->host.ptr, node->host.len, node->peer_port);
+	struct link *l = outgoing_find(cw->links, node->id);
+
+	if (l == NULL) {
+		if ((l = link_new(w, node->id, true)) == NULL)
+			return NULL;
+		cluster_dial(cw->cluster, w->id, node->id);
+	} else if (l->address != address) {
+		link_break(l, "the node has another address now");
+	}
+	l->address = address;
+	return l;
+}
+
+static struct link_set *
+set_new(void)
+{
+	struct link_set *set = calloc(1, sizeof(*set));
+
+	if (set != NULL)
+		TAILQ_INIT(&set->dirty);
+	return set;
+}
+
 bool
 links_update(struct worker *w)
 {
@@ -443,11 +507,8 @@ links_update(struct worker *w)
 	unsigned nodes = (unsigned)topology_count(cw->topology), index;
 	struct link *l, *next;
 
-	if (cw->links == NULL) {
-		if ((cw->links = calloc(1, sizeof(*cw->links))) == NULL)
-			return false;
-		TAILQ_INIT(&cw->links->dirty);
-	}
+	if (cw->links == NULL && (cw->links = set_new()) == NULL)
+		return false;
 	memset(cw->links->nodes, 0, sizeof(cw->links->nodes));
 	for (l = LIST_FIRST(&cw->links->outgoing); l != NULL; l = next) {
 		next = LIST_NEXT(l, entry);
@@ -455,16 +516,11 @@ links_update(struct worker *w)
 			link_remove(l);
 	}
 	for (unsigned i = 0; i < nodes; i++) {
-		uint64_t id = topology_node(cw->topology, i)->id;
-
 		if (i == cw->self)
 			continue;
-		l = outgoing_find(cw->links, id);
-		if (l == NULL) {
-			if ((l = link_new(w, id, true)) == NULL)
-				return false;
-			cluster_dial(cw->cluster, w->id, id);
-		}
+		l = outgoing_update(w, topology_node(cw->topology, i));
+		if (l == NULL)
+			return false;
 		cw->links->nodes[i] = l;
 	}
 	return true;
@@ -504,7 +560,6 @@ links_flush(struct worker *w)
 			w->driver->drop(c);
 			continue;
 		}
-		l->offered = l->written;
 		w->driver->serve(c);
 	}
 }
@@ -528,6 +583,17 @@ link_watch(struct link *l, uint64_t now)
 	}
 }
 
+/* Whether this worker itself was away since the last tick: what has come meanwhile is to be read before others are judged. */
+static bool
+was_away(struct link_set *set, uint64_t now)
+{
+	bool late = set->ticked != 0 && now - set->ticked > LATE;
+
+	set->ticked = now;
+	set->excused = late && !set->excused;
+	return set->excused;
+}
+
 void
 links_tick(struct worker *w)
 {
@@ -535,6 +601,8 @@ links_tick(struct worker *w)
 	uint64_t now = link_now(w);
 	struct link *l;
 
+	if (was_away(set, now))
+		return;
 	LIST_FOREACH(l, &set->outgoing, entry) {
 		if (l->conn == NULL)
 			continue;

@@ -13,13 +13,13 @@ struct link {
 	struct conn *conn; /* NULL: it is down */
 	struct frame_lane in, out;
 	uint64_t node_id, incarnation;
+	uint64_t address; /* outgoing: stands for where the node is, by the topology */
 	bool outgoing;
 	uint8_t role;
 
 	/* Output. */
 	char *frame;      /* the head of the frame that is being written */
 	uint64_t written; /* bytes since it came up */
-	uint64_t offered; /* of which so many may be with the kernel */
 	bool dirty; /* in the set's list of those that have something to send, or are to end */
 	const char *broken; /* why it is to end, or NULL */
 
@@ -44,6 +44,8 @@ struct link_set {
 	struct link *nodes[TOPOLOGY_NODES_MAX]; /* by index in the topology of this turn */
 	LIST_HEAD(link_list, link) outgoing, incoming;
 	TAILQ_HEAD(, link) dirty;
+	uint64_t ticked; /* when links_tick was called last; 0 = never */
+	bool excused;    /* it was late then */
 };
 
 /* Gives FRAME to whom it is for. False where it breaks the protocol. */
