@@ -60,7 +60,7 @@ def send_cut(c, data, chance):
 
 
 def fill(cluster, count, size, name=b"key"):
-    with cluster.connect() as c:
+    with cluster.connect(60) as c:
         for first in range(0, count, 100):
             some = [key(n, name) for n in range(first, min(first + 100, count))]
             c.send(b"".join(b"set %s 0 0 %d\r\n%s\r\n" % (k, len(value_of(k, size)), value_of(k, size)) for k in some))
@@ -348,8 +348,34 @@ def a_node_dies_in_a_long_value(cluster, chance, seconds):
     dead.start()
 
 
+def copies_are_read(cluster, chance, seconds):
+    """With --read-replicas every read is answered where there is a copy: of three nodes with two copies, anywhere."""
+    fill(cluster, 200, 50)
+
+    def copied():
+        return sum(int(node.stats()["curr_items"]) for node in cluster.nodes) >= 600
+    testlib.wait_for(copied, 20, "copies at all nodes")
+    before = [node.stats("threads") for node in cluster.nodes]
+    for node in cluster.nodes:
+        with testlib.Connection(node.port) as c:
+            c.send(b"get %s\r\n" % b" ".join(map(key, range(200))))
+            found, last = read_values(c)
+            assert last == b"END\r\n" and len(found) == 200
+            check(found, 50)
+            for n in range(200):
+                assert c.ask(b"mg %s s\r\n" % key(n)).startswith(b"HD s")
+    for node, threads in zip(cluster.nodes, before):
+        after = node.stats("threads")
+        for name in threads:
+            if name.endswith("forwarded_out"):
+                assert after[name] == threads[name], "a read was forwarded"
+
+
 STORIES = [each_node_answers, pipelines_keep_their_order, long_values, multi_gets, flush_reaches_all, slow_clients,
-           vanishing_clients, a_node_stands_still, a_node_dies, a_node_dies_in_a_long_value]
+           vanishing_clients, copies_are_read, a_node_stands_still, a_node_dies, a_node_dies_in_a_long_value]
+
+
+MORE_OPTIONS = {copies_are_read: ["--read-replicas", "--replicas=2"]}
 
 
 def main():
@@ -364,7 +390,8 @@ def main():
     for story in STORIES:
         if arguments.only in (None, story.__name__):
             begun = time.monotonic()
-            with testlib.Cluster(NODES, OPTIONS, seed) as cluster:
+            more = MORE_OPTIONS.get(story, [])
+            with testlib.Cluster(NODES, OPTIONS + more, seed) as cluster:
                 story(cluster, chance, arguments.seconds)
             print("%-32s %.1f s" % (story.__name__, time.monotonic() - begun))
             sys.stdout.flush()

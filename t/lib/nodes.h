@@ -174,6 +174,21 @@ nodes_init(struct nodes *ns, unsigned count, struct random_state r)
 				nodes_link(ns, i, j);
 }
 
+/* Node I takes another topology, which is its own from then on. */
+static inline void
+node_take(struct nodes *ns, unsigned i, struct topology *t)
+{
+	struct worker *w = node_worker(ns, i);
+	struct topology *old = (struct topology *)(uintptr_t)w->cluster->topology;
+
+	ns->nodes[i].cluster.topology = w->cluster->topology = t;
+	if (!links_update(w))
+		panic("no memory");
+	forward_turn_begin(w);
+	replicate_took_topology(w);
+	topology_free(&old);
+}
+
 /* Whether C is still one of W's connections. */
 static inline bool
 is_there(const struct worker *w, const struct conn *c)

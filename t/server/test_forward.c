@@ -650,6 +650,50 @@ test_no_change_is_made_twice(void **state)
 	free(ns);
 }
 
+static struct topology *
+weighed(unsigned epoch, unsigned a, unsigned b, unsigned c)
+{
+	const struct topology_options options = {.cluster = SLICE_LITERAL("test"), .epoch = epoch};
+	struct topology *t;
+	char list[64];
+	int n = snprintf(list, sizeof(list), "a=x:1*%u,b=x:2*%u,c=x:3*%u", a, b, c);
+
+	assert_int_equal(topology_parse(&t, &options, slice_of(list, (size_t)n)), TOPOLOGY_OK);
+	return t;
+}
+
+/* While nodes disagree about who owns a key there are errors at worst; where they agree again all is well, also for what
+ * waited meanwhile. */
+static void
+test_keys_that_move(void **state)
+{
+	unsigned told[TOLD_KINDS] = {0};
+	struct nodes *ns = calloc(1, sizeof(*ns));
+	struct random_state r;
+
+	(void)state;
+	random_init(&r);
+	assert_non_null(ns);
+	nodes_init(ns, 3, r);
+	fill(ns);
+	for (unsigned epoch = 2; epoch < 30; epoch++) {
+		unsigned first = (unsigned)random_below(&ns->r, 3);
+		unsigned a = (unsigned)random_below(&ns->r, 5) + 1;
+		unsigned b = (unsigned)random_below(&ns->r, 5) + 1;
+
+		node_take(ns, first, weighed(epoch, a, b, 3));
+		ask(ns, epoch % 3, 50, peace, told);
+		node_take(ns, (first + 1) % 3, weighed(epoch, a, b, 3));
+		node_take(ns, (first + 2) % 3, weighed(epoch, a, b, 3));
+		fill(ns);
+		memset(told, 0, sizeof(told));
+		ask(ns, epoch % 3, 100, peace, told);
+		assert_int_equal(told[TOLD_VALUE], 100);
+	}
+	nodes_fini(ns);
+	free(ns);
+}
+
 /* Clients that go in the middle of anything leave nothing behind (nodes_fini looks). */
 static void
 test_clients_vanish(void **state)
@@ -692,6 +736,7 @@ main(void)
 	    cmocka_unit_test(test_reads_outlive_links),
 	    cmocka_unit_test(test_a_node_stands_still),
 	    cmocka_unit_test(test_no_change_is_made_twice),
+	    cmocka_unit_test(test_keys_that_move),
 	    cmocka_unit_test(test_clients_vanish),
 	};
 
