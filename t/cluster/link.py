@@ -1,0 +1,502 @@
+#!/usr/bin/python3
+"""The links between nodes, seen from outside: who is refused and why, strangers at the peer port, and a wire that does harm.
+
+    link.py [--seconds S] [--only NAME] [--seed N]
+
+The stories with a bad wire need root: one of two nodes finds the other by a name that leads to a proxy (each has an /etc/hosts of its
+own), and the proxy cuts, changes, delays, repeats and loses what goes through it.
+"""
+
+import argparse
+import os
+import random
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import testlib
+
+GREET = 48
+VERSION_AT = 8
+OPTIONS = ["-m", "64", "-t", "2", "-v", "--peer-timeout=500"]
+
+
+def secret_file(text=None):
+    secret = tempfile.NamedTemporaryFile(prefix="ringcache-secret-")
+    secret.write(text or b"%032x" % random.SystemRandom().getrandbits(128))
+    secret.flush()
+    return secret
+
+
+def pair(options_a, options_b, secrets=None):
+    """Two nodes that list each other, each with options of its own."""
+    secret = secret_file()
+    secret_a, secret_b = secrets or (secret, secret)
+    ports = testlib.Cluster._free_ports(4)
+    peers = "--peers=a=127.0.0.1:%d/%d,b=127.0.0.1:%d/%d" % tuple(ports)
+    a = testlib.Node(ports[0], ["--node=a", peers, "--secret=" + secret_a.name, *OPTIONS, *options_a])
+    b = testlib.Node(ports[2], ["--node=b", peers, "--secret=" + secret_b.name, *OPTIONS, *options_b])
+    a.peer_port, b.peer_port = ports[1], ports[3]
+    a.keep = (secret, secret_a, secret_b)
+    assert a._answers() and b._answers(), a.output() + b.output()
+    return a, b
+
+
+def end(*nodes):
+    for node in nodes:
+        status = node.stop()
+        assert status == 0, "a node ended with %d: %s" % (status, node.output()[-4000:])
+
+
+# ---------------------------------------------------------------- who is refused, and why
+
+def refusals(cluster, chance, seconds):
+    """Both sides say which setting differs, once and not once a try."""
+    other = secret_file()
+    cases = [
+        ("another secret (--secret)", [], [], (secret_file(), other)),
+        ("another cluster (--cluster-id)", [], ["--cluster-id=other"], None),
+        ("another ring", [], ["--ring=ketama100"], None),
+        ("another ring", ["--replicas=0"], [], None),
+    ]
+    for text, options_a, options_b, secrets in cases:
+        a, b = pair(options_a, options_b, secrets)
+        testlib.wait_for(lambda: text in a.output() and text in b.output(), 5, "both sides say %r: %s %s" % (
+            text, a.output(), b.output()))
+        time.sleep(1)
+        said = [node.output().count(text) for node in (a, b)]
+        assert max(said) <= 2, (text, said)
+        time.sleep(1.5)
+        assert [node.output().count(text) for node in (a, b)] == said, "said again: %s" % a.output()
+        assert "linked" not in a.output() + b.output()
+        end(a, b)
+
+
+def greet(version=1):
+    return b"ringpeer" + struct.pack("<II", version, 0) + os.urandom(32)
+
+
+def stranger(port, data=b"", seconds=4):
+    """All that the peer port says to who sends DATA, and how long it took to hang up."""
+    begun = time.monotonic()
+    with socket.create_connection(("127.0.0.1", port), seconds) as s:
+        heard = b""
+        try:
+            s.sendall(data)
+            while True:
+                more = s.recv(4096)
+                if not more:
+                    break
+                heard += more
+        except (ConnectionResetError, BrokenPipeError):
+            pass
+    return heard, time.monotonic() - begun
+
+
+def another_version(cluster, chance, seconds):
+    """Who speaks another version is told the version of this node, and no more."""
+    node = cluster.nodes[0]
+    heard, took = stranger(node.peer_port, greet(7))
+    assert len(heard) == GREET and heard.startswith(b"ringpeer"), heard
+    assert struct.unpack_from("<I", heard, VERSION_AT)[0] == 1 and took < 1
+    testlib.wait_for(lambda: "another version of the protocol" in node.output(), 5, "a line in the log")
+
+
+# ---------------------------------------------------------------- strangers
+
+def works(cluster):
+    """Values stored at one node come from all."""
+    for n in range(40):
+        key = b"works:%d" % n
+        with cluster.connect() as c:
+            assert c.ask(b"set %s 0 0 %d\r\n%s\r\n" % (key, len(key), key)) == b"STORED\r\n"
+        for node in cluster.nodes:
+            with testlib.Connection(node.port) as c:
+                c.send(b"get %s\r\n" % key)
+                assert c.until(b"END\r\n") == b"VALUE %s 0 %d\r\n%s\r\nEND\r\n" % (key, len(key), key)
+
+
+def strangers(cluster, chance, seconds):
+    """Whatever a stranger sends, he is told nothing and loses the connection, within two seconds and a little."""
+    port = cluster.nodes[0].peer_port
+    heard, took = stranger(port, b"get x\r\n" * 100)
+    assert heard == b"" and took < 1, (heard, took)
+    for data in (b"", b"r", greet()[:GREET - 1], greet()):
+        heard, took = stranger(port, data)
+        assert len(heard) in (0, GREET) and 1.5 < took < 3.5, (data, heard, took)
+    heard, took = stranger(port, greet() + os.urandom(104))
+    assert len(heard) == GREET and took < 1, (heard, took)
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        data = bytearray(greet() + os.urandom(chance.randrange(300)))
+        if chance.randrange(2):
+            data[chance.randrange(16)] ^= 1 << chance.randrange(8)
+        with socket.create_connection(("127.0.0.1", port), 4) as s:
+            s.sendall(data[:chance.randrange(len(data) + 1)])
+            if chance.randrange(2):
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    works(cluster)
+
+
+def floods(cluster, chance, seconds):
+    """Hundreds of silent connections: few are kept, none of them long, and nodes come through."""
+    node, other = cluster.nodes
+    crowd = [socket.create_connection(("127.0.0.1", node.peer_port), 4) for _ in range(500)]
+    works(cluster)
+    other.kill()
+    for s in crowd[:100]:
+        s.close()
+    crowd += [socket.create_connection(("127.0.0.1", node.peer_port), 4) for _ in range(200)]
+    other.start()
+    testlib.wait_for(lambda: "peer a: linked" in other.output(), 5, "link through the crowd: %s" % other.output())
+
+    def gone():
+        return len(os.listdir("/proc/%d/fd" % node.pid)) < 70
+    testlib.wait_for(gone, 5, "end of the crowd")
+    for s in crowd:
+        s.close()
+    testlib.wait_for(lambda: tries(lambda: works(cluster)), 5, "a cluster that works")
+
+
+def tries(what):
+    try:
+        what()
+        return True
+    except (AssertionError, EOFError, OSError):
+        return False
+
+
+def no_descriptors(cluster, chance, seconds):
+    """Where descriptors are out, the peer port waits; it does not burn the processor."""
+    node = cluster.nodes[0]
+    subprocess.run(["prlimit", "--pid", str(node.pid), "--nofile=%d:" % len(os.listdir("/proc/%d/fd" % node.pid))], check=True)
+    crowd = [socket.create_connection(("127.0.0.1", node.peer_port), 4) for _ in range(20)]
+    time.sleep(0.2)
+    before = cpu(node)
+    time.sleep(1)
+    used = cpu(node) - before
+    assert used < 0.5, "%.2f s of CPU in one second" % used
+    subprocess.run(["prlimit", "--pid", str(node.pid), "--nofile=1024:"], check=True)
+    for s in crowd:
+        s.close()
+    heard, _ = stranger(node.peer_port, greet(7))
+    assert len(heard) == GREET
+    works(cluster)
+
+
+def cpu(node):
+    with open("/proc/%d/stat" % node.pid) as f:
+        fields = f.read().rsplit(") ", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+# ---------------------------------------------------------------- a node that stands still
+
+def stands_still(cluster, chance, seconds):
+    """Its link ends, comes back, and both say so; a node that itself stood still accuses nobody else."""
+    node, still = cluster.nodes
+    for _ in range(3):
+        os.kill(still.pid, signal.SIGSTOP)
+        time.sleep(1.2)
+        with testlib.Connection(node.port) as c:
+            begun = time.monotonic()
+            for n in range(20):
+                c.send(b"get still:%d\r\n" % n)
+                line = c.line()
+                assert line == b"END\r\n" or line.startswith(b"SERVER_ERROR peer b"), line
+            assert time.monotonic() - begun < 20
+        os.kill(still.pid, signal.SIGCONT)
+        testlib.wait_for(lambda: tries(lambda: works(cluster)), 5, "a cluster that works")
+    assert "does not answer" in node.output(), node.output()
+
+
+# ---------------------------------------------------------------- a wire that does harm
+
+class Proxy:
+    """Carries connections to a port of 127.0.0.1, with the harm that is set: a function (chance, bytes) -> list of what goes on, in
+    which None ends the connection; a number is a pause."""
+
+    def __init__(self, port, chance):
+        self.port = port
+        self.chance = chance
+        self.harm = None
+        self.listener = socket.create_server(("127.0.0.2", port))
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            near, _ = self.listener.accept()
+            try:
+                far = socket.create_connection(("127.0.0.1", self.port), 5)
+            except OSError:
+                near.close()
+                continue
+            for s in (near, far):
+                s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                s.settimeout(None)
+            for ends in ((near, far), (far, near)):
+                threading.Thread(target=self.carry, args=ends, daemon=True).start()
+
+    def carry(self, here, there):
+        try:
+            while True:
+                data = here.recv(1 << 16)
+                if not data:
+                    break
+                for part in self.harm(self.chance, data) if self.harm else (data,):
+                    if part is None:
+                        raise OSError
+                    if isinstance(part, float):
+                        time.sleep(part)
+                    else:
+                        there.sendall(part)
+        except OSError:
+            pass
+        for s in (here, there):
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+
+def cuts(chance, data):
+    if chance.randrange(30):
+        return [data]
+    return [data[:chance.randrange(len(data))], None]
+
+
+def flips(chance, data):
+    if chance.randrange(30):
+        return [data]
+    data = bytearray(data)
+    data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+    return [bytes(data)]
+
+
+def repeats(chance, data):
+    return [data, data] if chance.randrange(30) == 0 else [data]
+
+
+def loses(chance, data):
+    at = chance.randrange(len(data))
+    return [data[:at], data[at + chance.choice((1, 32, 1000)):]] if chance.randrange(30) == 0 else [data]
+
+
+def delays(chance, data):
+    parts = []
+    while data:
+        n = chance.choice((1, 31, 1000, 60000))
+        parts += [data[:n], chance.choice((0.0, 0.001, 0.02))]
+        data = data[n:]
+        if len(parts) > 20:
+            return parts + [data]
+    return parts
+
+
+def stalls(chance, data):
+    return [chance.choice((0.4, 1.5, 3.0)), data] if chance.randrange(60) == 0 else [data]
+
+
+class NamedNode(testlib.Node):
+    """With an /etc/hosts of its own, in which the name of this machine's other node has a certain address."""
+
+    def __init__(self, port, options, address):
+        self.hosts = tempfile.NamedTemporaryFile(mode="w", prefix="ringcache-hosts-")
+        self.hosts.write("127.0.0.1 localhost\n%s ringcache-bee\n" % address)
+        self.hosts.flush()
+        os.chmod(self.hosts.name, 0o644)
+        super().__init__(port, options)
+
+    def start(self, wait=True):
+        real = self.path
+        run = tempfile.NamedTemporaryFile(mode="w", prefix="ringcache-run-", delete=False)
+        run.write("#!/bin/sh\nmount --bind %s /etc/hosts && exec %s \"$@\"\n" % (self.hosts.name, real))
+        run.close()
+        os.chmod(run.name, 0o755)
+        options, self.options = self.options, [*self.options]
+        arguments = [*testlib.MORE_ARGS, "-l", "127.0.0.1", "-p", str(self.fixed), "-U", "0", "-u", "root", *options]
+        self.port = self.fixed
+        self.log = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(["unshare", "-m", run.name, *arguments], stdin=subprocess.DEVNULL, stdout=self.log,
+                                        stderr=self.log, preexec_fn=testlib._die_with_parent)
+        self.script = run.name
+
+
+def with_proxy(chance):
+    """Two nodes; what the first one asks the second goes through the proxy."""
+    secret = secret_file()
+    ports = testlib.Cluster._free_ports(4)
+    proxy = Proxy(ports[3], chance)
+    common = ["--peers=a=127.0.0.1:%d/%d,b=ringcache-bee:%d/%d" % tuple(ports), "--secret=" + secret.name, *OPTIONS]
+    a = NamedNode(ports[0], ["--node=a", *common], "127.0.0.2")
+    b = NamedNode(ports[2], ["--node=b", *common], "127.0.0.1")
+    assert a._answers() and b._answers(), a.output() + b.output()
+    testlib.wait_for(lambda: "peer b: linked" in a.output(), 5, "link through the proxy: %s" % a.output())
+    a.keep = secret
+    for node in (a, b):
+        os.unlink(node.script)
+    return a, b, proxy
+
+
+def value_of(key, size):
+    return b"<%s>" % key * (size // (len(key) + 2) + 1)
+
+
+def burst(node, chance, told):
+    """A pipeline of sets, gets and counts; TOLD notes for each counter what was confirmed and what may have been done."""
+    sent, data = [], []
+    for _ in range(chance.choice((1, 20, 200))):
+        key = b"wire:%d" % chance.randrange(50)
+        kind = chance.choice("sggcc")
+        if kind == "c":
+            key = b"count:%d" % chance.randrange(20)
+            data.append(b"incr %s 1\r\n" % key)
+        elif kind == "g":
+            data.append(b"get %s\r\n" % key)
+        else:
+            v = value_of(key, sizes(key))
+            data.append(b"set %s 0 0 %d\r\n%s\r\n" % (key, len(v), v))
+        sent.append((kind, key))
+    for kind, key in sent:
+        if kind == "c":
+            told[key][1] += 1
+    with testlib.Connection(node.port, 30) as c:
+        writer = threading.Thread(target=quietly, args=(c.send, b"".join(data)))
+        writer.start()
+        try:
+            for kind, key in sent:
+                read_one(c, kind, key, told)
+        except (EOFError, ConnectionResetError):
+            pass  # an answer that had begun could not be finished
+        finally:
+            writer.join()
+
+
+def quietly(what, *arguments):
+    try:
+        what(*arguments)
+    except OSError:
+        pass
+
+
+def sizes(key):
+    return (10, 1000, 30000, 200000)[int(key.split(b":")[1]) % 4]
+
+
+def read_one(c, kind, key, told):
+    line = c.line()
+    if line.startswith(b"SERVER_ERROR peer b "):
+        return
+    if kind == "c":
+        assert line[:-2].isdigit(), (key, line)
+        told[key][0] += 1
+        assert told[key][0] <= int(line) <= told[key][1], (key, line, told[key])
+    elif kind == "s":
+        assert line == b"STORED\r\n", (key, line)
+    elif line != b"END\r\n":
+        v = value_of(key, sizes(key))
+        assert line == b"VALUE %s 0 %d\r\n" % (key, len(v)), (key, line)
+        assert c.exactly(len(v) + 7) == v + b"\r\nEND\r\n", key
+
+
+def answers(port, keys):
+    """Whether the worker that the connection comes to has its link."""
+    with testlib.Connection(port, 10) as c:
+        c.send(b"get %s\r\n" % b" ".join(keys))
+        line = c.line()
+        return line.startswith(b"VALUE") and b"SERVER_ERROR" not in c.until(b"END\r\n")
+
+
+def bad_wire(harms, chance, seconds):
+    a, b, proxy = with_proxy(chance)
+    told = {b"count:%d" % n: [0, 0] for n in range(20)}
+    with testlib.Connection(b.port) as c:
+        for key in told:
+            assert c.ask(b"set %s 0 0 1\r\n0\r\n" % key) == b"STORED\r\n"
+    for harm in harms:
+        proxy.harm = harm
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
+            burst(a, chance, told)
+        proxy.harm = None
+
+        def well():
+            return all(answers(a.port, told) for _ in range(12))
+        testlib.wait_for(well, 10, "links after %s" % harm.__name__)
+    for node in (a, b):
+        with testlib.Connection(node.port) as c:
+            for key, (confirmed, most) in told.items():
+                c.send(b"get %s\r\n" % key)
+                line = c.line()
+                assert line.startswith(b"VALUE"), (key, line, a.output(), b.output())
+                n = int(c.line())
+                assert c.line() == b"END\r\n"
+                assert confirmed <= n <= most, (key, confirmed, n, most)
+    log = a.output() + b.output()
+    end(a, b)
+    return log
+
+
+def harm_on_the_wire(cluster, chance, seconds):
+    """What is cut, changed, repeated or lost ends that link; no answer is wrong, nothing is done twice, and the link comes back."""
+    log = bad_wire([cuts, flips, repeats, loses], chance, seconds)
+    assert "a frame is damaged" in log, log
+
+
+def slow_wire(cluster, chance, seconds):
+    """The same for what comes late, in pieces, or hardly ever."""
+    bad_wire([delays, stalls], chance, seconds)
+
+
+ALONE = [refusals, harm_on_the_wire, slow_wire]
+STORIES = [refusals, another_version, strangers, floods, no_descriptors, stands_still, harm_on_the_wire, slow_wire]
+
+
+def can_mount():
+    return os.geteuid() == 0 and subprocess.run(
+        ["unshare", "-m", "sh", "-c", "mount --bind /etc/hostname /etc/hosts"], check=False, capture_output=True).returncode == 0
+
+
+def tell(story, chance, seconds):
+    if story in ALONE:
+        story(None, chance, seconds)
+        return
+    a, b = pair([], [])
+    cluster = testlib.Cluster.__new__(testlib.Cluster)
+    cluster.chance = chance
+    cluster.nodes = [a, b]
+    testlib.wait_for(lambda: "peer b: linked" in a.output() and "peer a: linked" in b.output(), 5, "links")
+    with cluster:
+        story(cluster, chance, seconds)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=float(os.environ.get("LINK_SECONDS", 1.5)))
+    parser.add_argument("--only", help="the story of this name")
+    parser.add_argument("--seed")
+    arguments = parser.parse_args()
+    seed = testlib.seed_from(arguments)
+    print("seed %d (repeat with --seed %d)" % (seed, seed))
+    chance = random.Random(seed)
+    mounts = can_mount()
+    for story in STORIES:
+        if arguments.only not in (None, story.__name__):
+            continue
+        if story in (harm_on_the_wire, slow_wire) and not mounts:
+            print("%-20s needs root" % story.__name__)
+            continue
+        begun = time.monotonic()
+        tell(story, chance, arguments.seconds)
+        print("%-20s %.1f s" % (story.__name__, time.monotonic() - begun))
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
