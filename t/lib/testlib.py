@@ -184,6 +184,16 @@ class Node(Server):
         self.fixed = port
         super().__init__(ringcached_path(), options, wait=False)
 
+    def _answers(self):
+        """That it can be connected to is not enough: it looks for the others before it serves."""
+        if not super()._answers():
+            return False
+        try:
+            with self.connect(20) as c:
+                return c.ask(b"version\r\n").startswith(b"VERSION")
+        except (OSError, EOFError):
+            return False
+
     def start(self, wait=True):
         self.port = self.fixed
         self.log = tempfile.TemporaryFile()
