@@ -282,7 +282,33 @@ run_reads(struct conn *c, struct slice input, enum read_form form,
 	return 1;
 }
 
-/* The same of sets, where there is one node. */
+/* Executes N sets of INPUT where there are several nodes; returns how many, as exec_sets. */
+static unsigned
+sets_routed(struct conn *c, unsigned n, struct slice input)
+{
+	static const struct forward_how how = {.reads = false};
+	struct worker *w = c->worker;
+
+	if (w->server->settings->min_replicas > 0)
+		return 0;
+	for (unsigned i = 0; i < n; i++) {
+		size_t begin = i > 0 ? w->ends[i - 1] : 0;
+		int node = route(w, &w->keys[i], false);
+
+		if (node == ROUTE_LOCAL && exec_sets(c, &w->sets[i], &w->keys[i], 1) == 0)
+			return i;
+		if (node != ROUTE_LOCAL && c->inner)
+			c->foreign = true;
+		else if (node != ROUTE_LOCAL)
+			forward_request(c, w->sets[i].key, (unsigned)node,
+			    slice_of(input.ptr + begin, w->ends[i] - begin), &how);
+		if (unlikely(conn_full(c)))
+			return i + 1;
+	}
+	return n;
+}
+
+/* The same of sets. */
 static unsigned
 run_sets(struct conn *c, struct slice input)
 {
@@ -300,7 +326,8 @@ run_sets(struct conn *c, struct slice input)
 	if (n == 0)
 		return 0;
 	store_prepare(w->store, w->keys, n);
-	return exec_sets(c, w->sets, w->keys, n);
+	return likely(w->cluster == NULL) ? exec_sets(c, w->sets, w->keys, n)
+					  : sets_routed(c, n, input);
 }
 
 /* A run of plain requests, which need no parser. False where INPUT does not begin with one, or with one that the parser's
@@ -314,7 +341,7 @@ step_run(struct conn *c, struct slice *input)
 		n = run_reads(c, *input, READ_BINARY, plain_binary);
 	else if (input->ptr[0] == 'g')
 		n = run_reads(c, *input, READ_GET, plain_get);
-	else if (input->ptr[0] == 's' && likely(c->worker->cluster == NULL))
+	else if (input->ptr[0] == 's')
 		n = run_sets(c, *input);
 	else if (input->ptr[0] == 'm')
 		n = run_reads(c, *input, READ_MG, plain_mg);

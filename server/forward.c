@@ -413,6 +413,11 @@ command_here(struct forward *f)
 		return;
 	}
 	conn_input(v, f->body, f->size);
+	if (v->state ==
+	    CONN_REPORT) { /* it would wait to be copied; too much time has passed already */
+		conn_inner_reset(v);
+		outq_append_slice(&v->out, &v->worker->source, REPLY_NOT_COPIED);
+	}
 	f->hole = forward_fill_from(f, f->hole, v);
 	if (f->hole == NULL) {
 		forward_break(f->conn);

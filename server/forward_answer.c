@@ -111,6 +111,7 @@ take(struct conn *v, char *p, size_t n)
 			p += part;
 			taken += part;
 		}
+		ASSERT(taken > 0);
 		outq_sent(&v->out, src, taken);
 		n -= taken;
 	}

@@ -8,6 +8,7 @@
 #include "cluster/topology.h"
 #include "server/cluster.h"
 #include "server/forward_impl.h"
+#include "server/replicate.h"
 #include "server/settings.h"
 #include "server/worker.h"
 
@@ -52,12 +53,29 @@ ask_ring(struct worker *w, const struct store_key *key)
 	return copy | (n > 0 ? holders[0] + 1u : ROUTE_NODE);
 }
 
+/* Whether KEY is here and is not another node's, which spares the ring's hash: what this node holds by itself bears no mark of
+ * copies, once all items have been marked for this topology. */
+static bool
+is_held(struct worker *w, const struct store_key *key)
+{
+	const struct cluster_worker *cw = w->cluster;
+	struct store_view view;
+	bool held;
+
+	if (replicate_marked(cw->replicate) != topology_epoch(cw->topology) ||
+	    store_read_many(w->store, key, 1, STORE_READ_META, &view) == 0)
+		return false;
+	held = store_view_found(&view) && !(view.marks & STORE_COPY);
+	return store_read_many_end(w->store, &view, 1, STORE_READ_META) == 1 && held;
+}
+
 static __attribute__((noinline)) uint64_t
 learn(struct worker *w, const struct store_key *key, struct route_set *set)
 {
 	for (unsigned i = ROUTE_WAYS - 1; i > 0; i--)
 		set->slots[i] = set->slots[i - 1];
-	set->slots[0] = (key->hash & ~(uint64_t)UINT16_MAX) | ask_ring(w, key);
+	set->slots[0] = (key->hash & ~(uint64_t)UINT16_MAX) |
+	    (is_held(w, key) ? w->cluster->self + 1u : ask_ring(w, key));
 	return set->slots[0];
 }
 
