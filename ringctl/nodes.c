@@ -102,14 +102,19 @@ now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-/* Whether the node has a topology of EPOCH or later. */
+/* Whether the node has WANTED, or a later one. Somebody else may have made another one of the same epoch. */
 static bool
-has_epoch(const struct options *o, const struct topology_node *node, uint64_t epoch)
+has_topology(
+    const struct options *o, const struct topology_node *node, const struct topology *wanted)
 {
 	struct topology *t = NULL;
 	json_t *stats = client_cluster_at(o, node->host, node->port, &t);
-	bool has = stats != NULL && topology_epoch(t) >= epoch;
+	bool has = false;
 
+	if (stats != NULL && t != NULL)
+		has = topology_epoch(t) > topology_epoch(wanted) ||
+		    (topology_epoch(t) == topology_epoch(wanted) &&
+			topology_digest(t) == topology_digest(wanted));
 	json_decref(stats);
 	if (t != NULL)
 		topology_free(&t);
@@ -127,8 +132,7 @@ wait_all(const struct options *o, const struct topology *t, json_t *late)
 		struct slice name = topology_node_name(t, i);
 		bool has;
 
-		while (
-		    !(has = has_epoch(o, topology_node(t, i), topology_epoch(t))) && now_ms() < end)
+		while (!(has = has_topology(o, topology_node(t, i), t)) && now_ms() < end)
 			(void)nanosleep(&rest, NULL);
 		if (!has)
 			(void)json_array_append_new(late, json_stringn(name.ptr, name.len));
@@ -196,5 +200,5 @@ print_nodes(json_t *result)
 	    "ringctl: %s was not told: %s\n", json_string_value(json_object_get(one, "name")),
 	    json_string_value(json_object_get(one, "why")));
 	json_array_foreach(json_object_get(result, "without_it"), i, one)(void)
-	    fprintf(stderr, "ringctl: %s does not show this epoch yet\n", json_string_value(one));
+	    fprintf(stderr, "ringctl: %s does not show this list yet\n", json_string_value(one));
 }

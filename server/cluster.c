@@ -280,15 +280,27 @@ cluster_offer(struct cluster *cl, struct slice bytes)
 
 /* ---------------------------------------------------------------- changes */
 
+/* Whether T may follow OLD. */
+static bool
+follows(const struct topology *old, const struct topology *t)
+{
+	if (topology_epoch(t) <= topology_epoch(old))
+		return false;
+	if (slice_equal(topology_options(t)->cluster, topology_options(old)->cluster) &&
+	    topology_kind(t) == topology_kind(old))
+		return true;
+	log_warn("a topology of epoch %llu is refused: it is of another cluster or kind of ring",
+	    (unsigned long long)topology_epoch(t));
+	return false;
+}
+
 bool
 cluster_install(struct cluster *cl, struct topology *t)
 {
 	const struct topology *old = cl->topology;
 	struct topology *gone = (struct topology *)(uintptr_t)old;
 
-	if (topology_epoch(t) <= topology_epoch(old) ||
-	    !slice_equal(topology_options(t)->cluster, topology_options(old)->cluster) ||
-	    topology_kind(t) != topology_kind(old)) {
+	if (!follows(old, t)) {
 		topology_free(&t);
 		return false;
 	}

@@ -93,6 +93,7 @@ struct node_answer {
 struct cluster_report {
 	struct conn_report base;
 	struct stats_out out;
+	uint64_t epoch; /* of the topology whose nodes these are */
 	unsigned count, awaited;
 	struct node_answer nodes[];
 };
@@ -217,13 +218,13 @@ static enum report_result
 report_more(struct conn *c, struct conn_report *report)
 {
 	struct cluster_report *r = (struct cluster_report *)report;
-	size_t count = topology_count(c->worker->cluster->topology);
+	uint64_t epoch = topology_epoch(c->worker->cluster->topology);
 
 	if (r->awaited > 0)
 		return REPORT_PAUSE;
 	cluster_lines(&r->out);
-	/* A node that has gone or come meanwhile would only mix up the names: the next answer has it. */
-	for (unsigned i = 0; i < r->count && r->count == count; i++)
+	/* Another list of nodes would only mix up the names: the next answer has it. */
+	for (unsigned i = 0; i < r->count && r->epoch == epoch; i++)
 		node_lines(&r->out, &r->nodes[i], i);
 	stats_end(&r->out);
 	return REPORT_DONE;
@@ -256,8 +257,10 @@ stats_cluster(struct stats_out *out)
 		stats_error(out, REPLY_NO_MEMORY_OTHER, BINARY_STATUS_ENOMEM);
 		return;
 	}
-	*r = (struct cluster_report){
-	    .base = {report_more, report_release}, .out = *out, .count = count};
+	*r = (struct cluster_report){.base = {report_more, report_release},
+	    .out = *out,
+	    .epoch = topology_epoch(t),
+	    .count = count};
 	for (unsigned i = 0; i < count; i++) {
 		struct node_answer *a = &r->nodes[i];
 

@@ -557,7 +557,7 @@ cluster_thread_wait(struct cluster_thread *t, unsigned milliseconds)
 {
 	struct pollfd met = {.fd = t->met_fd, .events = POLLIN};
 
-	return topology_count(t->cluster->topology) == 1 || poll(&met, 1, (int)milliseconds) > 0;
+	return poll(&met, 1, (int)milliseconds) > 0;
 }
 
 /* ---------------------------------------------------------------- life */
@@ -645,6 +645,8 @@ cluster_thread_new(struct cluster *cl, char *error)
 	(void)snprintf(error, SETTINGS_ERROR_MAX, "no memory for the thread of the cluster");
 	if (!make_events(t))
 		cluster_thread_free(&t);
+	else if (known_all(&t->known))
+		(void)eventfd_write(t->met_fd, 1);
 	return t;
 }
 

@@ -271,7 +271,7 @@ class Change(unittest.TestCase):
                 cluster.nodes[1].port, "-S", cluster.secret.name, "-t", "2000", "nodes", "set", ",".join(every[::-1]))
             self.assertEqual(status, 1, err)
             self.assertIn("n2 was not told: Connection refused", err)
-            self.assertIn("n2 does not show this epoch yet", err)
+            self.assertIn("n2 does not show this list yet", err)
             self.assertEqual([n.stats("cluster")["epoch"] for n in cluster.nodes[:2]], ["2", "2"])
             cluster.nodes[2].start()
             testlib.wait_for(lambda: epochs(cluster) == [2, 2, 2], 5, "the epoch of the node that was away")
