@@ -235,7 +235,8 @@ places_grow(struct link *l)
 	uint32_t capacity = l->capacity == 0 ? PLACES_MIN : 2 * l->capacity;
 	struct ticket **places, *t;
 
-	if (capacity > LINK_TICKETS_MAX || (places = calloc(capacity, sizeof(*places))) == NULL)
+	if (capacity > LINK_TICKETS_MAX ||
+	    (places = calloc(capacity, sizeof(struct ticket *))) == NULL)
 		return false;
 	TAILQ_FOREACH(t, &l->waiting, entry)
 		places[t->id % capacity] = t;
