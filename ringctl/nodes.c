@@ -139,6 +139,32 @@ wait_all(const struct options *o, const struct topology *t, json_t *late)
 	}
 }
 
+/* Refuses to call a running node by another name than it has itself: it would take itself for no member. */
+static void
+check_names(const struct options *o, const struct topology *now, const struct topology *next)
+{
+	for (unsigned i = 0; i < topology_count(next); i++) {
+		const struct topology_node *node = topology_node(next, i);
+		struct slice name = topology_node_name(next, i);
+		struct topology *theirs = NULL;
+		const char *self;
+		json_t *stats;
+		unsigned same;
+
+		if (topology_find_id(now, node->id, &same) ||
+		    (stats = client_cluster_at(o, node->host, node->port, &theirs)) == NULL)
+			continue;
+		self = json_string_value(json_object_get(stats, "self"));
+		if (self != NULL && !slice_is(name, self))
+			die(STATUS_USAGE,
+			    "the node at %.*s:%u is %s: it cannot be called %.*s while it runs",
+			    (int)node->host.len, node->host.ptr, node->port, self, (int)name.len,
+			    name.ptr);
+		json_decref(stats);
+		topology_free(&theirs);
+	}
+}
+
 static json_t *
 set_nodes(const struct options *o, const char *list, enum status *status)
 {
@@ -150,6 +176,7 @@ set_nodes(const struct options *o, const char *list, enum status *status)
 
 	json_decref(stats);
 	next = next_topology(now, list);
+	check_names(o, now, next);
 	taken = offer_all(o, next, NULL, next, secret, failed);
 	(void)offer_all(o, now, next, next, secret, failed);
 	if (taken > 0)

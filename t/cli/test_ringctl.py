@@ -207,6 +207,14 @@ class Commands(unittest.TestCase):
             self.assertIn(words, err)
         self.assertEqual(epochs(self.cluster), [1, 1, 1])
 
+    def test_another_name(self):
+        """A node knows itself by its name."""
+        renamed = [list_of(self.cluster)[0].replace("n0=", "first=")] + list_of(self.cluster)[1:]
+        status, out, err = ringctl(self.ports[1], "-S", self.cluster.secret.name, "nodes", "set", ",".join(renamed))
+        self.assertEqual((status, out), (2, ""))
+        self.assertIn("is n0: it cannot be called first while it runs", err)
+        self.assertEqual(epochs(self.cluster), [1, 1, 1])
+
     def test_another_secret(self):
         with tempfile.NamedTemporaryFile() as secret:
             secret.write(b"no secret of this cluster")
