@@ -182,7 +182,8 @@ write_item(struct filling *f, const struct backlog_entry *e, size_t *need)
 		record.value =
 		    slice_of(entry.view.value, record.kind == RECORD_SET ? record.size : 0);
 		f->at = record_write(f->at, &record);
-		store_copy(f->at, record.value.ptr, record.value.len);
+		if (record.value.len > 0)
+			store_copy(f->at, record.value.ptr, record.value.len);
 		f->at += record.value.len;
 	}
 	store_leave(&entry);

@@ -299,8 +299,8 @@ workers_connections(const struct server *server)
 
 /* ---------------------------------------------------------------- all workers */
 
-/* The N-th core that this process may use. Workers are left alone where there are too few cores, and where most are for
- * others: two small servers on a machine would else stand on the same core. */
+/* The N-th core that this process may use. Workers are left alone where there are too few cores, and, unless --pin says
+ * otherwise, where most are for others: two small servers on a machine would else stand on the same core. */
 static void
 pin_to_core(const struct worker *w)
 {
@@ -310,7 +310,7 @@ pin_to_core(const struct worker *w)
 	if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0)
 		return;
 	cores = (uint32_t)CPU_COUNT(&allowed);
-	if (workers > cores || workers <= cores / 2)
+	if (workers > cores || (workers <= cores / 2 && !w->server->settings->given[SETTING_pin]))
 		return;
 	for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++) {
 		if (!CPU_ISSET(cpu, &allowed) || seen++ != w->id)
