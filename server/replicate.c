@@ -43,15 +43,19 @@ note(struct replicate *r, enum backlog_what what, const struct store_key *key, u
 	lock_drop(&r->lock);
 }
 
-/* Under the stripe's lock. That a touch takes a version makes the states before and after it differ in their stamps. */
+/* Under the stripe's lock. Who evicts a copy tells its owner, which then does the same: of what one of them has no room for, the
+ * other one's is of no use after a failover, and both share their memory by one order. That a touch takes a version makes the states before and after it differ in their stamps. */
 static void
 observe(void *context, const struct store_mutation *m)
 {
 	struct replicate *r = context;
 
+	bool copy = m->view->marks & STORE_COPY;
+
 	if (m->event == STORE_EVENT_EVICT) {
-		if (!(m->view->marks & STORE_COPY))
-			note(r, BACKLOG_EVICT, m->key, store_view_order(r->store, m->view));
+		if (!replicate_evicting || !copy)
+			note(r, copy ? BACKLOG_LOST : BACKLOG_EVICT, m->key,
+			    store_view_order(r->store, m->view));
 		return;
 	}
 	if (replicate_applying)

@@ -12,6 +12,7 @@
 #include "server/replicate_impl.h"
 
 _Thread_local bool replicate_applying;
+_Thread_local bool replicate_evicting;
 
 /* The others are fixed when an item is made. */
 #define MARKS_CHANGING (STORE_STALE | STORE_WON)
@@ -233,8 +234,10 @@ apply_record(struct applying *a)
 		touch(a);
 		break;
 	case RECORD_EVICT:
+		replicate_evicting = true;
 		count_result(
 		    a->end, store_lose_older(r->store, &a->key, record->order, STORE_EVENT_EVICT));
+		replicate_evicting = false;
 		break;
 	}
 }

@@ -21,7 +21,14 @@
 
 #include "base/slice.h"
 
-enum backlog_what { BACKLOG_SKIP, BACKLOG_SET, BACKLOG_DELETE, BACKLOG_TOUCH, BACKLOG_EVICT };
+enum backlog_what {
+	BACKLOG_SKIP,
+	BACKLOG_SET,
+	BACKLOG_DELETE,
+	BACKLOG_TOUCH,
+	BACKLOG_EVICT,
+	BACKLOG_LOST
+};
 
 struct backlog_entry {
 	uint32_t size;
@@ -29,7 +36,8 @@ struct backlog_entry {
 	uint8_t nkey;
 	bool pointed; /* POINT is known */
 	uint8_t zero;
-	uint64_t order;  /* BACKLOG_DELETE: of the deletion; BACKLOG_EVICT: of what was evicted */
+	uint64_t
+	    order; /* BACKLOG_DELETE: of the deletion; BACKLOG_EVICT, BACKLOG_LOST: of what was evicted */
 	uint64_t time;   /* microseconds; 0 = not known yet */
 	uint32_t point;  /* of the key on the ring */
 	uint32_t writer; /* who has changed it: a number of the caller's */

@@ -90,7 +90,7 @@ replicate_wait_done(struct replicate_worker *w, struct replicate_wait *wait)
 
 		if (looks == LOOKS_MAX)
 			return false;
-		if (e->writer == wait->writer && e->what != BACKLOG_EVICT &&
+		if (e->writer == wait->writer && e->what < BACKLOG_EVICT &&
 		    entry_acked(w, e, after) < wait->need)
 			return false;
 		wait->from = after;

@@ -150,6 +150,9 @@ struct replicate {
 /* The records that this thread applies are others' mutations: its observer is silent. */
 extern _Thread_local bool replicate_applying;
 
+/* What this thread evicts others have evicted. */
+extern _Thread_local bool replicate_evicting;
+
 /* ---------------------------------------------------------------- replicate.c */
 
 /* The ring's point of KEY. */

@@ -200,7 +200,7 @@ entry_send(struct filling *f, const struct backlog_entry *e, uint64_t before, ui
 	f->stream->sent = before;
 	if (!frame_room(f, need, e->time))
 		return false;
-	if (e->what == BACKLOG_DELETE || e->what == BACKLOG_EVICT) {
+	if (e->what == BACKLOG_DELETE || e->what >= BACKLOG_EVICT) {
 		record.kind = e->what == BACKLOG_DELETE ? RECORD_DELETE : RECORD_EVICT;
 		f->at = record_write(f->at, &record);
 	} else {
@@ -223,13 +223,15 @@ is_for_peer(struct replicate_end *end, struct backlog_entry *e)
 	uint16_t holders[HOLDERS_MAX];
 	unsigned n;
 
-	if (replicate_all_hold(w) && e->number > w->moved)
+	if (replicate_all_hold(w) && e->number > w->moved && e->what != BACKLOG_LOST)
 		return true;
 	if (!e->pointed) {
 		e->point = replicate_point(w, slice_of(e->key, e->nkey));
 		e->pointed = true;
 	}
 	n = replicate_holders(w, e->point, holders);
+	if (e->what == BACKLOG_LOST)
+		return n > 0 && holders[0] == end->node;
 	if (n == 0 || holders[0] != w->places.self)
 		return false;
 	for (unsigned i = 1; i < n; i++)

@@ -328,7 +328,7 @@ enum store_result store_set(struct store *st, const struct store_key *key,
 enum store_result store_delete(struct store *st, const struct store_key *key);
 
 /* Where the item's order is at most ORDER, it is lost as by EVENT: STORE_EVENT_DELETE (observers are told that version) or
- * STORE_EVENT_EVICT (copies only). STORE_OK, STORE_NOT_FOUND, or STORE_EXISTS where it is newer, or no copy. */
+ * STORE_EVENT_EVICT. STORE_OK, STORE_NOT_FOUND, or STORE_EXISTS where it is newer. */
 enum store_result store_lose_older(
     struct store *st, const struct store_key *key, uint64_t order, enum store_event event);
 

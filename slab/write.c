@@ -729,9 +729,7 @@ store_lose_older(
 	ASSERT(order <= STORE_ORDER_MAX);
 	ASSERT(event == STORE_EVENT_DELETE || event == STORE_EVENT_EVICT);
 	store_enter(st, key, &entry);
-	if (entry.found &&
-	    (store_view_order(st, &entry.view) > order ||
-		(event == STORE_EVENT_EVICT && !(entry.view.marks & STORE_COPY)))) {
+	if (entry.found && store_view_order(st, &entry.view) > order) {
 		result = STORE_EXISTS;
 	} else if (entry.found) {
 		if (event == STORE_EVENT_DELETE)
