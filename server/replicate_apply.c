@@ -256,7 +256,8 @@ authorised(struct applying *a, const struct frame *frame)
 	if (a->sync) {
 		a->ours = replicate_is_primary(w, a->record->key, w->places.self);
 		a->primary = replicate_is_primary(w, a->record->key, a->end->node);
-		return true;
+		return frame->epoch >= w->places.epoch &&
+		    replicate_both_hold(w, a->record->key, a->end->node);
 	}
 	return frame->epoch >= w->places.epoch ||
 	    replicate_is_primary(w, a->record->key, a->end->node);

@@ -294,7 +294,8 @@ sim_move(struct sim *sim)
 	}
 }
 
-/* A node is gone with all that it knew, and comes back without. */
+/* A node is gone with all that it knew, and comes back without. It speaks to the others before it serves anybody: else it would
+ * give versions again that it gave before. */
 static inline void
 sim_restart(struct sim *sim, unsigned node)
 {
@@ -306,6 +307,9 @@ sim_restart(struct sim *sim, unsigned node)
 	}
 	sim_node_stop(sim, node);
 	sim_node_start(sim, node);
+	for (unsigned i = 0; i < sim->count; i++)
+		if (i != node)
+			sim_greet(sim->nodes[node].store, sim->nodes[i].store);
 }
 
 /* Delivers the first frame that one side of LINK has sent. */
