@@ -10,7 +10,8 @@
  *	                <-- WANT -->               answered by DATA
  *	of each that was deleted:
  *	                <-- GONE -->
- *	                <-- END(wants) -->         over when both have said so and all wanted is sent
+ *	                <-- END(wants) -->         all that was wanted is sent
+ *	                <-- END(sent) -->          over
  *
  * Mutations go on meanwhile and take their usual way; what they make differ is listed for nothing. Of one order the primary's
  * state counts (expiry and marks). An item that the other side lacks: was it deleted there? Its tombstone tells; where that may be
@@ -39,7 +40,7 @@
 #define DIFFER_BODY sizeof(struct digest_set)
 #define DIGEST_BODY (sizeof(uint64_t) * DIGEST_PARTS)
 
-enum { END_LISTS, END_WANTS, END_KINDS };
+enum { END_LISTS, END_WANTS, END_SENT, END_KINDS };
 
 enum sync_state { SYNC_COUNTS, SYNC_WAITS, SYNC_LISTS, SYNC_ENDS };
 
@@ -503,8 +504,7 @@ list_slice(struct sync *s)
 static bool
 over(const struct sync *s)
 {
-	return s->state == SYNC_ENDS && s->said[END_WANTS] && s->heard[END_WANTS] &&
-	    s->stream.sent == s->queue.head;
+	return s->state == SYNC_ENDS && s->said[END_SENT] && s->heard[END_SENT];
 }
 
 bool
@@ -525,6 +525,8 @@ sync_slice(struct replicate_end *end)
 		say_end(s, END_WANTS);
 	if (s->stream.sent < s->queue.head)
 		stream_send(end, &s->stream, &s->queue, true);
+	if (s->heard[END_WANTS] && s->stream.sent == s->queue.head)
+		say_end(s, END_SENT);
 	bump_relaxed(&end->counts.compared_sent, end->counts.sent - sent);
 	if (!over(s))
 		return true;
