@@ -352,6 +352,7 @@ replicate_topology(struct replicate_worker *w, const struct replicate_places *pl
 	memset(w->outgoing, 0, sizeof(w->outgoing));
 	LIST_FOREACH(end, &w->ends, entry) {
 		end->node = node_of(w, end->peer->id);
+		stream_pause(end, &end->stream);
 		if (end->outgoing && end->node != NODE_NONE)
 			w->outgoing[end->node] = end;
 		if (end->outgoing && w->id == 0 && end->node > places->self)

@@ -212,7 +212,10 @@ void counts_add(struct peer_counts *sum, const struct peer_counts *counts);
 /* Sends what B holds behind S->sent, as far as the link takes it. ENTRIES: whether an entry is for this peer is asked. */
 void stream_send(struct replicate_end *end, struct stream *s, struct backlog *b, bool sync);
 
-/* Lets go of what is under way: it begins again behind what is acknowledged. */
+/* Lets go of the value that is under way: its entry is looked at again. */
+void stream_pause(struct replicate_end *end, struct stream *s);
+
+/* The same, and all begins again behind what is acknowledged. */
 void stream_rewind(struct replicate_end *end, struct stream *s);
 
 /* ---------------------------------------------------------------- replicate_apply.c */

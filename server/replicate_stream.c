@@ -266,8 +266,14 @@ stream_send(struct replicate_end *end, struct stream *s, struct backlog *b, bool
 }
 
 void
-stream_rewind(struct replicate_end *end, struct stream *s)
+stream_pause(struct replicate_end *end, struct stream *s)
 {
 	large_drop(end, &s->large);
+}
+
+void
+stream_rewind(struct replicate_end *end, struct stream *s)
+{
+	stream_pause(end, s);
 	s->sent = s->framed = s->acked;
 }
