@@ -252,8 +252,9 @@ end_quiet(struct replicate_end *end)
 	stream_rewind(end, &end->stream);
 }
 
+/* The process's lock is held: the lists are others' to read. */
 static void
-end_free(struct replicate_end *end) REQUIRES(end->worker->all->lock)
+end_free(struct replicate_end *end)
 {
 	LIST_REMOVE(end, entry);
 	counts_add(&end->peer->past, &end->counts);
