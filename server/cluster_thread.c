@@ -37,6 +37,10 @@
 
 static const struct timeval TICK = {0, 20000};
 
+/* Handshakes with one node that are under way at a time: many workers of many nodes together are no flood. */
+#define DIALS_A_NODE 4u
+#define DIAL_PAUSE   20u
+
 /* Names that are looked up at a time; the others wait. */
 #define LOOKUPS_MAX  16u
 #define LOOKUP_PAUSE 100u
@@ -235,6 +239,18 @@ on_resolved(void *context, const struct address_list *list)
 	dial_connect(d, list);
 }
 
+/* Whether others that wait for the same node are enough. */
+static bool
+is_crowded(const struct dial *d)
+{
+	const struct dial *other;
+	unsigned count = 0;
+
+	TAILQ_FOREACH(other, &d->thread->dials, entry)
+		count += other->node_id == d->node_id && other->session != NULL;
+	return count >= DIALS_A_NODE;
+}
+
 static void
 on_dial(evutil_socket_t nothing, short what, void *arg)
 {
@@ -249,6 +265,10 @@ on_dial(evutil_socket_t nothing, short what, void *arg)
 	(void)what;
 	if (!topology_find_id(t->cluster->topology, d->node_id, &i)) {
 		dial_free(d);
+		return;
+	}
+	if (is_crowded(d)) {
+		dial_again(d, DIAL_PAUSE);
 		return;
 	}
 	node = topology_node(t->cluster->topology, i);
