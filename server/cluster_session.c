@@ -138,6 +138,13 @@ session_new(struct cluster_thread *t, struct event_base *base, int fd, struct di
 }
 
 void
+session_rest(struct session *s)
+{
+	(void)event_del(s->io);
+	(void)event_del(s->timeout);
+}
+
+void
 session_free(struct session *s, bool close_socket)
 {
 	if (s->io != NULL)

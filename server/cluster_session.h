@@ -38,6 +38,9 @@ struct session {
 struct session *session_new(struct cluster_thread *t, struct event_base *base, int fd,
     struct dial *dial, const struct hello *mine, struct slice secret);
 
+/* Nothing more is done with its socket. */
+void session_rest(struct session *s);
+
 /* Drops it, whatever became of it. */
 void session_free(struct session *s, bool close_socket);
 

@@ -356,7 +356,7 @@ session_judge(void *context, const struct hello *theirs)
 
 /* Hands the socket of S to a worker. */
 static bool
-hand_over(struct cluster_thread *t, const struct session *s)
+hand_over(struct cluster_thread *t, struct session *s)
 {
 	const struct handshake *h = &s->handshake;
 	struct server *server = t->cluster->server;
@@ -375,6 +375,8 @@ hand_over(struct cluster_thread *t, const struct session *s)
 	    .key_out = h->key_out,
 	    .key_in = h->key_in,
 	};
+	/* From then on the socket is the worker's, who may have closed it already. */
+	session_rest(s);
 	if (worker_give_link(server->workers[worker], start))
 		return true;
 	free(start);
