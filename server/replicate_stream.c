@@ -157,7 +157,7 @@ write_item(struct filling *f, const struct backlog_entry *e, size_t *need)
 	struct record record = {.key = slice_of(e->key, e->nkey)};
 	struct store_entry entry;
 	size_t room = (size_t)(f->limit - f->at);
-	bool fits = true;
+	bool fits = true, in_pieces;
 
 	store_enter(r->store, &key, &entry);
 	*need = RECORD_HEAD + record.key.len;
@@ -172,12 +172,13 @@ write_item(struct filling *f, const struct backlog_entry *e, size_t *need)
 	record.kind = e->what == BACKLOG_TOUCH ? RECORD_TOUCH : RECORD_SET;
 	if (record.kind == RECORD_SET)
 		*need += record.size;
-	if (record.kind == RECORD_SET && *need > DATA_BODY_MAX) {
+	in_pieces = record.kind == RECORD_SET &&
+	    (*need > DATA_BODY_MAX ||
+		(*need <= room && entry.view.value == NULL && record.size > 0));
+	if (in_pieces) {
 		large_begin(&f->stream->large, &record, store_entry_pin(&entry));
 	} else if (*need > room) {
 		fits = false;
-	} else if (record.kind == RECORD_SET && entry.view.value == NULL && record.size > 0) {
-		large_begin(&f->stream->large, &record, store_entry_pin(&entry));
 	} else {
 		record.value =
 		    slice_of(entry.view.value, record.kind == RECORD_SET ? record.size : 0);

@@ -95,27 +95,39 @@ check_class(struct store *st, struct slab_class *c, uint64_t *items)
 	ASSERT(bytes == c->bytes);
 }
 
-/* Every reference in the index is a linked item in the right bucket, and only the last bucket of a chain has gaps. */
+/* Every reference of a bucket in chain N is a linked item that belongs there, and only the last bucket has gaps; returns
+ * how many there are. */
+static uint64_t
+check_bucket(struct store *st, const struct bucket *b, uint32_t n)
+{
+	uint64_t items = 0;
+
+	for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
+		ASSERT((b->refs[i] == 0) == (b->tags[i] == 0));
+		ASSERT(b->refs[i] != 0 || b->next == 0);
+		if (b->refs[i] == 0)
+			continue;
+		items++;
+		ASSERT(
+		    bucket_number(item_key(st, item_at(st, b->refs[i])).hash, st->nbuckets) == n);
+		ASSERT(queue_holds(st, b->refs[i]));
+	}
+	return items;
+}
+
 static uint64_t
 check_index(struct store *st)
 {
 	uint64_t items = 0, overflow = 0;
 
 	for (uint32_t n = 0; n < st->nbuckets; n++) {
-		for (struct bucket *b = &st->buckets[n]; b != NULL; b = b->next == 0
-			 ? NULL
-			 : (struct bucket *)(void *)st->overflow.base + b->next) {
-			for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
-				ASSERT((b->refs[i] == 0) == (b->tags[i] == 0));
-				ASSERT(b->refs[i] != 0 || b->next == 0);
-				if (b->refs[i] == 0)
-					continue;
-				items++;
-				ASSERT(bucket_number(item_key(st, item_at(st, b->refs[i])).hash,
-					   st->nbuckets) == n);
-				ASSERT(queue_holds(st, b->refs[i]));
-			}
-			overflow += b->next != 0;
+		const struct bucket *b = &st->buckets[n];
+
+		items += check_bucket(st, b, n);
+		while (b->next != 0) {
+			b = (struct bucket *)(void *)st->overflow.base + b->next;
+			items += check_bucket(st, b, n);
+			overflow++;
 		}
 	}
 	ASSERT(overflow == st->overflow_used);
