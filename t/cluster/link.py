@@ -8,6 +8,7 @@ own), and the proxy cuts, changes, delays, repeats and loses what goes through i
 """
 
 import argparse
+import concurrent.futures
 import os
 import random
 import signal
@@ -65,17 +66,22 @@ def refusals(cluster, chance, seconds):
         ("another ring", [], ["--ring=ketama100"], None),
         ("another ring", ["--replicas=0"], [], None),
     ]
-    for text, options_a, options_b, secrets in cases:
-        a, b = pair(options_a, options_b, secrets)
-        testlib.wait_for(lambda: text in a.output() and text in b.output(), 5, "both sides say %r: %s %s" % (
-            text, a.output(), b.output()))
-        time.sleep(1)
-        said = [node.output().count(text) for node in (a, b)]
-        assert max(said) <= 2, (text, said)
-        time.sleep(1.5)
-        assert [node.output().count(text) for node in (a, b)] == said, "said again: %s" % a.output()
-        assert "linked" not in a.output() + b.output()
-        end(a, b)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        for one in [pool.submit(refusal, *case) for case in cases]:
+            one.result()
+
+
+def refusal(text, options_a, options_b, secrets):
+    a, b = pair(options_a, options_b, secrets)
+    testlib.wait_for(lambda: text in a.output() and text in b.output(), 5, "both sides say %r: %s %s" % (
+        text, a.output(), b.output()))
+    time.sleep(1)
+    said = [node.output().count(text) for node in (a, b)]
+    assert max(said) <= 2, (text, said)
+    time.sleep(1.5)
+    assert [node.output().count(text) for node in (a, b)] == said, "said again: %s" % a.output()
+    assert "linked" not in a.output() + b.output()
+    end(a, b)
 
 
 def greet(version=1):
@@ -127,9 +133,9 @@ def strangers(cluster, chance, seconds):
     port = cluster.nodes[0].peer_port
     heard, took = stranger(port, b"get x\r\n" * 100)
     assert heard == b"" and took < 1, (heard, took)
-    for data in (b"", b"r", greet()[:GREET - 1], greet()):
-        heard, took = stranger(port, data)
-        assert len(heard) in (0, GREET) and 1.5 < took < 3.5, (data, heard, took)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        for heard, took in pool.map(lambda data: stranger(port, data), (b"", b"r", greet()[:GREET - 1], greet())):
+            assert len(heard) in (0, GREET) and 1.5 < took < 3.5, (heard, took)
     heard, took = stranger(port, greet() + os.urandom(104))
     assert len(heard) == GREET and took < 1, (heard, took)
     ends = time.monotonic() + seconds
@@ -214,6 +220,58 @@ def stands_still(cluster, chance, seconds):
         os.kill(still.pid, signal.SIGCONT)
         testlib.wait_for(lambda: tries(lambda: works(cluster)), 5, "a cluster that works")
     assert "does not answer" in node.output(), node.output()
+
+
+def keys_of(node, still):
+    """Keys that NODE owns, and those of STILL, which stands."""
+    mine, theirs = [], []
+    time.sleep(1)
+    for n in range(100):
+        key = b"stuck:%d" % n
+        with testlib.Connection(node.port) as c:
+            line = c.ask(b"get %s\r\n" % key)
+            (mine if line == b"END\r\n" else theirs).append(key)
+    assert len(mine) > 10 and len(theirs) > 10, (mine, theirs)
+    return mine, theirs
+
+
+def pour(node, key, answers):
+    """Sends long values of a key whose node stands; what comes of it is an error, or all is well."""
+    value = b"x" * 1000000
+    with testlib.Connection(node.port, 30) as c:
+        for _ in range(5):
+            try:
+                c.send(b"set %s 0 0 %d\r\n%s\r\n" % (key, len(value), value))
+                answers.append(c.line())
+            except (EOFError, ConnectionResetError, BrokenPipeError):
+                return
+
+
+def a_stuck_node_slows_nobody(cluster, chance, seconds):
+    """While much waits for a node that stands, others are served at once, and what waits is bounded."""
+    node, still = cluster.nodes
+    os.kill(still.pid, signal.SIGSTOP)
+    mine, theirs = keys_of(node, still)
+    os.kill(still.pid, signal.SIGCONT)
+    testlib.wait_for(lambda: all(answers(node.port, [b"no"], b"END") for _ in range(12)), 5, "links")
+    before, slowest, done = node.rss(), [], []
+    os.kill(still.pid, signal.SIGSTOP)
+    crowd = [threading.Thread(target=pour, args=(node, chance.choice(theirs), done)) for _ in range(60)]
+    for one in crowd:
+        one.start()
+    with testlib.Connection(node.port) as c:
+        while any(one.is_alive() for one in crowd):
+            begun = time.monotonic()
+            assert c.ask(b"get %s\r\n" % chance.choice(mine)) == b"END\r\n"
+            slowest.append(time.monotonic() - begun)
+            assert node.rss() - before < 500 << 20, "%d MB more" % ((node.rss() - before) >> 20)
+            time.sleep(0.001)
+    os.kill(still.pid, signal.SIGCONT)
+    slowest.sort()
+    assert slowest[len(slowest) // 2] < 0.1, slowest[-20:]
+    for line in done:
+        assert line == b"STORED\r\n" or line.startswith(b"SERVER_ERROR peer b "), line
+    testlib.wait_for(lambda: tries(lambda: works(cluster)), 5, "a cluster that works")
 
 
 # ---------------------------------------------------------------- a wire that does harm
@@ -405,12 +463,12 @@ def read_one(c, kind, key, told):
         assert c.exactly(len(v) + 7) == v + b"\r\nEND\r\n", key
 
 
-def answers(port, keys):
+def answers(port, keys, wanted=b"VALUE"):
     """Whether the worker that the connection comes to has its link."""
     with testlib.Connection(port, 10) as c:
-        c.send(b"get %s\r\n" % b" ".join(keys))
-        line = c.line()
-        return line.startswith(b"VALUE") and b"SERVER_ERROR" not in c.until(b"END\r\n")
+        c.send(b"get %s\r\nmn\r\n" % b" ".join(keys))
+        line = c.until(b"MN\r\n")
+        return line.startswith(wanted) and b"SERVER_ERROR" not in line
 
 
 def bad_wire(harms, chance, seconds):
@@ -455,7 +513,8 @@ def slow_wire(cluster, chance, seconds):
 
 
 ALONE = [refusals, harm_on_the_wire, slow_wire]
-STORIES = [refusals, another_version, strangers, floods, no_descriptors, stands_still, harm_on_the_wire, slow_wire]
+STORIES = [refusals, another_version, strangers, floods, no_descriptors, stands_still,
+           a_stuck_node_slows_nobody, harm_on_the_wire, slow_wire]
 
 
 def can_mount():
@@ -490,11 +549,11 @@ def main():
         if arguments.only not in (None, story.__name__):
             continue
         if story in (harm_on_the_wire, slow_wire) and not mounts:
-            print("%-20s needs root" % story.__name__)
+            print("%-26s needs root" % story.__name__)
             continue
         begun = time.monotonic()
         tell(story, chance, arguments.seconds)
-        print("%-20s %.1f s" % (story.__name__, time.monotonic() - begun))
+        print("%-26s %.1f s" % (story.__name__, time.monotonic() - begun))
         sys.stdout.flush()
 
 
