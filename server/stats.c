@@ -93,6 +93,7 @@ static void
 stats_settings(struct stats_out *out)
 {
 	settings_stats(out->conn->worker->server->settings, settings_line, out);
+	stats_u64(out, "client_flags_size", sizeof(((struct store_view *)NULL)->flags));
 	stats_end(out);
 }
 

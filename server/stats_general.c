@@ -1,6 +1,7 @@
 /* server/stats_general.c: `stats` without a group, and `stats threads`.
  *
- * Names and order are memcached's. What has no meaning here is left out rather than shown as 0.
+ * Names and order are memcached's. What does not happen here, such as a queue of cold items, is 0: monitoring asks for the
+ * names. Those of parts that memcached itself may be built without are left out.
  */
 #include <event2/event.h>
 #include <stdio.h>
@@ -72,14 +73,18 @@ stats_connections(
 	stats_u64(out, "total_connections", sum->total_connections);
 	stats_u64(out, "rejected_connections", listen->rejected);
 	stats_u64(out, "connection_structures", connections);
+	stats_u64(out, "response_obj_oom", 0);
+	stats_u64(out, "response_obj_count", 0);
+	stats_u64(out, "response_obj_bytes", 0);
 	stats_u64(out, "read_buf_count", buffers.count);
 	stats_u64(out, "read_buf_bytes", buffers.bytes);
 	stats_u64(out, "read_buf_bytes_free", buffers.bytes_free);
 	stats_u64(out, "read_buf_oom", sum->read_buf_oom);
+	stats_u64(out, "reserved_fds", 0);
 }
 
 static void
-stats_commands(struct stats_out *out, const struct counters *sum)
+stats_commands(struct stats_out *out, const struct counters *sum, const struct store_stats *store)
 {
 	stats_u64(out, "cmd_get", sum->get_hits + sum->get_misses);
 	stats_u64(out, "cmd_set", sum->cmd_set);
@@ -88,6 +93,8 @@ stats_commands(struct stats_out *out, const struct counters *sum)
 	stats_u64(out, "cmd_meta", sum->cmd_meta);
 	stats_u64(out, "get_hits", sum->get_hits);
 	stats_u64(out, "get_misses", sum->get_misses);
+	stats_u64(out, "get_expired", store->found_expired);
+	stats_u64(out, "get_flushed", store->found_flushed);
 	stats_u64(out, "delete_misses", sum->delete_misses);
 	stats_u64(out, "delete_hits", sum->delete_hits);
 	stats_u64(out, "incr_misses", sum->incr_misses);
@@ -146,9 +153,25 @@ stats_watchers(struct stats_out *out)
 	struct watch_stats stats;
 
 	watch_stats(out->conn->worker->server->watchers, &stats);
+	stats_u64(out, "log_worker_dropped", 0);
+	stats_u64(out, "log_worker_written", stats.lines);
 	stats_u64(out, "log_watcher_skipped", stats.skipped);
 	stats_u64(out, "log_watcher_sent", stats.sent);
 	stats_u64(out, "log_watchers", stats.watchers);
+}
+
+static void
+stats_slab_moves(struct stats_out *out, const struct store_stats *store)
+{
+	stats_u64(out, "slab_reassign_rescues", 0);
+	stats_u64(out, "slab_reassign_chunk_rescues", 0);
+	stats_u64(out, "slab_reassign_inline_reclaim", 0);
+	stats_u64(out, "slab_reassign_busy_items", 0);
+	stats_u64(out, "slab_reassign_busy_deletes", 0);
+	stats_u64(out, "slab_reassign_busy_nomem", 0);
+	stats_text(out, "slab_reassign_last_busy_status", "none");
+	stats_u64(out, "slab_reassign_running", 0);
+	stats_u64(out, "slabs_moved", store->pages_moved);
 }
 
 static void
@@ -156,8 +179,15 @@ stats_store(struct stats_out *out, const struct store_stats *store)
 {
 	stats_u64(out, "hash_power_level", power_of(store->index_buckets));
 	stats_u64(out, "hash_bytes", store->index_bytes);
-	stats_u64(out, "slabs_moved", store->pages_moved);
+	stats_u64(out, "hash_is_expanding", 0);
+	stats_slab_moves(out, store);
+	stats_u64(out, "lru_crawler_running", 0);
+	stats_u64(out, "lru_crawler_starts", 0);
+	stats_u64(out, "lru_maintainer_juggles", 0);
+	stats_u64(out, "malloc_fails", 0);
 	stats_watchers(out);
+	stats_u64(out, "unexpected_napi_ids", 0);
+	stats_u64(out, "round_robin_fallback", 0);
 	stats_u64(out, "bytes", store->bytes);
 	stats_u64(out, "curr_items", store->items);
 	stats_u64(out, "total_items", store->total_items);
@@ -168,7 +198,14 @@ stats_store(struct stats_out *out, const struct store_stats *store)
 	stats_u64(out, "evicted_active", store->evicted_active);
 	stats_u64(out, "evictions", store->evictions);
 	stats_u64(out, "reclaimed", store->reclaimed);
+	stats_u64(out, "crawler_reclaimed", 0);
+	stats_u64(out, "crawler_items_checked", 0);
+	stats_u64(out, "lrutail_reflocked", 0);
+	stats_u64(out, "moves_to_cold", 0);
+	stats_u64(out, "moves_to_warm", 0);
+	stats_u64(out, "moves_within_lru", 0);
 	stats_u64(out, "direct_reclaims", store->direct_reclaims);
+	stats_u64(out, "lru_bumps_dropped", 0);
 	stats_u64(out, "ghost_hits", store->ghost_hits);
 	stats_u64(out, "promotions", store->promotions);
 	stats_u64(out, "read_retries", store->read_retries);
@@ -187,7 +224,7 @@ stats_general(struct stats_out *out)
 	store_stats(server->store, &store);
 	stats_process(out);
 	stats_connections(out, &sum, &listen);
-	stats_commands(out, &sum);
+	stats_commands(out, &sum, &store);
 	stats_traffic(out, &sum, &listen, &store);
 	stats_store(out, &store);
 	if (server->cluster != NULL)

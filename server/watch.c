@@ -531,6 +531,10 @@ watch_stats(struct watchers *all, struct watch_stats *stats)
 {
 	lock_take(&all->lock);
 	*stats = (struct watch_stats){
-	    .sent = all->sent, .skipped = all->skipped, .watchers = all->count};
+	    .lines = load_relaxed(&all->ids),
+	    .sent = all->sent,
+	    .skipped = all->skipped,
+	    .watchers = all->count,
+	};
 	lock_drop(&all->lock);
 }

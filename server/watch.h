@@ -29,6 +29,7 @@ struct watchers *watchers_new(struct store *st, const struct clock *clock);
 void watchers_free(struct watchers **watchers);
 
 struct watch_stats {
+	uint64_t lines;         /* made */
 	uint64_t sent, skipped; /* lines that watchers took, and that they lost */
 	uint32_t watchers;
 };

@@ -135,7 +135,8 @@ struct thread_counters {
 	uint64_t sets[CLASSES_MAX];
 	uint64_t set_bytes;
 	uint64_t read_retries;
-	uint32_t failed; /* reads in a row that came out torn */
+	uint64_t found_expired, found_flushed; /* look-ups that met a dead item */
+	uint32_t failed;                       /* reads in a row that came out torn */
 
 	uint32_t heats; /* in HEATED, or more: only the last ones are */
 	uint32_t heated[HEATED_MAX];
@@ -219,6 +220,7 @@ struct store {
 	unsigned automove;
 	struct mover mover;
 	uint64_t pages_moved, pages_moved_at_reset, retries_at_reset;
+	uint64_t expired_at_reset, flushed_at_reset;
 
 	/* What became of the memory file. */
 	bool restarted;
@@ -551,5 +553,7 @@ uint64_t thread_hits(const struct store *st, uint32_t slab_class);
 uint64_t thread_sets(const struct store *st, uint32_t slab_class);
 uint64_t thread_set_bytes(const struct store *st);
 uint64_t thread_retries(const struct store *st);
+uint64_t thread_found_expired(const struct store *st);
+uint64_t thread_found_flushed(const struct store *st);
 
 #endif

@@ -470,7 +470,8 @@ struct store_stats {
 	uint64_t memory_limit, memory_used,
 	    memory_free; /* pages in bytes: all, in classes, in the free pool */
 	uint64_t index_bytes, index_buckets, overflow_buckets;
-	uint64_t read_retries; /* lock-free reads that had to start again */
+	uint64_t read_retries;                 /* lock-free reads that had to start again */
+	uint64_t found_expired, found_flushed; /* look-ups of any verb that met a dead item */
 	size_t page_size;
 	unsigned classes;
 };

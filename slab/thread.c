@@ -104,3 +104,25 @@ thread_retries(const struct store *st)
 		sum += load_relaxed(&st->threads[i].read_retries);
 	return sum;
 }
+
+uint64_t
+thread_found_expired(const struct store *st)
+{
+	unsigned used = load_relaxed(&numbers_used);
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < used; i++)
+		sum += load_relaxed(&st->threads[i].found_expired);
+	return sum;
+}
+
+uint64_t
+thread_found_flushed(const struct store *st)
+{
+	unsigned used = load_relaxed(&numbers_used);
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < used; i++)
+		sum += load_relaxed(&st->threads[i].found_flushed);
+	return sum;
+}

@@ -100,6 +100,8 @@ store_stats(struct store *st, struct store_stats *s)
 	    load_relaxed(&st->ghost.committed);
 	lock_drop(&st->overflow_lock);
 	s->read_retries = thread_retries(st) - load_relaxed(&st->retries_at_reset);
+	s->found_expired = thread_found_expired(st) - load_relaxed(&st->expired_at_reset);
+	s->found_flushed = thread_found_flushed(st) - load_relaxed(&st->flushed_at_reset);
 }
 
 static uint32_t
@@ -170,4 +172,6 @@ store_stats_reset(struct store *st)
 	}
 	store_relaxed(&st->pages_moved_at_reset, load_relaxed(&st->pages_moved));
 	store_relaxed(&st->retries_at_reset, thread_retries(st));
+	store_relaxed(&st->expired_at_reset, thread_found_expired(st));
+	store_relaxed(&st->flushed_at_reset, thread_found_flushed(st));
 }

@@ -177,6 +177,14 @@ entry_slot(const struct store_entry *entry)
 	return slot;
 }
 
+static void
+count_found_dead(struct store *st, const struct item *it)
+{
+	struct thread_counters *mine = thread_counters(st);
+
+	bump_relaxed(item_flushed(st, it) ? &mine->found_flushed : &mine->found_expired, 1);
+}
+
 /* store_enter, but for the view. */
 static void
 entry_open(
@@ -197,6 +205,7 @@ entry_open(
 	entry->view.stripe = s;
 	entry->view.ref = ref;
 	if (ref != 0 && unlikely(item_dead(st, item_at(st, ref)))) {
+		count_found_dead(st, item_at(st, ref));
 		item_bury(st, key, ref, entry_slot(entry), LOSS_EXPIRED);
 		entry->found = false;
 	}

@@ -22,10 +22,14 @@ NEEDED = {
         "max_connections rejected_connections connection_structures accepting_conns listen_disabled_num conn_yields cmd_get "
         "cmd_set cmd_flush cmd_touch get_hits get_misses delete_hits delete_misses incr_hits incr_misses decr_hits decr_misses "
         "touch_hits touch_misses cas_hits cas_misses cas_badval bytes bytes_read bytes_written limit_maxbytes curr_items "
-        "total_items evictions reclaimed expired_unfetched evicted_unfetched store_too_large store_no_memory",
-    "settings": "maxconns item_size_max evictions cas_enabled",
-    "items": "number age evicted evicted_nonzero evicted_time evicted_unfetched outofmemory reclaimed",
-    "slabs": "chunk_size total_pages used_chunks mem_requested total_malloced active_slabs",
+        "total_items evictions reclaimed expired_unfetched evicted_unfetched store_too_large store_no_memory get_expired get_flushed "
+        "lru_crawler_starts crawler_reclaimed crawler_items_checked moves_to_cold moves_to_warm moves_within_lru lrutail_reflocked "
+        "direct_reclaims unexpected_napi_ids round_robin_fallback hash_is_expanding slabs_moved slab_reassign_running malloc_fails",
+    "settings": "maxconns item_size_max evictions cas_enabled client_flags_size",
+    "items": "number_hot number_warm number_cold age_hot age_warm tailrepairs crawler_reclaimed moves_to_cold moves_to_warm "
+             "moves_within_lru hits_to_hot hits_to_warm hits_to_cold hits_to_temp number age evicted evicted_nonzero evicted_time evicted_unfetched outofmemory reclaimed",
+    "slabs": "chunk_size total_pages used_chunks mem_requested total_malloced active_slabs chunks_per_page "
+             "total_chunks free_chunks free_chunks_end get_hits cmd_set delete_hits incr_hits decr_hits cas_hits cas_badval touch_hits",
 }
 
 
@@ -91,6 +95,22 @@ def check_sums(ours):
         assert len(c.until(b"END\r\n")) < 4096
 
 
+def check_dead(ours):
+    """Look-ups that met an expired or a flushed item."""
+    with ours.connect() as c:
+        before = ours.stats()
+        assert c.set(b"expires", b"v", exptime=2678400) == b"STORED\r\n"  # a date long ago
+        assert c.get(b"expires") is None
+        assert c.set(b"flushed", b"v") == b"STORED\r\n"
+        assert c.ask(b"flush_all\r\n") == b"OK\r\n"
+        assert c.get(b"flushed") is None
+        after = ours.stats()
+        for name in ("get_expired", "get_flushed"):
+            assert int(after[name]) == int(before[name]) + 1, (name, before[name], after[name])
+        assert c.ask(b"stats reset\r\n") == b"RESET\r\n"
+        assert ours.stats()["get_expired"] == ours.stats()["get_flushed"] == "0"
+
+
 def check_sizes():
     """Sizes as memcached counts them: with its header."""
     with testlib.ringcached(["-o", "track_sizes"]) as server, server.connect() as c:
@@ -145,6 +165,7 @@ def main():
             check_tool(ours)
         else:
             print("no memcached-tool here")
+        check_dead(ours)
     print("stats: names, sums and tools as they should be")
 
 
