@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/atomics.h"
 
 static_assert(offsetof(struct backlog_entry, order) == 8, "layout");
 static_assert(offsetof(struct backlog_entry, key) == 40, "layout");
@@ -41,7 +42,7 @@ static void
 make_room(struct backlog *b, uint64_t size)
 {
 	while (b->head + size - b->tail > b->mask + 1)
-		b->tail += entry_at(b, b->tail)->size;
+		store_relaxed(&b->tail, b->tail + entry_at(b, b->tail)->size);
 }
 
 /* Fills up the ring's end where SIZE bytes do not fit before it. What is left there is a multiple of 8, so that at least
@@ -56,7 +57,7 @@ skip_to_start(struct backlog *b, uint64_t size)
 		return;
 	make_room(b, left);
 	memcpy(b->ring + (b->head & b->mask), filler, sizeof(filler));
-	b->head += left;
+	store_relaxed(&b->head, b->head + left);
 }
 
 void
@@ -80,7 +81,7 @@ backlog_append(
 	entry->writer = writer;
 	entry->number = ++b->number;
 	memcpy(entry->key, key.ptr, key.len);
-	b->head += size;
+	store_relaxed(&b->head, b->head + size);
 }
 
 struct backlog_entry *
