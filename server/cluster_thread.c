@@ -110,8 +110,8 @@ dial_stop(struct dial *d)
 	resolve_cancel(&d->lookup);
 }
 
-/* Ends the waits between two tries to reach NODE_ID; or all, and the tries too: a node may have moved. There is news that makes
- * another try worth while. */
+/* There is news that makes another try worth while. Ends the waits between two tries to reach NODE_ID, and those for a connection,
+ * whose first packets may have been lost; or all (NULL), and all tries as well: a node may have moved. */
 static void
 dial_at_once(struct cluster_thread *t, const uint64_t *node_id)
 {
@@ -120,7 +120,8 @@ dial_at_once(struct cluster_thread *t, const uint64_t *node_id)
 	TAILQ_FOREACH(d, &t->dials, entry) {
 		if (node_id != NULL && d->node_id != *node_id)
 			continue;
-		if (node_id == NULL && (d->session != NULL || d->lookup != NULL))
+		if (node_id == NULL ? d->session != NULL || d->lookup != NULL
+				    : d->session != NULL && !d->session->connected)
 			dial_stop(d);
 		else if (!event_pending(d->timer, EV_TIMEOUT, NULL))
 			continue;
@@ -137,7 +138,7 @@ dial_later(struct dial *d)
 
 	ASSERT(getrandom(&jitter, sizeof(jitter), 0) == (ssize_t)sizeof(jitter));
 	d->tries++;
-	dial_again(d, d->backoff / 2 + jitter % d->backoff);
+	dial_again(d, d->backoff / 2 + jitter % (d->backoff / 2 + 1));
 	d->backoff = d->backoff * 2 < BACKOFF_MAX ? d->backoff * 2 : BACKOFF_MAX;
 }
 
