@@ -11,8 +11,8 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
-#include <urcu-qsbr.h>
 
 #include "base/log.h"
 #include "base/number.h"
@@ -218,6 +218,8 @@ cluster_free(struct cluster **cluster)
 	replicate_stop(cl);
 	t = (struct topology *)(uintptr_t)cl->topology;
 	topology_free(&t);
+	if (cl->retired != NULL)
+		topology_free(&cl->retired);
 	if (cl->secret.ptr != NULL)
 		explicit_bzero((char *)(uintptr_t)cl->secret.ptr, cl->secret.len);
 	free((char *)(uintptr_t)cl->secret.ptr);
@@ -294,22 +296,45 @@ follows(const struct topology *old, const struct topology *t)
 	return false;
 }
 
+/* Whether all workers have taken the topology and let go of those before. */
+static bool
+all_settled(const struct cluster *cl)
+{
+	const struct server *server = cl->server;
+
+	for (uint32_t i = 0; i < server->worker_count; i++)
+		if (load_acquire(&server->workers[i]->cluster->settled) != cl->topology)
+			return false;
+	return true;
+}
+
+bool
+cluster_reap(struct cluster *cl)
+{
+	if (cl->retired == NULL)
+		return true;
+	if (!all_settled(cl))
+		return false;
+	topology_free(&cl->retired);
+	return true;
+}
+
 bool
 cluster_install(struct cluster *cl, struct topology *t)
 {
-	const struct topology *old = cl->topology;
-	struct topology *gone = (struct topology *)(uintptr_t)old;
+	const struct timespec moment = {0, 1000000};
 
-	if (!follows(old, t)) {
+	if (!follows(cl->topology, t)) {
 		topology_free(&t);
 		return false;
 	}
+	while (!cluster_reap(cl))
+		(void)nanosleep(&moment, NULL);
+	cl->retired = (struct topology *)(uintptr_t)cl->topology;
 	/* First the versions, then the keys that come under them. */
 	store_version_raise(cl->server->store, topology_epoch(t) << EPOCH_SHIFT);
 	store_release(&cl->topology, t);
 	wake_workers(cl);
-	synchronize_rcu();
-	topology_free(&gone);
 	log_info("topology of epoch %llu: %zu nodes", (unsigned long long)topology_epoch(t),
 	    topology_count(t));
 	return true;
@@ -337,6 +362,7 @@ cluster_worker_init(struct worker *w)
 	w->cluster = cw;
 	cw->cluster = w->server->cluster;
 	take_topology(cw);
+	store_release(&cw->settled, cw->topology);
 	return links_update(w) && forward_init(w) && replicate_worker_start(w);
 }
 
@@ -364,6 +390,8 @@ cluster_turn(struct worker *w)
 			panic("no memory for the links to other nodes");
 		forward_turn_begin(w);
 		replicate_took_topology(w);
+		/* Pairs with the one who frees the old one. */
+		store_release(&cw->settled, cw->topology);
 	}
 	replicate_begin_turn(w);
 	if (unlikely(load_relaxed(&cw->tick))) {

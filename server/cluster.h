@@ -1,8 +1,9 @@
 /* server/cluster.h: this process as a member of a cluster: who it is, what it knows of the others, and the thread that finds
  * them.
  *
- * The topology (cluster/topology.h) is published by swapping a pointer; each worker takes it once a turn, and the old one is freed
- * when all have passed on. One thread, the cluster's own, listens on the peer port, connects to the nodes that workers
+ * The topology (cluster/topology.h) is published by swapping a pointer; each worker takes it at the beginning of a turn, says so, and
+ * the old one is freed when all have. (That a worker has passed a quiescent point of the store is not enough: it does so
+ * within a turn as well, when the store waits for readers.) One thread, the cluster's own, listens on the peer port, connects to the nodes that workers
  * have no link to, shakes hands on both sides, and hands what came out to the workers (server/link.h). It also
  * installs topologies, so there is one at a time.
  *
@@ -39,6 +40,7 @@ struct worker;
 struct cluster {
 	struct server *server;
 	const struct topology *topology; /* atomic; never NULL */
+	struct topology *retired; /* the one before, until no worker looks at it; NULL = none */
 	struct slice secret;
 	uint64_t node_id;
 	uint64_t incarnation; /* by chance, new at each start */
@@ -50,6 +52,7 @@ struct cluster {
 struct cluster_worker {
 	struct cluster *cluster;
 	const struct topology *topology; /* of this turn */
+	const struct topology *settled;  /* atomic: none but this one is looked at */
 	unsigned self;                   /* this node's index in it, or CLUSTER_NOBODY */
 	uint64_t now;                    /* see link_now; 0 = not read in this turn */
 	bool tick;                       /* atomic: 20 ms have passed */
@@ -86,9 +89,12 @@ void cluster_dial(struct cluster *cluster, uint32_t worker, uint64_t node_id);
  * thread. */
 void cluster_offer(struct cluster *cluster, struct slice bytes);
 
-/* Publishes T, which is the cluster's from now on, and frees the old one when no worker looks at it any more. False, with T
- * freed, where its epoch is not higher, or it is another cluster's. The cluster's thread only. */
+/* Publishes T, which is the cluster's from now on. False, with T freed, where its epoch is not higher, or it is another
+ * cluster's. The cluster's thread only. */
 bool cluster_install(struct cluster *cluster, struct topology *t);
+
+/* Frees what T has replaced, now and then; false while a worker still looks at it. The cluster's thread only. */
+bool cluster_reap(struct cluster *cluster);
 
 /* ---------------------------------------------------------------- for the worker */
 

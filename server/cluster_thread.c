@@ -534,6 +534,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (t->deaf)
 		t->deaf = event_add(t->accept, NULL) != 0;
+	(void)cluster_reap(t->cluster);
 	for (uint32_t i = 0; i < server->worker_count; i++) {
 		store_relaxed(&server->workers[i]->cluster->tick, true);
 		worker_wake(server->workers[i]);
