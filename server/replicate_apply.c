@@ -64,7 +64,7 @@ count_result(struct replicate_end *end, enum store_result result)
 {
 	if (result == STORE_OK)
 		bump_relaxed(&end->counts.applied, 1);
-	else if (result == STORE_EXISTS)
+	else if (result == STORE_EXISTS || result == STORE_NOT_FOUND)
 		bump_relaxed(&end->counts.stale, 1);
 	else
 		bump_relaxed(&end->counts.refused, 1);
