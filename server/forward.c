@@ -30,6 +30,7 @@ forward_init(struct worker *w)
 		return false;
 	TAILQ_INIT(&fw->parked);
 	TAILQ_INIT(&fw->young);
+	TAILQ_INIT(&fw->rests);
 	TAILQ_INIT(&fw->stalled);
 	w->cluster->forward = fw;
 	fw->routes = route_cache_new();
@@ -398,7 +399,6 @@ forward_ask(struct forward *f)
 	}
 	memcpy(p, f->body, f->size);
 	link_frame_end(l, types[f->kind], f->flags, id, p + f->size);
-	w->cluster->forward->down[f->node] = 0;
 	counter_add(w, forwarded_out, f->count);
 }
 
@@ -492,11 +492,28 @@ hurry(struct forward *f)
 	worker_queue_turn(f->conn->worker, f->conn);
 }
 
+/* Those that can be reached again are not given up. */
+static void
+note_reached(struct worker *w)
+{
+	struct forward_worker *fw = w->cluster->forward;
+	unsigned nodes = (unsigned)topology_count(w->cluster->topology);
+
+	for (unsigned i = 0; i < nodes; i++) {
+		const struct link *l = fw->down[i] != 0 ? link_to(w, i) : NULL;
+
+		if (l != NULL && link_up(l))
+			fw->down[i] = 0;
+	}
+}
+
 void
 forward_tick(struct worker *w)
 {
 	struct forward_worker *fw = w->cluster->forward;
 	struct forward *f;
+
+	note_reached(w);
 
 	while ((f = TAILQ_FIRST(&fw->young)) != NULL && f->born != fw->ticks)
 		hurry(f);
@@ -511,6 +528,8 @@ forward_turn_end(struct worker *w)
 
 	if (unlikely(!TAILQ_EMPTY(&fw->stalled)))
 		relay_unstall(w);
+	if (unlikely(!TAILQ_EMPTY(&fw->rests)))
+		answer_rests(w);
 	if (unlikely(fw->doomed))
 		parked_work(w, false);
 }

@@ -18,12 +18,23 @@
 /* Long values under way on one link. */
 #define STREAMS_MAX 4096u
 
+/* Unsent bytes of a link at which long answers wait. */
+#define UNSENT_MAX ((size_t)2 << 20)
+
 #define NUMBER_SIZE sizeof(uint64_t)
 
 struct stream {
 	LIST_ENTRY(stream) entry;
 	uint64_t number;
 	struct conn *conn;
+};
+
+/* What is still to be sent of a long answer. */
+struct rest {
+	TAILQ_ENTRY(rest) entry; /* in the worker's list */
+	struct link *link;
+	uint64_t id;
+	struct outq out;
 };
 
 struct answerer {
@@ -52,11 +63,35 @@ stream_end(struct answerer *a, struct stream *s)
 	free(s);
 }
 
+static void
+rest_free(struct rest *rest)
+{
+	struct worker *w = link_worker(rest->link);
+
+	TAILQ_REMOVE(&w->cluster->forward->rests, rest, entry);
+	outq_clear(&rest->out, &w->source);
+	free(rest);
+}
+
+static void
+rests_drop(const struct link *l)
+{
+	struct worker *w = link_worker(l);
+	struct rest *rest, *next;
+
+	for (rest = TAILQ_FIRST(&w->cluster->forward->rests); rest != NULL; rest = next) {
+		next = TAILQ_NEXT(rest, entry);
+		if (rest->link == l)
+			rest_free(rest);
+	}
+}
+
 void
 forward_link_closed(struct link *l)
 {
 	struct answerer **slot = (void *)link_slot(l), *a = *slot;
 
+	rests_drop(l);
 	if (a == NULL)
 		return;
 	while (!LIST_EMPTY(&a->streams))
@@ -93,15 +128,14 @@ reply_flags(struct link *l, uint64_t id, uint8_t flags)
 		link_frame_end(l, FRAME_REPLY, (uint8_t)(flags | FRAME_LAST), id, p);
 }
 
-/* Moves N bytes of V's output to P. */
+/* Moves N bytes of Q to P. */
 static char *
-take(struct conn *v, char *p, size_t n)
+take(struct outq_source *src, struct outq *q, char *p, size_t n)
 {
-	struct outq_source *src = &v->worker->source;
 	struct iovec iov[16];
 
 	while (n > 0) {
-		unsigned pieces = outq_gather(&v->out, src, iov, 16);
+		unsigned pieces = outq_gather(q, src, iov, 16);
 		size_t taken = 0;
 
 		for (unsigned i = 0; i < pieces && taken < n; i++) {
@@ -112,32 +146,69 @@ take(struct conn *v, char *p, size_t n)
 			taken += part;
 		}
 		ASSERT(taken > 0);
-		outq_sent(&v->out, src, taken);
+		outq_sent(q, src, taken);
 		n -= taken;
 	}
 	return p;
 }
 
-/* Sends HEAD and all that V has to say as the reply to ID. */
-static void
-reply_from(struct link *l, uint64_t id, struct slice head, struct conn *v)
+/* Sends HEAD and what is in Q as the reply to ID, as long as the link has not too much to send. False where something is left. */
+static bool
+reply_some(struct link *l, uint64_t id, struct slice head, struct outq *q)
 {
-	size_t left = outq_bytes(&v->out), n;
+	struct outq_source *src = &link_worker(l)->source;
+	size_t left = outq_bytes(q), n;
+	char *p;
 
 	do {
 		n = left < FRAME_BODY_MAX - head.len ? left : FRAME_BODY_MAX - head.len;
-		char *p = link_frame(l, head.len + n);
-
-		if (p == NULL)
+		if ((p = link_frame(l, head.len + n)) == NULL)
 			break;
 		memcpy(p, head.ptr, head.len);
 		left -= n;
 		link_frame_end(
-		    l, FRAME_REPLY, left == 0 ? FRAME_LAST : 0, id, take(v, p + head.len, n));
+		    l, FRAME_REPLY, left == 0 ? FRAME_LAST : 0, id, take(src, q, p + head.len, n));
 		head.len = 0;
-	} while (left > 0);
-	outq_clear(&v->out, &v->worker->source);
-	v->out.broken = false;
+	} while (left > 0 && link_unsent(l) <= UNSENT_MAX);
+	if (p != NULL && left > 0)
+		return false;
+	outq_clear(q, src);
+	q->broken = false;
+	return true;
+}
+
+/* Sends HEAD and all that V has to say as the reply to ID: what is too much goes when there is room. */
+static void
+reply_from(struct link *l, uint64_t id, struct slice head, struct conn *v)
+{
+	struct worker *w = v->worker;
+	struct rest *rest;
+
+	if (likely(reply_some(l, id, head, &v->out)))
+		return;
+	if ((rest = calloc(1, sizeof(*rest))) == NULL) {
+		link_break(l, "no memory for an answer");
+		outq_clear(&v->out, &w->source);
+		return;
+	}
+	rest->link = l;
+	rest->id = id;
+	rest->out = v->out;
+	outq_init(&v->out);
+	TAILQ_INSERT_TAIL(&w->cluster->forward->rests, rest, entry);
+}
+
+void
+answer_rests(struct worker *w)
+{
+	struct rest *rest, *next;
+
+	for (rest = TAILQ_FIRST(&w->cluster->forward->rests); rest != NULL; rest = next) {
+		next = TAILQ_NEXT(rest, entry);
+		if (link_unsent(rest->link) <= UNSENT_MAX / 4 &&
+		    reply_some(rest->link, rest->id, SLICE_LITERAL(""), &rest->out))
+			rest_free(rest);
+	}
 }
 
 /* Answers ID with what V has to say, and makes V as new. */

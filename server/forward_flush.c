@@ -211,7 +211,7 @@ flush_poke(struct forward *f)
 {
 	struct flush *flush = flush_of(f);
 
-	if (flush->round == 0)
+	if (flush->round == 0 && f->hole != NULL)
 		begin(flush);
 }
 

@@ -91,6 +91,7 @@ struct forward_worker {
 	struct route_cache *routes;
 	struct ring_hash *hash;
 	struct forward_list parked, young;
+	TAILQ_HEAD(, rest) rests; /* of answers to others that are too long for their links */
 	uint32_t ticks;
 	TAILQ_HEAD(, relay) stalled; /* those that wait for their link to be less full */
 	struct conn *inner[2]; /* text, binary: execute what has become ours while it was parked */
@@ -165,6 +166,9 @@ void keys_reply(struct forward *f, struct slice body, bool last);
 void keys_again(struct forward *f);
 
 /* ---------------------------------------------------------------- forward_answer.c */
+
+/* Sends more of long answers, where links have room. */
+void answer_rests(struct worker *w);
 
 /* The body of a KEYS frame. */
 struct keys_body {
