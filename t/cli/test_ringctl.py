@@ -134,6 +134,13 @@ class Commands(unittest.TestCase):
         for name in ("n0", "n1", "n2"):
             self.assertRegex(out, r"(?m)^%s +(self|linked)" % name)
 
+    def test_every_figure_is_documented(self):
+        path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "doc", "protocol.md")
+        with open(path, encoding="utf-8") as f:
+            text = f.read()
+        for name in self.cluster.nodes[0].stats("cluster"):
+            self.assertIn("`%s`" % name.split(":")[-1], text.replace("`<node>:", "`"))
+
     def test_what_is_forwarded_is_counted(self):
         before = [{n["name"]: n for n in self.json("status")["nodes"]}[name] for name in ("n0", "n1", "n2")]
         for i in range(10):
