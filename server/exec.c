@@ -101,6 +101,7 @@ too_large(struct conn *c, const struct command *cmd, bool drop)
 
 	counter_add(c->worker, store_too_large, 1);
 	note_set(c, cmd, &key, STORE_TOO_LARGE);
+	note_lookup(c, &key);
 	if (drop)
 		drop_key(c, &key);
 }

@@ -203,6 +203,7 @@ exec_bin_delete(struct conn *c, const struct command *cmd, const struct store_ke
 	enum store_result result;
 	struct watch_item item;
 
+	note_lookup(c, key);
 	note_before(c, key, &item);
 	result = cmd->cas == 0 ? store_delete(w->store, key) : delete_version(w, key, cmd->cas);
 	if (result != STORE_EXISTS)
@@ -235,9 +236,11 @@ exec_bin_delta(struct conn *c, const struct command *cmd, const struct store_key
 	    .initial = cmd->initial,
 	    .create_exptime = exec_exptime(w, (uint32_t)cmd->exptime),
 	};
-	enum delta_result result = exec_delta(w, key, &delta);
+	enum delta_result result;
 	char *p;
 
+	note_lookup(c, key);
+	result = exec_delta(w, key, &delta);
 	if (!delta.created || result == DELTA_NOT_FOUND)
 		count_delta(w, delta.decrement, result);
 	if (delta.created && result == DELTA_OK)

@@ -193,8 +193,10 @@ void
 exec_arithmetic(struct conn *c, const struct command *cmd, const struct store_key *key)
 {
 	struct delta delta = {.decrement = cmd->op == OP_DECR, .amount = cmd->delta};
-	enum delta_result result = exec_delta(c->worker, key, &delta);
+	enum delta_result result;
 
+	note_lookup(c, key);
+	result = exec_delta(c->worker, key, &delta);
 	count_delta(c->worker, delta.decrement, result);
 	if (!cmd->noreply)
 		reply_delta(c, result, delta.number);
@@ -207,6 +209,7 @@ exec_touch(struct conn *c, const struct command *cmd, const struct store_key *ke
 	struct store_entry entry;
 	bool found;
 
+	note_lookup(c, key);
 	store_enter(w->store, key, &entry);
 	found = entry.found;
 	if (found) {
@@ -225,6 +228,7 @@ exec_delete(struct conn *c, const struct command *cmd, const struct store_key *k
 	struct watch_item item;
 	bool found;
 
+	note_lookup(c, key);
 	note_before(c, key, &item);
 	found = store_delete(w->store, key) == STORE_OK;
 	count_delete(w, found);

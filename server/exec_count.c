@@ -93,6 +93,13 @@ note_get(struct conn *c, const struct store_key *key, bool hit)
 }
 
 void
+note_lookup(struct conn *c, const struct store_key *key)
+{
+	if (unlikely(watch_wanted(c->worker, WATCH_FETCHERS)))
+		watch_lookup(c, key);
+}
+
+void
 note_set(struct conn *c, const struct command *cmd, const struct store_key *key,
     enum store_result result)
 {

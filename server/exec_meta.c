@@ -462,6 +462,7 @@ exec_md(struct conn *c, const struct command *cmd, const struct store_key *key)
 	enum store_result result = STORE_OK;
 	struct watch_item item;
 
+	note_lookup(c, key);
 	note_before(c, key, &item);
 	if (has(cmd, 'x')) {
 		head.exptime = has(cmd, 'T') ? exec_exptime(w, cmd->meta.ttl) : 0;
@@ -521,6 +522,7 @@ exec_ma(struct conn *c, const struct command *cmd, const struct store_key *key)
 
 	work_expiry(w, cmd, true, 0, &expiry);
 	delta.create_exptime = expiry.after;
+	note_lookup(c, key);
 	result = exec_delta(w, key, &delta);
 	if (!delta.created || result == DELTA_NOT_FOUND)
 		count_delta(w, delta.decrement, result);
@@ -548,6 +550,7 @@ exec_me(struct conn *c, const struct command *cmd, const struct store_key *key)
 	unsigned slab_class;
 	char *p;
 
+	note_lookup(c, key);
 	do {
 		if (!store_read_begin(w->store, key, STORE_READ_META, &view)) {
 			reply_with(c, REPLY_META_MISS);

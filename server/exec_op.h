@@ -99,6 +99,8 @@ void count_delta(struct worker *w, bool decrement, enum delta_result result);
 
 /* For those who look on: `stats detail` and watchers, where there are any. */
 void note_get(struct conn *c, const struct store_key *key, bool hit);
+void note_lookup(
+    struct conn *c, const struct store_key *key); /* before a command that does not read */
 void note_set(struct conn *c, const struct command *cmd, const struct store_key *key,
     enum store_result result);
 void note_refused(

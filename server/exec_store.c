@@ -145,6 +145,7 @@ set(struct conn *c, const struct command *cmd, const struct store_key *key)
 void
 exec_store(struct conn *c, const struct command *cmd, const struct store_key *key)
 {
+	note_lookup(c, key);
 	if (likely(cmd->op == OP_SET))
 		set(c, cmd, key);
 	else
@@ -177,5 +178,6 @@ void
 exec_stream_end(struct conn *c, const struct command *cmd, const struct store_key *key,
     struct store_pending *pending)
 {
+	note_lookup(c, key);
 	stored(c, cmd, key, pending);
 }

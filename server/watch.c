@@ -185,20 +185,36 @@ watch_look(const struct worker *w, const struct store_key *key, struct watch_ite
 	} while (!store_read_end(w->store, &view));
 }
 
-void
-watch_fetch(struct conn *c, const struct store_key *key, bool hit)
+static void
+tell_fetch(struct conn *c, const struct store_key *key, bool hit, const struct watch_item *item)
 {
 	struct watchers *all = c->worker->server->watchers;
-	struct watch_item item = {0};
 	struct line line;
 
-	if (hit)
-		watch_look(c->worker, key, &item);
 	line_begin(all, &line, "item_get");
 	line_key(&line, key);
 	line_add(&line, " status=%s clsid=%u cfd=%d size=%u", hit ? "found" : "not_found",
-	    item.slab_class, c->fd, item.size);
+	    item->slab_class, c->fd, item->size);
 	line_tell(all, &line, WATCH_FETCHERS);
+}
+
+void
+watch_fetch(struct conn *c, const struct store_key *key, bool hit)
+{
+	struct watch_item item = {0};
+
+	if (hit)
+		watch_look(c->worker, key, &item);
+	tell_fetch(c, key, hit, &item);
+}
+
+void
+watch_lookup(struct conn *c, const struct store_key *key)
+{
+	struct watch_item item;
+
+	watch_look(c->worker, key, &item);
+	tell_fetch(c, key, item.slab_class != 0, &item);
 }
 
 static void
@@ -257,13 +273,13 @@ watch_store(struct conn *c, const struct command *cmd, const struct store_key *k
     enum store_result result)
 {
 	struct watch_item item = {
-	    .size = cmd->size,
+	    .size = result == STORE_TOO_LARGE ? 0 : cmd->size,
 	    .exptime = exec_exptime(c->worker, cmd->exptime),
 	};
 
 	if (result == STORE_OK)
 		watch_look(c->worker, key, &item);
-	if (item.slab_class == 0)
+	if (result == STORE_OK && item.slab_class == 0)
 		item.size = cmd->size; /* expired at once */
 	tell_store(c, store_name(cmd), key, result, &item);
 }

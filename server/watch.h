@@ -54,6 +54,8 @@ void watch_look(const struct worker *w, const struct store_key *key, struct watc
 
 /* What happened. Only where somebody watches. */
 void watch_fetch(struct conn *c, const struct store_key *key, bool hit);
+void watch_lookup(struct conn *c,
+    const struct store_key *key); /* by a command that does not read: finds out itself */
 void watch_store(struct conn *c, const struct command *cmd, const struct store_key *key,
     enum store_result result);
 void watch_created(struct conn *c, const struct store_key *key); /* a number, by arithmetic */

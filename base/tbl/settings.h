@@ -150,6 +150,8 @@ SETTING(inline_ascii_resp, BOOL, SUB, COMPAT, 0, "inline_ascii_resp", false, 0, 
     NULL, "keep the reply's head in the item")
 SETTING(drop_privileges, BOOL, SUB, COMPAT, 0, "drop_privileges", false, 0, 0, "", NULL, NULL,
     "give up system calls that are not needed")
+SETTING(relaxed_privileges, BOOL, SUB, COMPAT, 0, "relaxed_privileges", false, 0, 0, "", NULL, NULL,
+    "of drop_privileges, keep those that memcached's tests need")
 SETTING(modern, BOOL, SUB, ACTS, 0, "modern", false, 0, 0, "", NULL, NULL,
     "defaults of the next version; no_modern takes those of memcached 1.4 where they mean something here "
     "(no_maxconns_fast)")

@@ -214,7 +214,7 @@ test_suboptions_of_memcached(void **state)
 	assert_good(
 	    "-o temporary_ttl=5,idle_timeout=5,watcher_logbuf_size=8,worker_logbuf_size=8,slab_sizes=100-200,"
 	    "slab_chunk_max=512,track_sizes,inline_ascii_resp,no_inline_ascii_resp,no_chunked_items,modern,"
-	    "no_drop_privileges,drop_privileges,resp_obj_mem_limit=1,read_buf_mem_limit=5,sock_cookie_id=1");
+	    "no_drop_privileges,drop_privileges,relaxed_privileges,resp_obj_mem_limit=1,read_buf_mem_limit=5,sock_cookie_id=1");
 	finish();
 	assert_good(
 	    "-o ssl_chain_cert=a,ssl_key=b,ssl_verify_mode=1,ssl_keyformat=1,ssl_ciphers=c,ssl_ca_cert=d,"

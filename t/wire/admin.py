@@ -37,11 +37,30 @@ def fetchers():
         w = Watcher(server, b"fetchers")
         c.send(b"get a%b\r\nset a 0 0 3\r\nabc\r\nget a\r\ngats 0 a\r\nmg a v\r\nmg b\r\nmg v N30\r\n")
         w.check("type=item_get key=a%25b status=not_found clsid=0 size=0",
+                "type=item_get key=a status=not_found clsid=0 size=0",  # of the set
                 "type=item_get key=a status=found clsid=1 size=3",
                 "type=item_get key=a status=found clsid=1 size=3",
                 "type=item_get key=a status=found clsid=1 size=3",
                 "type=item_get key=b status=not_found clsid=0 size=0",
                 "type=item_get key=v status=found clsid=1 size=0")
+
+
+def lookups():
+    """Commands that do not read look their key up first, and that is told before what they did."""
+    with testlib.ringcached() as server, server.connect() as c:
+        w = Watcher(server, b"fetchers mutations deletions")
+        c.send(b"set a 0 0 1\r\n1\r\nincr a 1\r\ntouch a 0\r\nms a 2\r\n11\r\nma a\r\nme a\r\ndelete a\r\nmd a\r\n"
+               b"set big 0 0 2000000\r\n" + b"x" * 2000000 + b"\r\n")
+        found = "type=item_get key=a status=found clsid=1 size=%d"
+        w.check("type=item_get key=a status=not_found clsid=0 size=0",
+                "type=item_store key=a status=stored cmd=set ttl=0 clsid=1 size=1",
+                found % 1, found % 1, found % 1,
+                "type=item_store key=a status=stored cmd=set ttl=0 clsid=1 size=2",
+                found % 2, found % 2, found % 2,
+                "type=deleted key=a cmd=delete clsid=1 size=2",
+                "type=item_get key=a status=not_found clsid=0 size=0",
+                "type=item_store key=big status=too_large cmd=set ttl=0 clsid=0 size=0",
+                "type=item_get key=big status=not_found clsid=0 size=0")
 
 
 def mutations():
@@ -61,7 +80,7 @@ def mutations():
                 "type=item_store key=m status=exists cmd=cas ttl=0 clsid=0 size=2",
                 "type=item_store key=m status=stored cmd=replace ttl=0 clsid=1 size=2",
                 "type=item_store key=n status=stored cmd=add ttl=0 clsid=1 size=1",
-                "type=item_store key=big status=too_large cmd=set ttl=0 clsid=0 size=2000000",
+                "type=item_store key=big status=too_large cmd=set ttl=0 clsid=0 size=0",
                 "type=item_store key=z status=stored cmd=set ttl=0 clsid=1 size=0")
 
 
@@ -230,7 +249,7 @@ def long_numbers():
 
 
 def main():
-    for test in (fetchers, mutations, deletions, connections, evictions, pipelines, dumps, settings, without_cas, detail, long_numbers):
+    for test in (fetchers, lookups, mutations, deletions, connections, evictions, pipelines, dumps, settings, without_cas, detail, long_numbers):
         if sys.argv[1:] and test.__name__ not in sys.argv[1:]:
             continue
         test()
