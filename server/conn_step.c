@@ -145,6 +145,11 @@ batch_execute_routed(struct conn *c, unsigned i, struct slice input, size_t begi
 	struct forward_get how = {(enum opcode)cmd->op, cmd->exptime, cmd->rest.len == 0, false};
 	int node;
 
+	if (unlikely(!(flags & CMD_KEY)) && c->inner) {
+		c->foreign =
+		    true; /* gets come in frames of their own, what is of no key not at all */
+		return w->ends[i];
+	}
 	if (!(flags & (CMD_KEY | CMD_KEYS)) || !c->authenticated)
 		return batch_execute(c, i, input);
 	node = route(w, &w->keys[i], forward_only_reads(cmd));
@@ -242,8 +247,12 @@ reads_routed(struct conn *c, enum read_form form, unsigned n, struct slice input
 	static const struct forward_how reads = {.reads = true};
 	struct worker *w = c->worker;
 
-	if (form == READ_GET)
+	if (form == READ_GET && !c->inner)
 		return forward_gets(c, w->keys, n, &get);
+	if (form == READ_GET) {
+		c->foreign = true;
+		return n;
+	}
 	for (unsigned i = 0; i < n; i++) {
 		const struct store_key *key = &w->keys[i];
 		size_t begin = i > 0 ? w->ends[i - 1] : 0;

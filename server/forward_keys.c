@@ -348,10 +348,11 @@ keys_reply(struct forward *f, struct slice body, bool last)
 		if (right && f->given == key->size)
 			key_done(f);
 	}
-	if (unlikely(!right || body.len > 0 || (last && f->index < f->count)))
-		forward_fail(f, FORWARD_WRONG);
-	else if (last)
+	/* With the last key it is over, whatever else is said. */
+	if (f->index == f->count)
 		forward_end(f);
+	else if (unlikely(!right || last))
+		forward_fail(f, FORWARD_WRONG);
 	else
 		worker_queue_turn(f->conn->worker, f->conn);
 }

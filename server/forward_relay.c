@@ -160,11 +160,12 @@ relay_free(struct conn *c)
 	c->relay = NULL;
 }
 
-/* A relay for CMD of C, to NODE; NULL where memory is out. */
+/* A relay for CMD of C, to NODE, which may be one that there is not; NULL where memory is out. */
 static struct relay *
 relay_new(struct conn *c, const struct command *cmd, struct slice head, unsigned node)
 {
 	struct worker *w = c->worker;
+	const struct topology *t = w->cluster->topology;
 	size_t capacity;
 	struct relay *r = (void *)pool_take(&w->pool, sizeof(*r) + head.len, &capacity);
 
@@ -175,7 +176,7 @@ relay_new(struct conn *c, const struct command *cmd, struct slice head, unsigned
 	    .hole = outq_hole(&c->out, &w->source, FORWARD_WEIGHT),
 	    .number = ++w->cluster->forward->streams,
 	    .left = cmd->size + (c->protocol == PROTOCOL_TEXT ? 2u : 0u),
-	    .node = topology_node(w->cluster->topology, node)->id,
+	    .node = node < topology_count(t) ? topology_node(t, node)->id : 0,
 	    .deadline = link_now(w) + w->server->settings->peer_timeout,
 	    .capacity = capacity,
 	    .head_len = head.len,

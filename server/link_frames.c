@@ -105,6 +105,15 @@ compare_epochs(struct link *l, uint64_t theirs)
 		tell_topology(l);
 }
 
+/* Questions come in on incoming links only: an outgoing one has nobody to answer them. */
+static bool
+is_question(uint8_t type)
+{
+	return type == FRAME_COMMAND || type == FRAME_KEYS || type == FRAME_STREAM_BEGIN ||
+	    type == FRAME_STREAM_DATA || type == FRAME_STREAM_END || type == FRAME_FLUSH ||
+	    type == FRAME_STATS || type == FRAME_WAIT;
+}
+
 bool
 link_frame_take(struct link *l, const struct frame *frame)
 {
@@ -112,6 +121,8 @@ link_frame_take(struct link *l, const struct frame *frame)
 
 	if (unlikely(frame->epoch != topology_epoch(l->worker->cluster->topology)))
 		compare_epochs(l, frame->epoch);
+	if (unlikely(l->outgoing) && is_question(frame->type))
+		return false;
 	return handler != NULL && handler(l, frame);
 }
 

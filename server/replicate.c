@@ -248,7 +248,7 @@ static void
 end_quiet(struct replicate_end *end)
 {
 	sync_free(end);
-	assembly_drop(end);
+	assemblies_drop(end);
 	stream_rewind(end, &end->stream);
 }
 
@@ -452,7 +452,7 @@ replicate_link_down(struct replicate_end *end)
 	struct replicate *r = end->worker->all;
 
 	sync_free(end);
-	assembly_drop(end);
+	assemblies_drop(end);
 	end->link = NULL;
 	end->ack_due = false;
 	end->heat_end = end->heat;
@@ -479,6 +479,17 @@ count_delay(struct replicate_end *end, uint64_t since)
 		bump_relaxed(&end->counts.delays[bits < DELAYS ? bits : DELAYS - 1], 1);
 }
 
+/* Whether an entry of B ends at POSITION, which is not before FROM, where one does. */
+static bool
+is_boundary(const struct backlog *b, uint64_t from, uint64_t position)
+{
+	uint64_t at = from < b->tail ? b->tail : from;
+
+	while (at < position && backlog_next(b, &at) != NULL)
+		;
+	return at == position || position < b->tail;
+}
+
 static bool
 hear_ack(struct replicate_end *end, const struct frame *frame)
 {
@@ -489,6 +500,8 @@ hear_ack(struct replicate_end *end, const struct frame *frame)
 		return false;
 	if (frame->id <= s->acked)
 		return true;
+	if (!is_boundary(&end->worker->backlog, s->acked, frame->id))
+		return false;
 	memcpy(&since, frame->body.ptr, sizeof(since));
 	s->acked = frame->id == s->framed ? s->sent : frame->id;
 	end->worker->acked = true;

@@ -110,20 +110,26 @@ set_whole(struct applying *a)
 
 /* ---------------------------------------------------------------- long values */
 
-void
-assembly_drop(struct replicate_end *end)
+static void
+assembly_abort(struct replicate_end *end, struct assembly *as)
 {
-	if (end->assembly.active)
-		store_abort(end->worker->all->store, &end->assembly.pending);
-	end->assembly.active = false;
+	if (as->active)
+		store_abort(end->worker->all->store, &as->pending);
+	as->active = false;
+}
+
+void
+assemblies_drop(struct replicate_end *end)
+{
+	for (unsigned i = 0; i < 2; i++)
+		assembly_abort(end, &end->assemblies[i]);
 }
 
 /* Makes room for what is announced; where there is none its pieces are let pass. */
 static void
-assembly_begin(struct applying *a)
+assembly_begin(struct applying *a, struct assembly *as)
 {
 	struct store *st = a->end->worker->all->store;
-	struct assembly *as = &a->end->assembly;
 	struct store_head head = head_of(a->end, a->record);
 	enum store_result result = store_alloc(st, &as->pending, &a->key, &head);
 
@@ -148,14 +154,14 @@ static void
 set_piece(struct applying *a)
 {
 	struct store *st = a->end->worker->all->store;
-	struct assembly *as = &a->end->assembly;
+	struct assembly *as = &a->end->assemblies[a->sync];
 	const struct record *record = a->record;
 
 	if (record->offset == 0) {
-		assembly_drop(a->end);
-		assembly_begin(a);
+		assembly_abort(a->end, as);
+		assembly_begin(a, as);
 	} else if (!assembly_goes_on(as, record)) {
-		assembly_drop(a->end);
+		assembly_abort(a->end, as);
 	}
 	if (!as->active)
 		return;

@@ -89,7 +89,7 @@ struct replicate_end {
 	bool outgoing;
 	uint64_t incarnation; /* of the peer that STREAM is for */
 	struct stream stream;
-	struct assembly assembly;
+	struct assembly assemblies[2]; /* of the peer's stream, of a comparison: their pieces mix */
 	uint64_t ack_position, ack_time;
 	bool ack_due;
 	char *heat, *heat_end; /* keys for the peer */
@@ -224,8 +224,8 @@ void stream_rewind(struct replicate_end *end, struct stream *s);
 bool apply_data(struct replicate_end *end, const struct frame *frame);
 bool apply_heat(struct replicate_end *end, const struct frame *frame);
 
-/* Drops a value that is under way. */
-void assembly_drop(struct replicate_end *end);
+/* Drops the values that are under way. */
+void assemblies_drop(struct replicate_end *end);
 
 /* KEY is deleted, up to ORDER: true where there was something. */
 bool apply_delete(struct replicate *r, const struct store_key *key, uint64_t order);

@@ -476,7 +476,7 @@ void item_view(const struct store *st, uint32_t ref, struct store_view *view);
 /* The next version: above all others but those that a client chose to lie far above. */
 uint64_t version_next(struct store *st);
 
-/* Lets all later versions be above VERSION. */
+/* Lets all later versions be above VERSION, unless that is so high that only nonsense can have led there. */
 void version_raise(struct store *st, uint64_t version);
 
 /* ---------------------------------------------------------------- observe.c */

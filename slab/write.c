@@ -10,11 +10,16 @@
 
 /* ---------------------------------------------------------------- versions */
 
+/* What others say goes no further than this: the numbers above last for all that is ever written here. */
+#define RAISED_MAX (STORE_ORDER_MAX - (UINT64_C(1) << 56))
+
 void
 version_raise(struct store *st, uint64_t version)
 {
 	uint64_t old = load_relaxed(&st->sequence);
 
+	if (version > RAISED_MAX)
+		version = RAISED_MAX;
 	while (old < version &&
 	    !__atomic_compare_exchange_n(
 		&st->sequence, &old, version, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
