@@ -167,9 +167,31 @@ stats_object(char *answer)
 		if (strncmp(line, "STAT ", 5) != 0 || value == NULL)
 			continue;
 		*value++ = '\0';
-		(void)json_object_set_new(object, name, json_string(value));
+		(void)json_object_set_new_nocheck(object, name, json_string_nocheck(value));
 	}
 	return object;
+}
+
+json_t *
+json_of(struct slice bytes)
+{
+	json_t *text = json_stringn(bytes.ptr, bytes.len);
+	char *escaped, *p;
+
+	if (text != NULL || (escaped = malloc(4 * bytes.len + 1)) == NULL)
+		return text;
+	p = escaped;
+	for (size_t i = 0; i < bytes.len; i++) {
+		unsigned char byte = (unsigned char)bytes.ptr[i];
+
+		if (byte < 0x80)
+			*p++ = (char)byte;
+		else
+			p += snprintf(p, 5, "\\x%02x", byte);
+	}
+	text = json_stringn(escaped, (size_t)(p - escaped));
+	free(escaped);
+	return text;
 }
 
 static json_t *

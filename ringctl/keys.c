@@ -20,6 +20,12 @@ check_key(const char *key)
 			die(STATUS_USAGE, "a key has no blanks and no control characters");
 }
 
+static json_t *
+key_of(const struct arguments *a)
+{
+	return json_of(slice_of(a->words[0], strlen(a->words[0])));
+}
+
 static bool
 is_error(const char *answer, size_t len)
 {
@@ -77,14 +83,14 @@ run_get(const struct options *o, const struct arguments *a, enum status *status)
 	refuse_error(answer, len);
 	if (!value_of(answer, len, &at, &size)) {
 		*status = STATUS_REFUSED;
-		result = json_pack("{s:s, s:b}", "key", a->words[0], "found", 0);
+		result = json_pack("{s:o, s:b}", "key", key_of(a), "found", 0);
 	} else {
 		json_t *value = json_stringn(answer + at, size);
 
 		if (value == NULL && o->json)
 			die(STATUS_REFUSED,
 			    "the value is no text that JSON can hold; try without --json");
-		result = json_pack("{s:s, s:b, s:i, s:o*}", "key", a->words[0], "found", 1, "bytes",
+		result = json_pack("{s:o, s:b, s:i, s:o*}", "key", key_of(a), "found", 1, "bytes",
 		    (int)size, "value", value);
 		if (!o->json) {
 			(void)fwrite(answer + at, 1, size, stdout);
@@ -144,7 +150,8 @@ result_of(const struct options *o, struct slice request, const char *key, const 
 	answer[strcspn(answer, "\r\n")] = '\0';
 	if (strcmp(answer, good) != 0)
 		*status = STATUS_REFUSED;
-	result = json_pack("{s:s, s:s}", "key", key, "answer", answer);
+	result = json_pack("{s:o, s:o}", "key", json_of(slice_of(key, strlen(key))), "answer",
+	    json_of(slice_of(answer, strlen(answer))));
 	free(answer);
 	return result;
 }

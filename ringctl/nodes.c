@@ -24,9 +24,9 @@ node_list(const struct topology *t)
 		struct slice name = topology_node_name(t, i);
 
 		(void)json_array_append_new(nodes,
-		    json_pack("{s:s%, s:s%, s:i, s:i, s:i, s:b}", "name", name.ptr, name.len,
-			"host", node->host.ptr, node->host.len, "port", node->port, "peer_port",
-			node->peer_port, "weight", (int)node->weight, "eligible", node->eligible));
+		    json_pack("{s:o, s:o, s:i, s:i, s:i, s:b}", "name", json_of(name), "host",
+			json_of(node->host), "port", node->port, "peer_port", node->peer_port,
+			"weight", (int)node->weight, "eligible", node->eligible));
 	}
 	return nodes;
 }
@@ -87,8 +87,8 @@ offer_all(const struct options *o, const struct topology *t, const struct topolo
 		if (why == NULL)
 			taken++;
 		else
-			(void)json_array_append_new(failed,
-			    json_pack("{s:s%, s:s}", "name", name.ptr, name.len, "why", why));
+			(void)json_array_append_new(
+			    failed, json_pack("{s:o, s:s}", "name", json_of(name), "why", why));
 	}
 	return taken;
 }
@@ -135,7 +135,7 @@ wait_all(const struct options *o, const struct topology *t, json_t *late)
 		while (!(has = has_topology(o, topology_node(t, i), t)) && now_ms() < end)
 			(void)nanosleep(&rest, NULL);
 		if (!has)
-			(void)json_array_append_new(late, json_stringn(name.ptr, name.len));
+			(void)json_array_append_new(late, json_of(name));
 	}
 }
 

@@ -43,6 +43,9 @@ int client_connect(const struct options *o, struct slice host, uint16_t port, co
 typedef bool client_ends(const char *answer, size_t len);
 char *client_ask(const struct options *o, struct slice request, client_ends *ends, size_t *len);
 
+/* BYTES as a JSON text; where they are not UTF-8, those above 127 as \xHH. NULL where memory is out. */
+json_t *json_of(struct slice bytes);
+
 /* `stats cluster`, as an object of its lines; and the topology in it. Dies where the server is no member of a cluster. */
 json_t *client_cluster(const struct options *o, struct topology **t);
 

@@ -21,13 +21,7 @@ figure(json_t *stats, struct slice node, const char *name)
 	number = strtoll(text, &end, 10);
 	if (*end == '\0' && end != text && strcmp(name, "id") != 0)
 		return json_integer(number);
-	return json_string(text);
-}
-
-static json_t *
-text_of(struct slice s)
-{
-	return json_stringn(s.ptr, s.len);
+	return json_of(slice_of(text, strlen(text)));
 }
 
 /* ---------------------------------------------------------------- status */
@@ -44,7 +38,7 @@ run_status(const struct options *o, const struct arguments *a, enum status *stat
 
 	(void)a;
 	(void)status;
-	(void)json_object_set_new(result, "cluster_id", text_of(topology_options(t)->cluster));
+	(void)json_object_set_new(result, "cluster_id", json_of(topology_options(t)->cluster));
 	(void)json_object_set_new(result, "epoch", json_integer((json_int_t)topology_epoch(t)));
 	(void)json_object_set_new(result, "ring", json_string(ring_kind_name(topology_kind(t))));
 	(void)json_object_set_new(result, "replicas", json_integer(topology_options(t)->replicas));
@@ -52,8 +46,8 @@ run_status(const struct options *o, const struct arguments *a, enum status *stat
 		const struct topology_node *node = topology_node(t, i);
 		json_t *one = json_object();
 
-		(void)json_object_set_new(one, "name", text_of(topology_node_name(t, i)));
-		(void)json_object_set_new(one, "host", text_of(node->host));
+		(void)json_object_set_new(one, "name", json_of(topology_node_name(t, i)));
+		(void)json_object_set_new(one, "host", json_of(node->host));
 		(void)json_object_set_new(one, "port", json_integer(node->port));
 		for (size_t j = 0; j < sizeof(names) / sizeof(names[0]); j++) {
 			json_t *value = figure(stats, topology_node_name(t, i), names[j]);
@@ -127,7 +121,7 @@ shares(const struct topology *t)
 		uint64_t share = ring_share(topology_ring(t), i);
 
 		(void)json_array_append_new(nodes,
-		    json_pack("{s:o, s:i, s:f}", "name", text_of(topology_node_name(t, i)),
+		    json_pack("{s:o, s:i, s:f}", "name", json_of(topology_node_name(t, i)),
 			"weight", (int)topology_node(t, i)->weight, "share",
 			(double)share / (double)RING_SPACE));
 	}
@@ -151,9 +145,10 @@ holders_of(const struct topology *t, const char *key)
 	if (n == 0)
 		die(STATUS_REFUSED, "no node can own a key at present");
 	for (unsigned i = 1; i < n; i++)
-		(void)json_array_append_new(copies, text_of(topology_node_name(t, holders[i])));
-	return json_pack("{s:s, s:I, s:o, s:o}", "key", key, "point", (json_int_t)point, "owner",
-	    text_of(topology_node_name(t, holders[0])), "copies", copies);
+		(void)json_array_append_new(copies, json_of(topology_node_name(t, holders[i])));
+	return json_pack("{s:o, s:I, s:o, s:o}", "key", json_of(slice_of(key, strlen(key))),
+	    "point", (json_int_t)point, "owner", json_of(topology_node_name(t, holders[0])),
+	    "copies", copies);
 }
 
 json_t *

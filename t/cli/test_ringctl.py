@@ -202,6 +202,14 @@ class Commands(unittest.TestCase):
         self.assertEqual((status, out), (1, ""))
         self.assertIn("object too large for cache", err)
 
+    def test_keys_that_are_no_text(self):
+        key = b"k\xff\xfe"
+        self.assertEqual(ringctl(self.ports[0], "set", key, "v")[:2], (0, "STORED\n"))
+        self.assertEqual(ringctl(self.ports[1], "get", key)[:2], (0, "v\n"))
+        self.assertEqual(self.json("get", key)["key"], "k\\xff\\xfe")
+        self.assertEqual(self.json("ring", key)["key"], "k\\xff\\xfe")
+        self.assertEqual(ringctl(self.ports[2], "del", key)[:2], (0, "DELETED\n"))
+
     def test_expiry(self):
         self.assertEqual(ringctl(self.ports[0], "set", "gone", "v", "--", "-1")[:2], (0, "STORED\n"))
         self.assertEqual(ringctl(self.ports[1], "get", "gone")[0], 1)
