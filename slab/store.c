@@ -1,6 +1,7 @@
 /* slab/store.c: making and ending a store; its clock, its limit, flushes and upkeep. */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "slab/impl.h"
@@ -11,15 +12,33 @@
 #define LIMIT_MIN     (1u << 20)
 #define TOUCH_AHEAD   2u /* pages faulted in before they are needed */
 
+/* Addresses are reserved for so many times the limit, and for no less than so much: they cost nothing, except where the
+ * process may have few of them. */
+#define MAX_FACTOR        64u
+#define MAX_LEAST         ((size_t)4 << 30)
+#define MAX_FACTOR_SCARCE 4u
+
 /* ---------------------------------------------------------------- making */
+
+static size_t
+memory_max_default(size_t limit)
+{
+	struct rlimit addresses;
+	bool scarce = getrlimit(RLIMIT_AS, &addresses) != 0 || addresses.rlim_cur != RLIM_INFINITY;
+	size_t factor = scarce ? MAX_FACTOR_SCARCE : MAX_FACTOR;
+
+	if (limit > SIZE_MAX / factor)
+		return limit;
+	return scarce || limit * factor > MAX_LEAST ? limit * factor : MAX_LEAST;
+}
 
 static void
 options_default(struct store_options *o)
 {
+	if (o->memory_max == 0)
+		o->memory_max = memory_max_default(o->memory_limit);
 	if (o->memory_max < o->memory_limit)
-		o->memory_max = o->memory_max == 0 && o->memory_limit <= SIZE_MAX / 4
-		    ? o->memory_limit * 4
-		    : o->memory_limit;
+		o->memory_max = o->memory_limit;
 	if (o->memory_file != NULL || o->huge_pages)
 		o->memory_max = o->memory_limit;
 	if (o->item_size_max == 0)

@@ -50,7 +50,7 @@ enum store_balance { STORE_BALANCE_HITS, STORE_BALANCE_BALANCED, STORE_BALANCE_B
 
 struct store_options {
 	size_t memory_limit;  /* bytes for pages; the index comes on top */
-	size_t memory_max;    /* bytes that store_limit_set may raise it to; 0 = 4 x memory_limit */
+	size_t memory_max;    /* bytes that store_limit_set may raise it to; 0 = see there */
 	size_t item_size_max; /* bytes; the largest item: key, value and ITEM_OVERHEAD; 0 = 1 MiB */
 	unsigned
 	    item_overhead; /* bytes that this limit counts beside key and value; 4 more for flags that are not 0 */
@@ -396,7 +396,8 @@ uint64_t store_flushed(const struct store *st);
 void store_flush(struct store *st, uint32_t at);
 
 /* The limit while serving; pages are given back by store_maintain. False below the least that works or
- * above memory_max. */
+ * above memory_max, by default 64 times the first limit and 4 GiB at least (4 times, where the process may have a limited
+ * number of addresses), as far as references reach: 32 GiB in stores that begin below. */
 bool store_limit_set(struct store *st, size_t bytes);
 
 /* One slice of upkeep, below 1 ms: expired memory, balance of the classes, memory faulted ahead, growth of the

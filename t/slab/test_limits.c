@@ -283,7 +283,8 @@ versions_to_the_last(void **state)
 static void
 limits_of_the_limit(void **state)
 {
-	struct store *st = make((struct store_options){.memory_limit = 8u << 20});
+	struct store *st =
+	    make((struct store_options){.memory_limit = 8u << 20, .memory_max = 32u << 20});
 	struct store_stats s;
 
 	(void)state;
@@ -295,6 +296,12 @@ limits_of_the_limit(void **state)
 	assert_false(store_limit_set(st, SIZE_MAX));
 	store_stats(st, &s);
 	assert_int_equal(s.memory_limit, 32u << 20);
+	store_free(&st);
+
+	st = make((struct store_options){.memory_limit = 3u << 20});
+	assert_true(store_limit_set(st, 16u << 20));
+	assert_true(store_limit_set(st, 192u << 20));
+	assert_false(store_limit_set(st, (size_t)64 << 30));
 	store_free(&st);
 }
 

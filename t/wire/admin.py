@@ -191,6 +191,7 @@ def settings():
         (b"lru_crawler crawl all", b"CLIENT_ERROR lru crawler disabled", {}),
         (b"lru_crawler metadump all", b"CLIENT_ERROR lru crawler disabled", {}),
         (b"lru_crawler enable", b"OK", {"lru_crawler": "yes"}), (b"lru_crawler crawl", b"ERROR", {}),
+        (b"cache_memlimit 3072", b"OK", {"maxbytes": str(3072 << 20)}),
         (b"cache_memlimit 128", b"OK", {"maxbytes": str(128 << 20)}),
         (b"cache_memlimit 4", b"MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m", {"maxbytes": str(128 << 20)}),
         (b"verbosity 1", b"OK", {"verbosity": "1"}),
