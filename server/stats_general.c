@@ -140,6 +140,10 @@ stats_forwarding(struct stats_out *out, const struct counters *sum)
 #undef COUNTER
 }
 
+/* A bucket of the index has room for as many: with them the power of the index compares with hashpower of the command
+ * line and with memcached's, of whose buckets each stands for one item. */
+#define BUCKET_ITEMS 8u
+
 /* The power of two of N, rounded down. */
 static uint64_t
 power_of(uint64_t n)
@@ -177,7 +181,7 @@ stats_slab_moves(struct stats_out *out, const struct store_stats *store)
 static void
 stats_store(struct stats_out *out, const struct store_stats *store)
 {
-	stats_u64(out, "hash_power_level", power_of(store->index_buckets));
+	stats_u64(out, "hash_power_level", power_of(store->index_buckets * BUCKET_ITEMS));
 	stats_u64(out, "hash_bytes", store->index_bytes);
 	stats_u64(out, "hash_is_expanding", 0);
 	stats_slab_moves(out, store);

@@ -111,6 +111,17 @@ def check_dead(ours):
         assert ours.stats()["get_expired"] == ours.stats()["get_flushed"] == "0"
 
 
+def check_hash_power():
+    """The level is the one that was asked for, and goes up with the items."""
+    with testlib.ringcached(["-o", "hashpower=14"]) as server, server.connect() as c:
+        assert server.stats()["hash_power_level"] == "14", server.stats()["hash_power_level"]
+        c.send(b"".join(b"set %d 0 0 0 noreply\r\n\r\n" % n for n in range(40000)) + b"mn\r\n")
+        assert c.line() == b"MN\r\n"
+        testlib.wait_for(lambda: int(server.stats()["hash_power_level"]) > 14, 10, "growth of the index")
+    with testlib.ringcached() as server:
+        assert server.stats()["hash_power_level"] == "16"
+
+
 def check_sizes():
     """Sizes as memcached counts them: with its header."""
     with testlib.ringcached(["-o", "track_sizes"]) as server, server.connect() as c:
@@ -161,6 +172,7 @@ def main():
             check_names(ours, None)
         check_sums(ours)
         check_sizes()
+        check_hash_power()
         if os.path.exists(TOOL) and shutil.which("perl"):
             check_tool(ours)
         else:
