@@ -241,7 +241,7 @@ far_expiries(void **state)
 }
 
 /* Versions of the caller's choice: kept as they are, none of them stops the store from giving its own, and a flush takes
- * the item whatever its version says. */
+ * the item whatever its version says. Those near the end are not followed: see version_raise. */
 static void
 versions_to_the_last(void **state)
 {
@@ -261,7 +261,7 @@ versions_to_the_last(void **state)
 		head.versioned = false;
 		assert_int_equal(put(st, 100, &head, 0, &version), STORE_OK);
 		assert_true(version > last && version <= STORE_VERSION_MAX);
-		assert_true(versions[i] >= VERSION_FOREIGN || version > versions[i]);
+		assert_true(versions[i] >= VERSION_FOREIGN - 2 || version > versions[i]);
 		last = version;
 		head.versioned = true;
 	}
