@@ -1,0 +1,113 @@
+#!/usr/bin/python3
+"""A node that stands still under load keeps nobody waiting but those who want its keys, and these not for long.
+
+    stall.py [--seed N]
+"""
+
+import argparse
+import os
+import signal
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import testlib
+
+TIMEOUT = 0.5
+STILL = 3.0
+KEYS = 200
+
+
+class Client(threading.Thread):
+    """Sets and gets KEYS of NODE in turn, one at a time; remembers how long each answer took."""
+
+    def __init__(self, node, keys):
+        super().__init__(daemon=True)
+        self.connection = testlib.Connection(node.port, 10)
+        self.keys = keys
+        self.going = True
+        self.took = []
+        self.errors = 0
+        self.failure = None
+
+    def one(self, key, number):
+        begin = time.monotonic()
+        self.connection.send(b"set %s 0 0 6\r\n%06d\r\nget %s\r\nmn\r\n" % (key, number % 1000000, key))
+        answer = self.connection.until(b"MN\r\n")
+        self.took.append(time.monotonic() - begin)
+        value = b"VALUE %s 0 6\r\n%06d\r\nEND\r\n" % (key, number % 1000000)
+        if b"SERVER_ERROR" in answer:
+            self.errors += 1
+        else:
+            assert answer == b"STORED\r\n" + value + b"MN\r\n", answer
+
+    def run(self):
+        try:
+            number = 0
+            while self.going:
+                self.one(self.keys[number % len(self.keys)], number)
+                number += 1
+                time.sleep(0.001)
+        except (AssertionError, OSError, EOFError) as error:
+            self.failure = error
+        self.connection.close()
+
+
+def keys_of(node, word):
+    """Those of KEYS names that NODE answers itself: it asks nobody for them."""
+    mine = []
+    with node.connect() as c:
+        for n in range(KEYS):
+            key = b"%s:%d" % (word, n)
+            before = int(node.stats("cluster")["n0:forwarded_out"])
+            c.ask(b"touch %s 0\r\n" % key)
+            if int(node.stats("cluster")["n0:forwarded_out"]) == before:
+                mine.append(key)
+    return mine
+
+
+def p99(times):
+    return sorted(times)[len(times) * 99 // 100]
+
+
+def load(node, own, others, seconds, meanwhile=lambda: None):
+    clients = [Client(node, own), Client(node, others)]
+    for client in clients:
+        client.start()
+    meanwhile()
+    time.sleep(seconds)
+    for client in clients:
+        client.going = False
+        client.join(10)
+        assert not client.is_alive() and client.failure is None, "no answer, or a wrong one: %r" % client.failure
+    return clients
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed")
+    seed = testlib.seed_from(parser.parse_args())
+    with testlib.Cluster(3, ["-m", "64", "-t", "2", "--peer-timeout=%d" % (TIMEOUT * 1000)], seed) as cluster:
+        node, still = cluster.nodes[:2]
+        own = keys_of(node, b"own")
+        others = [key for key in (b"own:%d" % n for n in range(KEYS)) if key not in own]
+        assert own and others
+        before = load(node, own, others, 1.5)
+        try:
+            during = load(node, own, others, STILL, lambda: os.kill(still.pid, signal.SIGSTOP))
+        finally:
+            os.kill(still.pid, signal.SIGCONT)
+        cluster.wait()
+        after = load(node, own, others, 1)
+        usual, then = p99(before[0].took), p99(during[0].took)
+        print("own keys p99 %.1f ms, meanwhile %.1f ms; %d errors of %d, the longest %.0f ms" % (
+            1000 * usual, 1000 * then, during[1].errors, len(during[1].took), 1000 * max(during[1].took)))
+        assert before[0].errors + during[0].errors + after[0].errors + before[1].errors + after[1].errors == 0
+        assert during[1].errors > 0
+        assert max(during[1].took) < 2 * (TIMEOUT + 0.5), "two commands took %.2f s" % max(during[1].took)
+        assert then <= max(2 * usual, 0.02), "own keys took %.1f ms, before %.1f ms" % (1000 * then, 1000 * usual)
+
+
+if __name__ == "__main__":
+    main()
