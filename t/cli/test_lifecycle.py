@@ -32,28 +32,29 @@ def status_of(pid):
 
 
 class Cores(unittest.TestCase):
-    def allowed(self, workers):
-        """The cores that each worker may use, of a server that may use two."""
+    def check(self, workers, expected):
+        """The cores that each worker may use, of a server that may use two. A thread takes its name and its core when it begins."""
         cores = sorted(os.sched_getaffinity(0))[:2]
         with Server("-t", str(workers), preexec_fn=functools.partial(os.sched_setaffinity, 0, cores)) as server:
             server.wait_ready()
-            tasks = f"/proc/{server.pid}/task"
-            found = []
-            for task in os.listdir(tasks):
-                with open(f"{tasks}/{task}/comm", encoding="ascii") as f:
-                    if f.read().startswith("worker "):
-                        found.append(sorted(os.sched_getaffinity(int(task))))
-        return cores, sorted(found)
+
+            def found():
+                allowed = []
+                for task in os.listdir(f"/proc/{server.pid}/task"):
+                    with open(f"/proc/{server.pid}/task/{task}/comm", encoding="ascii") as f:
+                        if f.read().startswith("worker "):
+                            allowed.append(sorted(os.sched_getaffinity(int(task))))
+                return sorted(allowed)
+
+            wait_for(lambda: found() == expected(cores), "workers on their cores")
 
     @unittest.skipIf(len(os.sched_getaffinity(0)) < 2, "one core only")
     def test_pinned_where_workers_take_most_cores(self):
-        cores, found = self.allowed(2)
-        self.assertEqual(found, [[core] for core in cores])
+        self.check(2, lambda cores: [[core] for core in cores])
 
     @unittest.skipIf(len(os.sched_getaffinity(0)) < 2, "one core only")
     def test_small_servers_are_left_to_the_scheduler(self):
-        cores, found = self.allowed(1)
-        self.assertEqual(found, [cores])
+        self.check(1, lambda cores: [cores])
 
 
 class Stop(unittest.TestCase):
