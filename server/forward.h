@@ -103,6 +103,9 @@ bool forward_on_keys(struct link *l, const struct frame *frame);
 bool forward_on_stream(struct link *l, const struct frame *frame);
 bool forward_on_flush(struct link *l, const struct frame *frame);
 
+/* A link is up: the other side is told of the last flush. One that happened after the HELLO, and before this, was not told. */
+void forward_link_up(struct link *l);
+
 /* The link ends: what it had under way is dropped. */
 void forward_link_closed(struct link *l);
 

@@ -7,7 +7,8 @@
  *	FLUSH(F) to every node                    what has a version up to F is gone, and what comes later is above F
  *
  * With a delay there is one round, in which every node notes down when. A node that cannot be reached is waited for, up to the
- * peer timeout, and then makes an error of it; the others flush all the same.
+ * peer timeout, and then makes an error of it; the others flush all the same. It hears of it when it is reached: in the handshake,
+ * and when the link is up, because a flush may come between the two.
  */
 #include <endian.h>
 #include <stddef.h>
@@ -68,6 +69,19 @@ flush_free(struct forward *f)
 
 /* ---------------------------------------------------------------- asking */
 
+static bool
+say(struct link *l, uint8_t flags, uint64_t id, uint64_t number)
+{
+	char *p = link_frame(l, sizeof(number));
+
+	if (p == NULL)
+		return false;
+	number = htole64(number);
+	memcpy(p, &number, sizeof(number));
+	link_frame_end(l, FRAME_FLUSH, flags, id, p + sizeof(number));
+	return true;
+}
+
 /* Sends one FLUSH. False where the node cannot be reached. */
 static bool
 ask(struct flush_ask *one, uint8_t flags, uint64_t number)
@@ -75,7 +89,6 @@ ask(struct flush_ask *one, uint8_t flags, uint64_t number)
 	struct worker *w = one->flush->forward->conn->worker;
 	struct link *l = link_to(w, one->node);
 	uint64_t id;
-	char *p;
 
 	if (l == NULL || !link_up(l))
 		return false;
@@ -83,14 +96,20 @@ ask(struct flush_ask *one, uint8_t flags, uint64_t number)
 	one->ticket.deadline = 0;
 	if ((id = link_expect(l, &one->ticket)) == 0)
 		return false;
-	if ((p = link_frame(l, sizeof(number))) == NULL) {
-		link_forget(&one->ticket);
-		return false;
-	}
-	number = htole64(number);
-	memcpy(p, &number, sizeof(number));
-	link_frame_end(l, FRAME_FLUSH, flags, id, p + sizeof(number));
-	return true;
+	if (say(l, flags, id, number))
+		return true;
+	link_forget(&one->ticket);
+	return false;
+}
+
+/* The answer is to nobody's question (ids begin with 1), and dropped. */
+void
+forward_link_up(struct link *l)
+{
+	uint64_t flushed = store_flushed(link_worker(l)->store);
+
+	if (link_outgoing(l) && flushed > 0 && !say(l, FLUSH_VERSION, 0, flushed))
+		link_break(l, "no memory to tell of a flush");
 }
 
 static void
@@ -312,11 +331,11 @@ forward_on_flush(struct link *l, const struct frame *frame)
 	number = le64toh(number);
 	if (frame->flags == FLUSH_VERSION && number > STORE_ORDER_MAX)
 		return false;
-	if (frame->flags == FLUSH_VERSION)
+	if (frame->flags == FLUSH_VERSION && number > store_flushed(w->store))
 		flush_version(w, number);
 	else if (frame->flags == FLUSH_DELAY)
 		exec_flush_at(w, (int64_t)number);
-	else if (frame->flags != FLUSH_ASK)
+	else if (frame->flags != FLUSH_ASK && frame->flags != FLUSH_VERSION)
 		return false;
 	version = htole64(store_version(w->store));
 	if ((p = link_frame(l, sizeof(version))) == NULL)

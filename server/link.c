@@ -368,6 +368,7 @@ link_begin(struct link *l, const struct link_start *start)
 	conn_set_state(c, CONN_LINK);
 	if (w->driver->attach(c)) {
 		replicate_link_started(l);
+		forward_link_up(l);
 		return true;
 	}
 	l->conn = NULL;
