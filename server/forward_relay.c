@@ -187,6 +187,8 @@ relay_new(struct conn *c, const struct command *cmd, struct slice head, unsigned
 		pool_give(&w->pool, (char *)r, capacity);
 		return NULL;
 	}
+	/* The client may wait for what stands before it, and send the rest of the value then. */
+	outq_hole_hurry(r->hole);
 	return r;
 }
 

@@ -155,6 +155,26 @@ test_bytes_behind_the_last_key(void **state)
 	scene_free(s);
 }
 
+/* A client may wait for an answer before it goes on with a long value. */
+static void
+test_answers_before_half_a_value(void **state)
+{
+	struct scene *s = scene_new();
+	struct conn *c = machine_conn(&s->ns.nodes[0].m);
+	char ours[16], theirs[16], line[96];
+
+	(void)state;
+	key_of(s, true, ours);
+	key_of(s, false, theirs);
+	(void)snprintf(line, sizeof(line), "get %s\r\nset %s 0 0 900000\r\nxxx", ours, theirs);
+	client_asks(s, c, line);
+	(void)hear(s, &s->asks, FRAME_STREAM_BEGIN);
+	assert_true(conn_want(c) & CONN_WANT_OUTPUT);
+	client_hears(s, c, "END\r\n");
+	conn_free(&c);
+	scene_free(s);
+}
+
 static void
 test_acknowledgement_of_half_an_entry(void **state)
 {
@@ -231,6 +251,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_bytes_behind_the_last_key),
+	    cmocka_unit_test(test_answers_before_half_a_value),
 	    cmocka_unit_test(test_acknowledgement_of_half_an_entry),
 	    cmocka_unit_test(test_commands_of_no_key),
 	    cmocka_unit_test(test_questions_on_a_link_for_answers),
