@@ -88,14 +88,15 @@ class Bench:
         print(f"{name}: left out, there is no {program}", file=sys.stderr)
         return False
 
-    def start(self, name, memory=1024, threads=1, cores=None, wrapper=(), more=(), connections=CONNECTIONS):
-        """A running server. WRAPPER goes before the command, MORE behind it."""
+    def start(self, name, memory=1024, threads=1, cores=None, wrapper=(), more=(), connections=CONNECTIONS, port=None):
+        """A running server, on PORT or a free one. WRAPPER goes before the command, MORE behind it."""
         command = self.commands[name]
         return Server(
             name,
             [*wrapper, *shlex.split(command), *more],
             {"threads": threads, "memory": memory, "connections": connections},
             cores or self.server_cores,
+            port or free_ports(1)[0],
         )
 
     def run(self, server, *options, cores=None):
@@ -119,9 +120,9 @@ class Bench:
 
 
 class Server:
-    def __init__(self, name, command, values, cores):
+    def __init__(self, name, command, values, cores, port):
         self.name = name
-        self.port = free_port()
+        self.port = port
         filled = [c.format(port=self.port, **values) for c in command]
         self.log = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
@@ -183,16 +184,19 @@ class Server:
         self.stop()
 
 
-def free_port():
-    """A port below those that connections get of their own."""
-    for port in range(21000 + os.getpid() % 5000, 32000):
+def free_ports(count):
+    """Ports below those that connections get of their own."""
+    ports = []
+    for port in range(15000 + os.getpid() % 10000, 32000):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
-                return port
+                ports.append(port)
             except OSError:
                 continue
-    sys.exit("there is no free port")
+        if len(ports) == count:
+            return ports
+    sys.exit("there are no free ports")
 
 
 class Spread:

@@ -48,8 +48,8 @@ client_connect(const struct options *o, struct slice host, uint16_t port, const 
 	return fd;
 }
 
-static bool
-send_all(int fd, struct slice bytes)
+bool
+client_send(int fd, struct slice bytes)
 {
 	while (bytes.len > 0) {
 		ssize_t n = send(fd, bytes.ptr, bytes.len, MSG_NOSIGNAL);
@@ -121,7 +121,7 @@ ask_at(const struct options *o, struct slice host, uint16_t port, struct slice r
 	if (fd < 0)
 		return NULL;
 	*why = "it gave no whole answer in time";
-	answer = send_all(fd, request) ? receive_answer(fd, ends, len) : NULL;
+	answer = client_send(fd, request) ? receive_answer(fd, ends, len) : NULL;
 	(void)close(fd);
 	return answer;
 }

@@ -20,19 +20,6 @@ judge(void *context, const struct hello *theirs)
 	return REFUSAL_NONE;
 }
 
-static bool
-send_all(int fd, struct slice bytes)
-{
-	while (bytes.len > 0) {
-		ssize_t n = send(fd, bytes.ptr, bytes.len, MSG_NOSIGNAL);
-
-		if (n <= 0)
-			return false;
-		bytes = slice_of(bytes.ptr + n, bytes.len - (size_t)n);
-	}
-	return true;
-}
-
 /* NULL where both sides are satisfied, else why not. */
 static const char *
 shake_hands(int fd, struct handshake *h)
@@ -41,7 +28,7 @@ shake_hands(int fd, struct handshake *h)
 	size_t want;
 
 	do {
-		if (!send_all(fd, handshake_output(h)))
+		if (!client_send(fd, handshake_output(h)))
 			return "it broke the connection";
 		want = handshake_wants(h);
 		if (want == 0)
@@ -51,7 +38,7 @@ shake_hands(int fd, struct handshake *h)
 		else
 			handshake_closed(h);
 	} while (h->state == HANDSHAKE_GOING);
-	(void)send_all(fd, handshake_output(h));
+	(void)client_send(fd, handshake_output(h));
 	return h->state == HANDSHAKE_DONE ? NULL : refusal_text(h->refusal);
 }
 
@@ -70,7 +57,7 @@ send_topology(int fd, const struct handshake *h, const struct topology *t)
 	memcpy(bytes + FRAME_HEAD, text.ptr, text.len);
 	frame_seal(&out, bytes, &frame, text.len);
 	frame_seal(&out, bytes + FRAME_HEAD + text.len, &ping, 0);
-	if (send_all(fd, slice_of(bytes, 2 * FRAME_HEAD + text.len)) &&
+	if (client_send(fd, slice_of(bytes, 2 * FRAME_HEAD + text.len)) &&
 	    recv(fd, bytes, FRAME_HEAD, MSG_WAITALL) == (ssize_t)FRAME_HEAD)
 		why = NULL;
 	free(bytes);

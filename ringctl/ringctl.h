@@ -38,6 +38,9 @@ _Noreturn void die(enum status status, const char *format, ...)
 /* A connection, blocking with the timeout; -1 where there is none and *WHY says why. */
 int client_connect(const struct options *o, struct slice host, uint16_t port, const char **why);
 
+/* Sends all of BYTES; false where the connection is broken, or takes nothing in time. */
+bool client_send(int fd, struct slice bytes);
+
 /* Sends REQUEST to the server of the options and reads until ENDS says that the answer of LEN bytes is whole. The answer is the
  * caller's, from malloc. */
 typedef bool client_ends(const char *answer, size_t len);

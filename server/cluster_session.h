@@ -33,8 +33,8 @@ struct session {
 	TAILQ_ENTRY(session) entry;
 };
 
-/* Begins a handshake over FD, which is non-blocking, and is the session's; JUDGE gets the session. NULL where memory is out:
- * FD is closed. */
+/* Begins a handshake over FD, which is non-blocking, and is the session's; session_judge and session_over get the session. NULL
+ * where memory is out: FD is closed. */
 struct session *session_new(struct cluster_thread *t, struct event_base *base, int fd,
     struct dial *dial, const struct hello *mine, struct slice secret);
 

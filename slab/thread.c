@@ -61,68 +61,51 @@ store_thread_resume(void)
 	urcu_qsbr_thread_online();
 }
 
-uint64_t
-thread_hits(const struct store *st, uint32_t slab_class)
+/* Of all threads, the counter that lies OFFSET bytes into their struct thread_counters. */
+static uint64_t
+sum_of(const struct store *st, size_t offset)
 {
 	unsigned used = load_relaxed(&numbers_used);
 	uint64_t sum = 0;
 
 	for (unsigned i = 0; i < used; i++)
-		sum += load_relaxed(&st->threads[i].hits[slab_class]);
+		sum += load_relaxed(
+		    (const uint64_t *)(const void *)((const char *)&st->threads[i] + offset));
 	return sum;
+}
+
+uint64_t
+thread_hits(const struct store *st, uint32_t slab_class)
+{
+	return sum_of(st, offsetof(struct thread_counters, hits) + slab_class * sizeof(uint64_t));
 }
 
 uint64_t
 thread_sets(const struct store *st, uint32_t slab_class)
 {
-	unsigned used = load_relaxed(&numbers_used);
-	uint64_t sum = 0;
-
-	for (unsigned i = 0; i < used; i++)
-		sum += load_relaxed(&st->threads[i].sets[slab_class]);
-	return sum;
+	return sum_of(st, offsetof(struct thread_counters, sets) + slab_class * sizeof(uint64_t));
 }
 
 uint64_t
 thread_set_bytes(const struct store *st)
 {
-	unsigned used = load_relaxed(&numbers_used);
-	uint64_t sum = 0;
-
-	for (unsigned i = 0; i < used; i++)
-		sum += load_relaxed(&st->threads[i].set_bytes);
-	return sum;
+	return sum_of(st, offsetof(struct thread_counters, set_bytes));
 }
 
 uint64_t
 thread_retries(const struct store *st)
 {
-	unsigned used = load_relaxed(&numbers_used);
-	uint64_t sum = 0;
-
-	for (unsigned i = 0; i < used; i++)
-		sum += load_relaxed(&st->threads[i].read_retries);
-	return sum;
+	return sum_of(st, offsetof(struct thread_counters, read_retries));
 }
 
 uint64_t
 thread_found_expired(const struct store *st)
 {
-	unsigned used = load_relaxed(&numbers_used);
-	uint64_t sum = 0;
-
-	for (unsigned i = 0; i < used; i++)
-		sum += load_relaxed(&st->threads[i].found_expired);
-	return sum;
+	return sum_of(st, offsetof(struct thread_counters, found_expired));
 }
 
 uint64_t
 thread_found_flushed(const struct store *st)
 {
-	unsigned used = load_relaxed(&numbers_used);
-	uint64_t sum = 0;
-
-	for (unsigned i = 0; i < used; i++)
-		sum += load_relaxed(&st->threads[i].found_flushed);
-	return sum;
+	return sum_of(st, offsetof(struct thread_counters, found_flushed));
 }

@@ -48,7 +48,7 @@ CASES = [
     ("words", "slab/later.c", "int x; /* TODO: more */\n", '"TODO": finish it'),
     ("words", "slab/now.c", "/* Linear for now. */\n", '"for now": finish it'),
     ("words", "doc/x.md", "run /home/me/ringcached\n", "a path of one machine"),
-    ("words", "script/x", "cd /work/ringcache\n", "a path of one machine"),
+    ("words", "script/x", "cd /root/ringcache\n", "a path of one machine"),
     ("words", "slab/old.c", "// return 5;\n", "code in a comment"),
 ]
 

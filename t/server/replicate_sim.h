@@ -394,4 +394,21 @@ sim_settle(struct sim *sim)
 	return false;
 }
 
+/* For a whole group of tests: this thread calls stores. */
+static inline int
+sim_join(void **state)
+{
+	(void)state;
+	store_thread_join();
+	return 0;
+}
+
+static inline int
+sim_leave(void **state)
+{
+	(void)state;
+	store_thread_leave();
+	return 0;
+}
+
 #endif

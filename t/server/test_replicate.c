@@ -346,22 +346,6 @@ with_keys_moved(void **state)
 	converge(&l, 18);
 }
 
-static int
-join(void **state)
-{
-	(void)state;
-	store_thread_join();
-	return 0;
-}
-
-static int
-leave(void **state)
-{
-	(void)state;
-	store_thread_leave();
-	return 0;
-}
-
 int
 main(void)
 {
@@ -373,5 +357,5 @@ main(void)
 	    cmocka_unit_test(with_keys_moved),
 	};
 
-	return cmocka_run_group_tests(tests, join, leave);
+	return cmocka_run_group_tests(tests, sim_join, sim_leave);
 }

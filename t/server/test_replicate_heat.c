@@ -164,26 +164,10 @@ copies_are_worth_as_much(void **state)
 	sim_stop(&sim);
 }
 
-static int
-join(void **state)
-{
-	(void)state;
-	store_thread_join();
-	return 0;
-}
-
-static int
-leave(void **state)
-{
-	(void)state;
-	store_thread_leave();
-	return 0;
-}
-
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(copies_are_worth_as_much)};
 
-	return cmocka_run_group_tests(tests, join, leave);
+	return cmocka_run_group_tests(tests, sim_join, sim_leave);
 }
