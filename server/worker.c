@@ -409,12 +409,15 @@ workers_stop(struct server *server, bool drain)
 			worker_wake(w);
 	}
 	for (uint32_t i = 0; i < server->worker_count; i++) {
+		if (server->workers[i]->started)
+			(void)pthread_join(server->workers[i]->thread, NULL);
+	}
+	/* Only now: one that still ran could look at the others, or hand them a connection. */
+	for (uint32_t i = 0; i < server->worker_count; i++) {
 		struct worker *w = server->workers[i];
 
-		if (w->started) {
-			(void)pthread_join(w->thread, NULL);
+		if (w->started)
 			w->driver->finish(w);
-		}
 		ring_drain(w);
 		if (w->wake_fd >= 0)
 			(void)close(w->wake_fd);

@@ -24,6 +24,7 @@
 #define HEATED_MAX       256u /* hits that a thread remembers */
 #define THRIFTY_BELOW    (512u << 20)
 #define HITS_MAX         3u /* S3-FIFO counts to here */
+#define JOIN_LOCKS       64u
 #define LFU_NEW          5u /* the LFU counter of a new item, as in Redis */
 
 /* ---------------------------------------------------------------- pages and classes */
@@ -207,6 +208,9 @@ struct store {
 	uint32_t free_pages;
 	uint32_t pages_held; /* in classes */
 	bool limit_kept;     /* no longer growing: memory is full */
+
+	struct lock joins[JOIN_LOCKS]
+	    __attribute__((aligned(CACHE_LINE))); /* by hash; see concat_put */
 
 	/* Guarded by GROW. */
 	struct lock grow_lock __attribute__((aligned(CACHE_LINE)));

@@ -309,6 +309,8 @@ index_init(struct store *st)
 		st->stripes[i].sequence = 0;
 	}
 	lock_init(&st->grow_lock, LOCK_GROW);
+	for (unsigned i = 0; i < JOIN_LOCKS; i++)
+		lock_init(&st->joins[i], LOCK_JOIN);
 	lock_init(&st->overflow_lock, LOCK_OVERFLOW);
 	return 0;
 }

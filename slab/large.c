@@ -228,19 +228,38 @@ concat_try(struct store *st, const struct store_key *key, struct store_pending *
 	thread_spares = 0;
 	if (*result == STORE_OK)
 		done = concat_link(st, key, &joined, &old, put, version, result);
+	if (!done)
+		*result = STORE_NO_MEMORY;
 	store_abort(st, &joined);
 	old_value_drop(st, &old);
 	return done;
 }
 
+/* Whoever waits has paused as a reader: the holder allocates, and for that readers may have to be waited for. */
+static void
+joins_lock(struct lock *l) ACQUIRES(*l) NO_LOCK_ANALYSIS
+{
+	if (likely(lock_try(l)))
+		return;
+	store_thread_pause();
+	lock_take(l);
+	store_thread_resume();
+}
+
+/* The old value is copied without its stripe's lock, so a try is lost where the item changes meanwhile. Others who join to the
+ * same key wait for their turn: else one that is slow, for the value is long, could lose against them for ever. What is left
+ * to lose against are sets. */
 enum store_result
 concat_put(struct store *st, const struct store_key *key, struct store_pending *pending,
     const struct store_put *put, uint64_t *version)
 {
+	struct lock *turn = &st->joins[(key->hash >> 32) % JOIN_LOCKS];
 	enum store_result result = STORE_NO_MEMORY;
 	int tries = 0;
 
+	joins_lock(turn);
 	while (tries++ < CONCAT_TRIES && !concat_try(st, key, pending, put, version, &result))
 		;
+	lock_drop(turn);
 	return result;
 }

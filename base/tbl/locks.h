@@ -6,6 +6,7 @@
 LOCK(CONFIG, 10, "changes of settings at run time")
 LOCK(CLUSTER, 15, "what the cluster's thread is asked for")
 LOCK(CONNS, 20, "a worker's list of connections, for stats conns")
+LOCK(JOIN, 25, "appending and prepending to some keys")
 LOCK(GROW, 30, "the growth of the hash table: who splits the next bucket")
 LOCK(MOVE, 35, "moving a page between classes: one at a time")
 LOCK(STRIPE, 40, "the buckets, items and versions of one stripe")

@@ -144,6 +144,10 @@ def mutex_check(results, evicting):
     return None if sum(results) > 10 else "the lock was taken %d times only" % sum(results)
 
 
+# Long from the start: copying it takes long enough for others to come in between, again and again.
+RECORDS_BEFORE = 500000
+
+
 def records(c, number, deadline, lock):
     """Appends and prepends records; returns how many of either were accepted."""
     front = back = 0
@@ -290,7 +294,7 @@ def tell(server, story, seconds, evicting):
         extra.append(FORK.Value("q", 0, lock=False))
     with server.connect() as c:
         if work is records:
-            c.set(b"records", b"")
+            c.set(b"records", b"." * RECORDS_BEFORE)
         elif work is not torn and work is not register:
             c.ask(b"delete %s\r\n" % name.encode())
         begun = time.monotonic()
