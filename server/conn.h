@@ -72,9 +72,8 @@ struct conn_buffer {
 
 /* The multi-get that is under way. */
 struct conn_keys {
-	uint32_t left;   /* bytes of input up to the end of the line */
-	uint32_t tail;   /* of which the line's end */
-	int32_t exptime; /* gat, gats */
+	uint32_t left; /* bytes of input up to the end of the line */
+	uint16_t tail; /* of which the line's end */
 	uint8_t op;
 	bool
 	    failed; /* a part of it is an error, which was the last word: the rest is passed over */
@@ -92,6 +91,8 @@ struct conn {
 		uint64_t swallow;           /* CONN_SWALLOW: bytes to drop */
 		struct conn_report *report; /* CONN_REPORT */
 	};
+	int32_t keys_exptime; /* CONN_KEYS: of gat, gats */
+	uint32_t wrote;   /* links through which it has changed something, see server/written.h */
 	bool waiting : 1; /* the input holds half a command: IN.NEED says for what it waits */
 	bool authenticated : 1;
 	bool kicked : 1;   /* closed for being idle */
@@ -100,7 +101,8 @@ struct conn {
 	bool eager : 1;    /* read whatever waits to be sent */
 	bool paused : 1;   /* its report has nothing to say yet, and its input waits: not read */
 	bool inner : 1;    /* of no client: executes what other nodes ask for (server/forward.h) */
-	bool wrote : 1;    /* it has changed something at another node */
+	bool lost : 1;     /* so it has through links that are gone */
+	bool told : 1;     /* that was said by a wait */
 	bool foreign : 1; /* such a one was asked for a key of which this node is not the primary */
 	enum conn_reason reason : 2; /* what made it CONN_CLOSING */
 	uint8_t protocol;            /* enum protocol */

@@ -90,10 +90,10 @@ keys_begin(struct conn *c, const struct command *cmd, struct slice input, size_t
 
 	c->keys = (struct conn_keys){
 	    .left = (uint32_t)(end - used),
-	    .tail = (uint32_t)(end - used - cmd->rest.len),
-	    .exptime = cmd->exptime,
+	    .tail = (uint16_t)(end - used - cmd->rest.len),
 	    .op = cmd->op,
 	};
+	c->keys_exptime = cmd->exptime;
 	conn_set_state(c, CONN_KEYS);
 	return used;
 }
@@ -410,14 +410,14 @@ keys_execute(struct conn *c, unsigned n)
 
 	if (unlikely(w->cluster != NULL) && n > 0) {
 		const struct forward_get how = {
-		    (enum opcode)c->keys.op, c->keys.exptime, false, plain};
+		    (enum opcode)c->keys.op, c->keys_exptime, false, plain};
 
 		return forward_gets(c, w->keys, n, &how);
 	}
 	if (n > 0 && c->keys.op == OP_GET && plain)
 		i = exec_reads(c, READ_KEY, w->keys, n);
 	for (; i < n && !conn_full(c); i++)
-		exec_key(c, (enum opcode)c->keys.op, &w->keys[i], c->keys.exptime);
+		exec_key(c, (enum opcode)c->keys.op, &w->keys[i], c->keys_exptime);
 	return i;
 }
 

@@ -13,7 +13,9 @@
 #include "server/cluster.h"
 #include "server/exec.h"
 #include "server/forward_impl.h"
+#include "server/replicate_wait.h"
 #include "server/settings.h"
+#include "server/written.h"
 
 #define ERROR_MAX 512u /* bytes of an error, with the name of the peer */
 
@@ -391,6 +393,7 @@ forward_ask(struct forward *f)
 		return;
 	}
 	f->ticket.deadline = 0;
+	f->bit = link_bit(l);
 	id = link_expect(l, &f->ticket);
 	f->asked = id != 0;
 	if (unlikely(id == 0 || (p = link_frame(l, f->size)) == NULL)) {
@@ -412,6 +415,7 @@ command_here(struct forward *f)
 		forward_fail(f, FORWARD_MEMORY);
 		return;
 	}
+	wait_writer(f->conn);
 	conn_input(v, f->body, f->size);
 	if (v->state ==
 	    CONN_REPORT) { /* it would wait to be copied; too much time has passed already */
@@ -565,6 +569,8 @@ on_reply(struct ticket *t, uint8_t flags, struct slice body, bool last)
 			forward_park(f, FORWARD_CHANGING);
 		return;
 	}
+	if (last && !f->reads)
+		written_note(f->conn, f->bit);
 	if (unlikely(flags & FORWARD_REFUSES)) {
 		forward_fail(f, FORWARD_REFUSED);
 		return;
@@ -633,8 +639,7 @@ forward_request(struct conn *c, struct slice key, unsigned node, struct slice by
 	f->node = (uint16_t)node;
 	f->binary = c->protocol == PROTOCOL_BINARY;
 	f->flags = f->binary ? FORWARD_FLAG_BINARY : 0;
-	c->wrote = c->wrote || !how->reads;
-	f->repeatable = how->reads;
+	f->repeatable = f->reads = how->reads;
 	f->silent = how->silent;
 	f->size = (uint32_t)bytes.len;
 	memcpy(f->body, bytes.ptr, bytes.len);

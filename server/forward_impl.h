@@ -72,10 +72,12 @@ struct forward {
 	uint8_t kind;   /* enum forward_kind */
 	uint8_t flags;  /* of its frame */
 	uint8_t error;  /* enum forward_error: what it ends with unless it is answered in time */
+	uint32_t bit;   /* of the link that it was asked on, see server/written.h */
 	bool asked;     /* its ticket is with a link */
 	bool is_parked;
 	bool is_young;
 	bool repeatable; /* it may be executed twice */
+	bool reads;      /* it changes nothing */
 	bool binary;
 	bool silent;  /* an error is not told */
 	bool ends;    /* KEYS: each is a command of its own */

@@ -18,6 +18,7 @@
 #include "server/conn_step.h"
 #include "server/exec.h"
 #include "server/forward_impl.h"
+#include "server/replicate_wait.h"
 
 enum { KEYS_ENDS = 1, KEYS_DROPS = 2 };
 
@@ -184,7 +185,7 @@ ask_node(struct conn *c, const struct store_key *keys, uint32_t mask, unsigned n
 	}
 	f->size = (uint32_t)size;
 	f->node = (uint16_t)node;
-	f->repeatable = how->op == OP_GET || how->op == OP_GETS;
+	f->repeatable = f->reads = how->op == OP_GET || how->op == OP_GETS;
 	f->ends = how->ends;
 	forward_ask(f);
 }
@@ -201,7 +202,6 @@ forward_gets(
 	uint32_t remote = 0;
 	unsigned i;
 
-	c->wrote = c->wrote || !reads;
 	for (i = 0; n > 1 && i < n; i++)
 		route_prefetch(w->cluster->forward->routes, &keys[i]);
 	for (i = 0; i < n && (i == 0 || !conn_full(c)); i++) {
@@ -369,6 +369,7 @@ key_here(struct forward *f, const struct store_key *key, const struct keys_body 
 	if (v == NULL)
 		return false;
 	how = keys_how(v, asked);
+	wait_writer(c);
 	(void)answer_sized(v, key, &how, asked->drops);
 	f->hole = forward_fill_from(f, f->hole, v);
 	if (f->hole == NULL)
@@ -396,6 +397,7 @@ key_again(struct forward *f, unsigned index, struct segment *hole, const struct 
 	one->hole = hole;
 	one->deadline = f->deadline;
 	one->repeatable = f->repeatable;
+	one->reads = f->reads;
 	one->silent = f->silent;
 	one->ends = f->ends;
 	one->round = f->round;

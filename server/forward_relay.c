@@ -211,7 +211,6 @@ relay_begin(struct conn *c, const struct command *cmd, struct slice head)
 		return true;
 	}
 	conn_set_state(c, CONN_RELAY);
-	c->wrote = true;
 	begin(c->relay);
 	return true;
 }

@@ -96,6 +96,12 @@ link_role(const struct link *l)
 	return (enum handshake_role)l->role;
 }
 
+uint32_t
+link_bit(const struct link *l)
+{
+	return link_up(l) ? l->bit : 0;
+}
+
 void **
 link_slot(struct link *l)
 {
@@ -367,6 +373,7 @@ link_begin(struct link *l, const struct link_start *start)
 	c->link = l;
 	conn_set_state(c, CONN_LINK);
 	if (w->driver->attach(c)) {
+		l->bit = l->outgoing ? written_bit_take(w) : 0;
 		replicate_link_started(l);
 		forward_link_up(l);
 		return true;
@@ -441,6 +448,9 @@ link_conn_closed(struct conn *c)
 
 	c->link = NULL;
 	l->conn = NULL;
+	if (l->bit != 0)
+		written_bit_break(w, l->bit);
+	l->bit = 0;
 	replicate_link_ended(l);
 	if (l->broken != NULL) {
 		struct slice name = name_of(l);

@@ -1,10 +1,11 @@
-/* server/link_impl.h: between link.c and link_frames.c. */
+/* server/link_impl.h: between the files of links. */
 #ifndef SERVER_LINK_IMPL_H
 #define SERVER_LINK_IMPL_H
 
 #include "cluster/topology.h"
 #include "server/link.h"
 #include "server/worker.h"
+#include "server/written.h"
 
 TAILQ_HEAD(ticket_list, ticket);
 
@@ -33,6 +34,8 @@ struct link {
 	uint64_t heard;  /* when something came last */
 	uint64_t pinged; /* when a PING was sent that is not answered; 0 = none is */
 	uint64_t epoch_ours, epoch_theirs; /* when topologies were last exchanged; 0 = never */
+	uint32_t bit;                      /* outgoing: see server/written.h; 0 = it is down */
+	uint32_t waiters;                  /* incoming: see server/replicate_wait.c */
 
 	void *slot;
 	struct replicate_end *replicate; /* NULL: nothing is copied here */
@@ -46,6 +49,7 @@ struct link_set {
 	TAILQ_HEAD(, link) dirty;
 	uint64_t ticked; /* when links_tick was called last; 0 = never */
 	bool excused;    /* it was late then */
+	struct written_bits written;
 };
 
 /* Gives FRAME to whom it is for. False where it breaks the protocol. */

@@ -24,16 +24,28 @@ static _Thread_local struct replicate_worker *here;
 
 /* ---------------------------------------------------------------- what happens in the store */
 
+/* The writer of now writes: whoever had its place leaves it. */
+static void
+note_writer(struct replicate_worker *w)
+{
+	struct written *written = &w->written[w->writer % WRITERS];
+	uint64_t others = written->others;
+
+	if (written->writer == w->writer && written->since != UINT64_MAX)
+		return;
+	if (written->since < others)
+		others = written->since;
+	*written =
+	    (struct written){.writer = w->writer, .since = w->backlog.head, .others = others};
+}
+
 static void
 note(struct replicate *r, enum backlog_what what, const struct store_key *key, uint64_t order)
 {
 	struct slice name = slice_of(key->data, key->len);
 
 	if (here != NULL && here->all == r) {
-		struct written *w = &here->written[here->writer % WRITERS];
-
-		if (w->writer != here->writer || w->since == UINT64_MAX)
-			*w = (struct written){here->writer, here->backlog.head};
+		note_writer(here);
 		backlog_append(&here->backlog, what, name, order, here->writer);
 		return;
 	}
@@ -227,6 +239,8 @@ replicate_worker_new(struct replicate *r, unsigned id)
 		return NULL;
 	w->all = r;
 	w->id = id;
+	for (unsigned i = 0; i < WRITERS; i++)
+		w->written[i].since = w->written[i].others = UINT64_MAX;
 	if (!backlog_init(&w->backlog, r->options.backlog / r->options.workers)) {
 		free(w);
 		return NULL;

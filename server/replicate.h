@@ -119,12 +119,14 @@ uint64_t replicate_position(const struct replicate_worker *w);
 void replicate_writer(struct replicate_worker *w, uint32_t writer);
 uint32_t replicate_writer_now(const struct replicate_worker *w);
 
-/* What WRITER has changed so far: since it last waited with success, or behind the position SINCE where that is not 0. */
+/* What WRITER has changed so far, as far as it is not known to be on all replicas; or behind the position SINCE where that is
+ * not 0. */
 struct replicate_wait {
 	uint32_t writer;
 	unsigned need;
-	uint64_t from, position;
-	bool all; /* the first of the two */
+	uint64_t since, from, position; /* FROM goes from the first to the last */
+	unsigned before; /* on so many replicas is what was changed before SINCE, at the least */
+	bool all;        /* the first of the two */
 };
 void replicate_wait_begin(struct replicate_worker *w, struct replicate_wait *wait, uint32_t writer,
     unsigned need, uint64_t since);

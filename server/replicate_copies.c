@@ -48,19 +48,46 @@ replicate_writer_now(const struct replicate_worker *w)
 	return w->writer;
 }
 
+/* What all peers have is nobody's to wait for. */
+static void
+others_acked(const struct replicate_worker *w, struct written *written)
+{
+	uint64_t acked = w->backlog.head;
+	const struct replicate_end *end;
+
+	LIST_FOREACH(end, &w->ends, entry)
+		if (end->outgoing && end->node != NODE_NONE &&
+		    (end->link == NULL || end->stream.acked < acked))
+			acked = end->link == NULL ? 0 : end->stream.acked;
+	if (acked >= w->backlog.head)
+		written->others = UINT64_MAX;
+	else if (written->others < acked)
+		written->others = acked;
+}
+
 void
 replicate_wait_begin(struct replicate_worker *w, struct replicate_wait *wait, uint32_t writer,
     unsigned need, uint64_t since)
 {
-	const struct written *written = &w->written[writer % WRITERS];
+	struct written *written = &w->written[writer % WRITERS];
 
 	*wait = (struct replicate_wait){.writer = writer,
 	    .need = need,
 	    .position = w->backlog.head,
-	    .from = since,
+	    .since = since,
+	    .before = replicate_copies(w),
 	    .all = since == 0};
-	if (wait->all)
-		wait->from = written->writer == writer ? written->since : w->backlog.tail;
+	others_acked(w, written);
+	if (wait->all && written->writer != writer) {
+		wait->since = written->others;
+	} else if (wait->all) {
+		wait->since = written->since < written->others ? written->since : written->others;
+		if (wait->since < written->sure && need <= written->copies) {
+			wait->since = written->sure;
+			wait->before = written->copies;
+		}
+	}
+	wait->from = wait->since;
 }
 
 /* What has been overwritten was acknowledged by all, or nobody knows. */
@@ -98,19 +125,48 @@ replicate_wait_done(struct replicate_worker *w, struct replicate_wait *wait)
 	return true;
 }
 
+/* On how many peers each change is, at the least; where that cannot be said, or there is too much to look at, what is known of WAIT
+ * as it is. */
+static unsigned
+least_acked(struct replicate_worker *w, const struct replicate_wait *wait)
+{
+	unsigned least = wait->before, acked, known;
+	uint64_t at = wait->since;
+
+	known = wait->from < wait->position ? 0 : wait->need < least ? wait->need : least;
+	if (at < w->backlog.tail) {
+		if (!forgotten_acked(w))
+			return known;
+		at = w->backlog.tail;
+	}
+	for (unsigned looks = 0; at < wait->position; looks++) {
+		struct backlog_entry *e = backlog_next(&w->backlog, &at);
+
+		if (looks == LOOKS_MAX)
+			return known;
+		if (e->writer != wait->writer || e->what >= BACKLOG_EVICT)
+			continue;
+		acked = entry_acked(w, e, at);
+		least = acked < least ? acked : least;
+	}
+	return least;
+}
+
 unsigned
 replicate_wait_end(struct replicate_worker *w, const struct replicate_wait *wait)
 {
-	struct replicate_wait rest = *wait;
 	struct written *written = &w->written[wait->writer % WRITERS];
-	unsigned copies = replicate_copies(w);
+	unsigned acked = least_acked(w, wait);
 
-	for (rest.need = copies; rest.need > 0 && !replicate_wait_done(w, &rest);)
-		rest.need--;
-	if (wait->all && rest.need >= wait->need)
-		*written = (struct written){
-		    wait->writer, wait->position == w->backlog.head ? UINT64_MAX : wait->position};
-	return rest.need;
+	if (!wait->all || written->writer != wait->writer)
+		return acked;
+	if (acked == replicate_copies(w)) {
+		written->since = wait->position == w->backlog.head ? UINT64_MAX : wait->position;
+	} else if (acked > 0) {
+		written->sure = wait->position;
+		written->copies = acked;
+	}
+	return acked;
 }
 
 /* Up to date: nothing that was sent to it was lost to it, and the stream is not far behind. */

@@ -103,10 +103,12 @@ LIST_HEAD(replicate_ends, replicate_end);
 
 /* ---------------------------------------------------------------- process and worker */
 
-/* Since when a writer has written what it has not waited for: a position, UINT64_MAX = nothing. */
+/* Since when a writer has written what is not known to be on all replicas. What is before SURE is on COPIES of them at
+ * least. Writers can come to share a place: of those that had to leave it, it is only known since when. */
 struct written {
+	uint64_t since, sure, others; /* positions, UINT64_MAX = nothing was written */
 	uint32_t writer;
-	uint64_t since;
+	uint32_t copies;
 };
 
 struct replicate_worker {

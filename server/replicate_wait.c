@@ -1,7 +1,8 @@
 /* server/replicate_wait.c: those who wait, in a list of their worker.
  *
- * A waiter of a connection is that connection's report and ends with it. One that waits for another node is the list's own. Each
- * is looked at when something was acknowledged, and each 20 ms for the sake of its deadline.
+ * A waiter of a connection is that connection's report and ends with it. One that waits for another node is the list's own: of
+ * these no link has more than a limit, what is too much is answered at once. Each is looked at when something was acknowledged, and
+ * each 20 ms for the sake of its deadline.
  */
 #include "server/replicate_wait.h"
 
@@ -18,11 +19,14 @@
 #include "server/conn_report.h"
 #include "server/conn_step.h"
 #include "server/exec_op.h"
-#include "server/link.h"
+#include "server/link_impl.h"
 #include "server/replicate.h"
 #include "server/settings.h"
+#include "server/written.h"
 
-#define HELD_MAX 1024u /* bytes of an answer that is held back */
+#define HELD_MAX    1024u  /* bytes of an answer that is held back */
+#define WAITERS_MAX 16384u /* that wait for one link's other end */
+#define WAY         60u /* milliseconds by which another node answers earlier, to be heard in time */
 
 struct waiter;
 
@@ -44,13 +48,14 @@ struct waiter {
 	uint64_t deadline; /* as link_now */
 	bool begun, over;
 	bool holds;     /* HELD is the answer; otherwise it is the number of replicas */
+	bool hopeless;  /* nobody can say any more: it is 0 */
 	unsigned acked; /* on so many replicas it is, at the least */
 	unsigned open;  /* other nodes that have not answered */
-	size_t held_size;
-	char held[HELD_MAX];
 	LIST_ENTRY(waiter) entry;
+	struct wait_ask *asks; /* of other nodes, or NULL */
 	unsigned count;
-	struct wait_ask asks[];
+	uint32_t held_size;
+	char held[]; /* HELD_MAX bytes, where it holds */
 };
 
 /* What a link's inner connections write is the link's. */
@@ -78,6 +83,9 @@ waiter_free(struct conn_report *report)
 	for (unsigned i = 0; i < x->count; i++)
 		link_forget(&x->asks[i].ticket);
 	LIST_REMOVE(x, entry);
+	if (x->link != NULL)
+		x->link->waiters--;
+	free(x->asks);
 	free(x);
 }
 
@@ -115,13 +123,15 @@ look(struct waiter *x)
 	struct replicate_worker *r = x->worker->cluster->replicate;
 	bool late = link_now(x->worker) >= x->deadline;
 
-	if (!x->over && (late || (x->begun && x->open == 0 && replicate_wait_done(r, &x->wait)))) {
+	if (!x->over &&
+	    (late || x->hopeless ||
+		(x->begun && x->open == 0 && replicate_wait_done(r, &x->wait)))) {
 		unsigned acked = x->begun ? replicate_wait_end(r, &x->wait) : 0;
 
 		x->over = true;
 		if (acked < x->acked)
 			x->acked = acked;
-		if (x->open > 0)
+		if (x->open > 0 || x->hopeless)
 			x->acked = 0;
 	}
 	if (x->conn == NULL && x->over)
@@ -186,7 +196,8 @@ ask(struct waiter *x, struct wait_ask *one, struct link *l)
 {
 	uint64_t now = link_now(x->worker), id;
 	uint32_t left = (uint32_t)(x->deadline > now ? x->deadline - now : 0);
-	uint32_t body[2] = {htole32(x->need), htole32(left)};
+	uint32_t there = left - (left / 2 < WAY ? left / 2 : WAY);
+	uint32_t body[2] = {htole32(x->need), htole32(there)};
 	char *p;
 
 	one->waiter = x;
@@ -195,7 +206,7 @@ ask(struct waiter *x, struct wait_ask *one, struct link *l)
 	id = link_expect(l, &one->ticket);
 	if (id == 0 || (p = link_frame(l, sizeof(body))) == NULL) {
 		link_forget(&one->ticket);
-		x->acked = 0;
+		x->hopeless = true;
 		return;
 	}
 	memcpy(p, body, sizeof(body));
@@ -203,30 +214,39 @@ ask(struct waiter *x, struct wait_ask *one, struct link *l)
 	x->open++;
 }
 
+/* Asks those nodes at which the connection has changed something, if they are still linked as they were then. */
 static void
-ask_all(struct waiter *x)
+ask_written(struct waiter *x)
 {
-	for (unsigned i = 0; i < x->count; i++) {
+	const struct conn *c = x->conn;
+	unsigned nodes = (unsigned)topology_count(x->worker->cluster->topology);
+	uint32_t asked = 0;
+
+	x->asks = calloc(nodes, sizeof(x->asks[0]));
+	for (unsigned i = 0; x->asks != NULL && i < nodes; i++) {
 		struct link *l = link_to(x->worker, i);
 
-		if (l != NULL)
-			ask(x, &x->asks[i], l);
+		if (l == NULL || !(link_bit(l) & c->wrote))
+			continue;
+		asked |= link_bit(l);
+		ask(x, &x->asks[x->count++], l);
 	}
+	x->hopeless |= c->lost || (c->wrote & ~asked);
 }
 
 /* ---------------------------------------------------------------- the beginning */
 
 /* NULL where memory is out. */
 static struct waiter *
-waiter_new(struct worker *w, unsigned need, uint64_t milliseconds, unsigned asks)
+waiter_new(struct worker *w, unsigned need, uint64_t milliseconds, bool holds)
 {
-	struct waiter *x = calloc(1, offsetof(struct waiter, asks) + asks * sizeof(x->asks[0]));
+	struct waiter *x = calloc(1, sizeof(*x) + (holds ? HELD_MAX : 0));
 
 	if (x == NULL)
 		return NULL;
 	x->worker = w;
 	x->need = need;
-	x->count = asks;
+	x->holds = holds;
 	x->acked = replicate_copies(w->cluster->replicate);
 	x->deadline = link_now(w) + milliseconds;
 	LIST_INSERT_HEAD(&w->cluster->waiters, x, entry);
@@ -238,8 +258,21 @@ begin(struct waiter *x)
 {
 	replicate_wait_begin(x->worker->cluster->replicate, &x->wait, x->writer, x->need, x->since);
 	x->begun = true;
-	if (x->count > 0)
-		ask_all(x);
+	if (x->conn != NULL && !x->holds && (x->conn->wrote != 0 || x->conn->lost))
+		ask_written(x);
+}
+
+/* X waits for L's other end from now on, which gets its answer as the reply to ID. */
+static void
+wait_for_link(struct waiter *x, struct link *l, uint64_t id)
+{
+	x->conn = NULL;
+	x->link = l;
+	x->id = id;
+	x->hopeless |= l->waiters++ >= WAITERS_MAX;
+	if (!x->begun)
+		begin(x);
+	look(x);
 }
 
 /* What was asked of other nodes before must be answered first: only then it is known to be done. */
@@ -255,8 +288,8 @@ more(struct conn *c, struct conn_report *report)
 	}
 	if (!x->over)
 		return REPORT_PAUSE;
-	if (!x->holds && x->acked >= x->need)
-		c->wrote = false;
+	if (!x->holds)
+		written_waited(c, x->acked == replicate_copies(c->worker->cluster->replicate));
 	reply_with(c, answer(x, room, sizeof(room)));
 	return REPORT_DONE;
 }
@@ -274,15 +307,13 @@ void
 exec_wait(struct conn *c, const struct command *cmd)
 {
 	struct worker *w = c->worker;
-	unsigned nodes = w->cluster == NULL ? 0 : (unsigned)topology_count(w->cluster->topology);
 	struct waiter *x;
 
 	if (w->cluster == NULL) {
 		reply_with(c, SLICE_LITERAL("WAIT 0\r\n"));
 		return;
 	}
-	x = waiter_new(w, (unsigned)cmd->admin.numbers[0], (uint64_t)cmd->admin.numbers[1],
-	    c->wrote ? nodes : 0);
+	x = waiter_new(w, (unsigned)cmd->admin.numbers[0], (uint64_t)cmd->admin.numbers[1], false);
 	if (x == NULL)
 		reply_with(c, REPLY_NO_MEMORY_OTHER);
 	else
@@ -339,7 +370,7 @@ wait_hold_end(struct conn *c, const struct wait_mark *mark)
 	if (c->state != CONN_COMMANDS || c->out.broken ||
 	    replicate_position(w->cluster->replicate) == mark->position)
 		return;
-	x = waiter_new(w, mark->need, w->server->settings->peer_timeout * 3 / 4, 0);
+	x = waiter_new(w, mark->need, w->server->settings->peer_timeout * 3 / 4, true);
 	if (x == NULL) {
 		char ignored[HELD_MAX];
 
@@ -347,8 +378,7 @@ wait_hold_end(struct conn *c, const struct wait_mark *mark)
 		reply_with(c, REPLY_NOT_COPIED);
 		return;
 	}
-	x->held_size = take_back(c, mark, x->held);
-	x->holds = true;
+	x->held_size = (uint32_t)take_back(c, mark, x->held);
 	x->since = mark->position;
 	if (mark->need > x->acked)
 		x->deadline = 0;
@@ -364,12 +394,7 @@ wait_take_over(struct link *l, uint64_t id, struct conn *v)
 		return false;
 	v->report = NULL;
 	conn_set_state(v, CONN_COMMANDS);
-	x->conn = NULL;
-	x->link = l;
-	x->id = id;
-	if (!x->begun)
-		begin(x);
-	look(x);
+	wait_for_link(x, l, id);
 	return true;
 }
 
@@ -407,14 +432,11 @@ wait_on_frame(struct link *l, const struct frame *frame)
 	if (link_outgoing(l) || frame->body.len != sizeof(body))
 		return false;
 	memcpy(body, frame->body.ptr, sizeof(body));
-	x = waiter_new(link_worker(l), le32toh(body[0]), le32toh(body[1]), 0);
+	x = waiter_new(link_worker(l), le32toh(body[0]), le32toh(body[1]), false);
 	if (x == NULL)
 		return false;
-	x->link = l;
-	x->id = frame->id;
 	x->writer = writer_of(link_conn(l));
-	begin(x);
-	look(x);
+	wait_for_link(x, l, frame->id);
 	return true;
 }
 

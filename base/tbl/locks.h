@@ -16,6 +16,7 @@ LOCK(OVERFLOW, 70, "the pool of overflow buckets")
 LOCK(TOMBSTONE, 71, "some buckets of the table of deleted keys")
 LOCK(MUTATIONS, 72, "mutations by threads that are no workers, on their way to one")
 LOCK(PREFIXES, 75, "the counts of stats detail")
-LOCK(WATCH, 77, "the watchers and their buffers; taken under a stripe's lock when an item is evicted")
+LOCK(WATCH, 77,
+    "the watchers and their buffers; taken under a stripe's lock when an item is evicted")
 LOCK(AUTH, 78, "names and passwords")
 LOCK(HANDOFF, 80, "connections handed from the accept thread to a worker")

@@ -8,6 +8,7 @@ none.
 
 import atexit
 import ctypes
+import json
 import os
 import random
 import shutil
@@ -284,6 +285,19 @@ class Cluster:
                 if value.isdigit():
                     total[name] = total.get(name, 0) + int(value)
         return total
+
+    def ringctl(self, *arguments):
+        """What ringctl prints as JSON, asked at a node that lives."""
+        path = os.environ.get("RINGCTL") or os.path.join(os.path.dirname(ringcached_path()), "ringctl", "ringctl")
+        node = next(node for node in self.nodes if node.alive())
+        done = subprocess.run([path, "-j", "-s", "127.0.0.1:%d" % node.port, "-S", self.secret.name, *arguments],
+                              stdout=subprocess.PIPE, check=True)
+        return json.loads(done.stdout)
+
+    def holders(self, key):
+        """The names of the nodes that hold KEY, its primary first."""
+        found = self.ringctl("ring", key.decode())
+        return [found["owner"], *found["copies"]]
 
     def stop(self, seconds=5):
         return max([node.stop(seconds) for node in self.nodes], key=abs)
