@@ -539,9 +539,25 @@ say_ack(struct replicate_end *end)
 	end->ack_due = false;
 }
 
+/* What was said under another topology than the one that counts here was for other holders than there are now, and was judged
+ * by it, on one of the two sides: the comparison that came with the new one may have been before it. Only a comparison minds a
+ * topology that is yet to come. */
+static void
+note_epoch(struct replicate_end *end, const struct frame *frame)
+{
+	uint64_t ours = end->worker->places.epoch;
+	bool sync =
+	    frame->type == FRAME_REPLICATE ? frame->flags & DATA_SYNC : frame->type > FRAME_HEAT;
+
+	if (frame->type == FRAME_REPLICATE || sync)
+		if (frame->epoch < ours || (sync && frame->epoch > ours))
+			replicate_want_sync(end->peer);
+}
+
 bool
 replicate_receive(struct replicate_end *end, const struct frame *frame)
 {
+	note_epoch(end, frame);
 	switch (frame->type) {
 	case FRAME_REPLICATE:
 		return apply_data(end, frame);

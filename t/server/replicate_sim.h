@@ -26,6 +26,7 @@ struct sim_message {
 /* One end of a link, which is what replication takes for the link. */
 struct sim_side {
 	struct replicate_end *end;
+	const struct replicate_places *places; /* of its node */
 	unsigned node, worker;
 	size_t unsent;
 	STAILQ_HEAD(, sim_message) sent;
@@ -42,6 +43,7 @@ struct sim_node {
 	struct replicate *replicate;
 	struct replicate_worker *workers[SIM_WORKERS];
 	struct replicate_places places;
+	unsigned count, shift; /* its topology */
 	uint64_t incarnation;
 };
 
@@ -54,7 +56,7 @@ struct sim {
 	struct ring_hash *hash;
 	struct random_state chance;
 	uint64_t incarnations;
-	unsigned shift; /* of all keys, along the circle */
+	unsigned shift; /* of all keys, along the circle, in the last topology */
 	unsigned delivered;
 };
 
@@ -82,7 +84,7 @@ sim_frame_end(void *link, enum frame_type type, uint8_t flags, uint64_t id, cons
 	assert_non_null(m);
 	memcpy(m->body, sim_buffer, n);
 	m->frame = (struct frame){.id = id,
-	    .epoch = sim_epoch,
+	    .epoch = side->places->epoch,
 	    .body = slice_of(m->body, n),
 	    .type = (uint8_t)type,
 	    .flags = flags};
@@ -108,12 +110,12 @@ static const struct replicate_means sim_means = {sim_frame, sim_frame_end, sim_u
 static inline unsigned
 sim_holders(const void *topology, uint32_t point, uint16_t *holders, unsigned want)
 {
-	const struct sim *sim = topology;
+	const struct sim_node *node = topology;
 
-	if (want > sim->count)
-		want = sim->count;
+	if (want > node->count)
+		want = node->count;
 	for (unsigned i = 0; i < want; i++)
-		holders[i] = (uint16_t)((point + sim->shift + i) % sim->count);
+		holders[i] = (uint16_t)((point + node->shift + i) % node->count);
 	return want;
 }
 
@@ -127,6 +129,13 @@ static inline bool
 sim_holds(struct sim *sim, struct slice key, unsigned node)
 {
 	return (node + sim->count - sim_primary(sim, key)) % sim->count <= sim->copies;
+}
+
+/* Whether NODE takes itself for the primary. */
+static inline bool
+sim_is_primary(struct sim *sim, struct slice key, unsigned node)
+{
+	return (ring_hash_key(sim->hash, key) + sim->nodes[node].shift) % sim->count == node;
 }
 
 static inline void
@@ -152,7 +161,9 @@ sim_node_start(struct sim *sim, unsigned i)
 	node->replicate = replicate_new(&how);
 	assert_non_null(node->replicate);
 	node->incarnation = ++sim->incarnations;
-	node->places = (struct replicate_places){.topology = sim,
+	node->count = sim->count;
+	node->shift = sim->shift;
+	node->places = (struct replicate_places){.topology = node,
 	    .holders = sim_holders,
 	    .epoch = sim_epoch,
 	    .kind = RING_NATIVE,
@@ -208,6 +219,7 @@ sim_side_up(struct sim *sim, struct sim_link *link, unsigned which)
 	struct replicate_worker *w = sim->nodes[side->node].workers[side->worker];
 
 	replicate_worker_enter(w);
+	side->places = &sim->nodes[side->node].places;
 	STAILQ_INIT(&side->sent);
 	side->unsent = 0;
 	side->end = replicate_link_up(w, side, other->node, sim_ids[other->node],
@@ -276,22 +288,32 @@ sim_stop(struct sim *sim)
 	ring_hash_free(&sim->hash);
 }
 
-/* All keys move to the next node. */
+/* A node learns of the last topology. */
+static inline void
+sim_take_topology(struct sim *sim, unsigned i)
+{
+	struct sim_node *node = &sim->nodes[i];
+
+	if (node->places.epoch == sim_epoch)
+		return;
+	node->shift = sim->shift;
+	node->places.epoch = sim_epoch;
+	store_version_raise(node->store, sim_epoch << 40);
+	for (unsigned w = 0; w < SIM_WORKERS; w++) {
+		replicate_worker_enter(node->workers[w]);
+		replicate_topology(node->workers[w], &node->places);
+	}
+}
+
+/* All keys move to the next node; some nodes hear of it at once, the others one by one. */
 static inline void
 sim_move(struct sim *sim)
 {
 	sim->shift++;
 	sim_epoch++;
-	for (unsigned i = 0; i < sim->count; i++) {
-		struct sim_node *node = &sim->nodes[i];
-
-		node->places.epoch = sim_epoch;
-		store_version_raise(node->store, sim_epoch << 40);
-		for (unsigned w = 0; w < SIM_WORKERS; w++) {
-			replicate_worker_enter(node->workers[w]);
-			replicate_topology(node->workers[w], &node->places);
-		}
-	}
+	for (unsigned i = 0; i < sim->count; i++)
+		if (random_below(&sim->chance, 2) == 0)
+			sim_take_topology(sim, i);
 }
 
 /* A node is gone with all that it knew, and comes back without. It speaks to the others before it serves anybody: else it would
@@ -352,6 +374,8 @@ sim_step(struct sim *sim)
 	unsigned worker = (unsigned)random_below(&sim->chance, SIM_WORKERS);
 	struct sim_link *link = &sim->links[random_below(&sim->chance, SIM_LINKS)];
 
+	if (random_below(&sim->chance, 50) == 0)
+		sim_take_topology(sim, node);
 	switch (random_below(&sim->chance, 4)) {
 	case 0:
 		sim_turn(sim, node, worker);
@@ -366,10 +390,12 @@ sim_step(struct sim *sim)
 	}
 }
 
-/* All links are up, and all goes on until nothing is under way any more. False: that took too long. */
+/* All have the last topology, all links are up, and all goes on until nothing is under way any more. False: that took too long. */
 static inline bool
 sim_settle(struct sim *sim)
 {
+	for (unsigned i = 0; i < sim->count; i++)
+		sim_take_topology(sim, i);
 	for (unsigned i = 0; i < SIM_LINKS; i++)
 		if (sim->links[i].used && !sim->links[i].up)
 			sim_link_up(sim, &sim->links[i]);

@@ -108,9 +108,12 @@ do_command(struct load *l)
 	unsigned n = (unsigned)random_below(r, KEYS);
 	char name[NAME_ROOM];
 	struct slice key = name_of(n, name);
-	struct sim_node *node = &l->sim->nodes[sim_primary(l->sim, key)];
+	unsigned i = (unsigned)random_below(r, l->sim->count);
+	struct sim_node *node = &l->sim->nodes[i];
 	struct store_key k = store_key(node->store, key.ptr, key.len);
 
+	if (!sim_is_primary(l->sim, key, i))
+		return;
 	replicate_worker_enter(node->workers[random_below(r, SIM_WORKERS)]);
 	switch (random_below(r, 8)) {
 	case 0:
@@ -287,7 +290,7 @@ converge(struct load *l, unsigned seeds)
 		for (unsigned i = 0; i < STEPS; i++) {
 			if (random_below(&sim.chance, 1000) < l->cuts)
 				do_fault(l);
-			else if (random_below(&sim.chance, 4) == 0)
+			else if (random_below(&sim.chance, 2) == 0)
 				do_command(l);
 			else
 				sim_step(&sim);
