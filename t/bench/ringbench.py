@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
-from server import Server, skip  # noqa: E402
+from testlib import PATIENCE, Server, skip  # noqa: E402
 
 build = Path(os.environ.get("RC_BUILDDIR", "."))
 source = Path(os.environ.get("srcdir", "."))
@@ -31,7 +31,7 @@ def check(name, good, detail=""):
 def run(port, *options, status=0):
     """The JSON of a run; None where it ends with another status, which is a failure unless STATUS names it."""
     command = [str(ringbench), "-j", "-q", "-s", f"127.0.0.1:{port}", *map(str, options)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     check(f"exit {status}: {' '.join(map(str, options))}", result.returncode == status, result.stderr)
     return json.loads(result.stdout) if result.stdout else None
 
@@ -61,6 +61,15 @@ def counters(result):
     return result["counters"] if result else {}
 
 
+def keeps_rate(floor, *options):
+    """Never more than was asked for; on a busy machine less, but not each time."""
+    rates = []
+    while not any(rate > 4000 for rate in rates) and len(rates) < 20:
+        result = run(floor.port, "-r", 5000, "-T", 0.5, *options)
+        rates.append(result["requests_per_second"] if result else 0)
+    check("the rate is kept", max(rates) > 4000 and all(rate < 5500 for rate in rates), rates)
+
+
 def against_floor(io):
     floor = Floor("--io", io, "--value-size", "5000", "--multi", "3")
     if not floor.alive():
@@ -74,20 +83,11 @@ def against_floor(io):
         check("gets hit", c.get("hits") == 2000 * keys and c.get("misses") == 0, c)
     floor.stop()
     floor = Floor("--io", io)
-    result = run(floor.port, "-r", 5000, "-T", 0.5, "-t", 2, "-c", 4)
-    check("the rate is kept", result and 4000 < result["requests_per_second"] < 5500, result)
-    result = run(floor.port, "-r", 5000, "-T", 0.5, "-c", 3, "-d", 20, "--burst", 10)
-    check("bursts keep it", result and 4000 < result["requests_per_second"] < 5500, result)
+    keeps_rate(floor, "-t", 2, "-c", 4)
+    keeps_rate(floor, "-c", 3, "-d", 20, "--burst", 10)
     c = counters(run(floor.port, "-n", 5000, "-d", 16, "--window", "-p", "zipf:0.9", "-w", 0.05))
     check("a window answers all", c.get("get_requests", 0) + c.get("set_requests", 0) >= 5000, c)
     floor.stop()
-
-
-def ask(cache, request):
-    """The reply to one request."""
-    client = cache.connect()
-    client.sendall(request)
-    return client.recv(100)
 
 
 def verified(cache, wire):
@@ -98,7 +98,7 @@ def verified(cache, wire):
     c = counters(run(cache.port, *load, "-n", 300, "-m", 40, "-R", "1:0", "--resize"))
     check("multi-gets are right", c.get("hits") == 12000 and c.get("mismatches") == 0, c)
     run(cache.port, "-P", wire, "-k", 1, "-v", 300, "--prefill-only", "-K", 10)
-    reply = ask(cache, b"append k000000000 0 0 1\r\nx\r\n")
+    reply = cache.connect().ask(b"append k000000000 0 0 1\r\nx\r\n")
     check("the value is spoiled", reply == b"STORED\r\n", reply)
     c = counters(
         run(cache.port, "-P", wire, "-k", 1, "-v", 300, "-K", 10, "-R", "1:0", "-n", 10, "-c", 1, "--verify", status=1)
@@ -118,13 +118,13 @@ def replayed(cache, wire):
     c = counters(result)
     check("a trace misses as it must", c.get("misses") == 8 and c.get("get_requests") == 18, c)
     check("missed bytes", c.get("missed_bytes") == 8 * 112, c)
-    check("flush", ask(cache, b"flush_all\r\n") == b"OK\r\n")
+    check("flush", cache.connect().ask(b"flush_all\r\n") == b"OK\r\n")
 
 
 def comparison(*words):
     result = subprocess.run(
         [sys.executable, str(source / "bench" / words[0]), "--build", str(build), *words[1:]],
-        capture_output=True, text=True, timeout=120, check=False,
+        capture_output=True, text=True, timeout=4 * PATIENCE, check=False,
     )  # fmt: skip
     check(" ".join(words), result.returncode == 0 and "| ringcached" in result.stdout, result.stderr)
 

@@ -11,7 +11,7 @@ import threading
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from server import IS_ROOT, PROGRAM, Server, ask, read_until, run, stats, wait_for  # noqa: E402
+from testlib import IS_ROOT, Server, ringcached_path, run, wait_for  # noqa: E402
 
 USER = ["-u", "nobody"] if IS_ROOT else []
 FAILURE = b"CLIENT_ERROR authentication failure\r\n"
@@ -37,7 +37,7 @@ class Users:
 
 def login(client, user, password):
     text = user + b" " + password
-    return ask(client, b"set x 0 0 %d\r\n%s\r\n" % (len(text), text))
+    return client.ask(b"set x 0 0 %d\r\n%s\r\n" % (len(text), text))
 
 
 def text_works(server, user, password):
@@ -55,24 +55,16 @@ def request(opcode, key=b"", value=b"", extras=b"", body=None):
 
 def reply(client):
     """Status and body of a reply; None where the server hung up."""
-    head = b""
-    while len(head) < 24:
-        try:
-            more = client.recv(24 - len(head))
-        except ConnectionResetError:
-            more = b""
-        if not more:
-            return None
-        head += more
+    try:
+        head = client.exactly(24)
+    except (EOFError, ConnectionResetError):
+        return None
     size, status = struct.unpack(">I", head[8:12])[0], struct.unpack(">H", head[6:8])[0]
-    body = b""
-    while len(body) < size:
-        body += client.recv(size - len(body))
-    return status, body
+    return status, client.exactly(size)
 
 
 def sasl(client, user, password, opcode=AUTH, mechanism=b"PLAIN"):
-    client.sendall(request(opcode, mechanism, b"\0" + user + b"\0" + password))
+    client.send(request(opcode, mechanism, b"\0" + user + b"\0" + password))
     return reply(client)
 
 
@@ -85,7 +77,7 @@ def sasl_works(server, user, password):
 
 def has_libsasl():
     """Whether it is built in."""
-    with open(PROGRAM, "rb") as f:
+    with open(ringcached_path(), "rb") as f:
         return b"libsasl2 is not" not in f.read()
 
 
@@ -101,9 +93,9 @@ class TextFile(unittest.TestCase):
                 self.assertFalse(text_works(server, user, password), user)
             client = server.connect()
             self.assertEqual(login(client, b"alice", b"secret"), b"STORED\r\n")
-            self.assertEqual(ask(client, b"get x\r\n"), b"END\r\n")
-            self.assertEqual(stats(client, "settings")["auth_enabled_ascii"], users.path)
-            counts = stats(client)
+            self.assertEqual(client.ask(b"get x\r\n"), b"END\r\n")
+            self.assertEqual(client.stats("settings")["auth_enabled_ascii"], users.path)
+            counts = client.stats()
             self.assertEqual(counts["auth_cmds"], "12")
             self.assertEqual(counts["auth_errors"], "8")
 
@@ -114,16 +106,14 @@ class TextFile(unittest.TestCase):
                          b" ", b"set", b"set a", b"set a 0 0 -1", b"delete a noreply"):
                 with self.subTest(line=line):
                     client = server.connect()
-                    client.sendall(line + b"\r\nversion\r\n")
-                    client.shutdown(socket.SHUT_WR)
-                    answer = read_until(client, b"never")
+                    client.send(line + b"\r\nversion\r\n")
+                    answer = client.finish()
                     self.assertIn(b"CLIENT_ERROR", answer)
                     self.assertNotIn(b"VERSION", answer)
                     client.close()
             client = server.connect()
-            client.sendall(request(0x0b))
-            client.shutdown(socket.SHUT_WR)
-            self.assertNotIn(b"1.6.45", read_until(client, b"never"), "a binary client is let in")
+            client.send(request(0x0b))
+            self.assertNotIn(b"1.6.45", client.finish(), "a binary client is let in")
             self.assertTrue(text_works(server, b"a", b"b"))
 
     def test_a_binary_listener_is_no_way_around(self):
@@ -131,8 +121,8 @@ class TextFile(unittest.TestCase):
         with Server("-Y", users.path, "-l", "proto[binary]:127.0.0.1:-1", "-p", "-1", listen=False) as server:
             port = server.ports()[0]
             for opcode, key in ((0x00, b"k"), (0x0a, b""), (AUTH, b"PLAIN"), (0x10, b"")):
-                client = server.connect(port)
-                client.sendall(request(opcode, key))
+                client = server.connect(port=port)
+                client.send(request(opcode, key))
                 answer = reply(client)
                 self.assertTrue(answer is None or answer[0] in (0x20, 0x81), (opcode, answer))
                 client.close()
@@ -147,14 +137,14 @@ class TextFile(unittest.TestCase):
             wait_for(lambda: text_works(server, b"a", b"2"), "new password")
             self.assertFalse(text_works(server, b"a", b"1"))
             self.assertTrue(text_works(server, b"b", b"3"))
-            self.assertEqual(ask(keeps, b"get x\r\n"), b"END\r\n")
+            self.assertEqual(keeps.ask(b"get x\r\n"), b"END\r\n")
             users.write(b"no colon here\n")
             os.kill(server.pid, signal.SIGHUP)
-            wait_for(lambda: "malformed" in server.log(), "complaint")
+            server.wait_output("malformed")
             self.assertTrue(text_works(server, b"a", b"2"), "the old file does not go on")
             os.unlink(users.path)
             os.kill(server.pid, signal.SIGHUP)
-            wait_for(lambda: "No such file" in server.log(), "complaint")
+            server.wait_output("No such file")
             self.assertTrue(text_works(server, b"a", b"2"))
 
     def test_read_again_while_clients_authenticate(self):
@@ -179,14 +169,14 @@ class TextFile(unittest.TestCase):
             for n in range(60):
                 users.write(b"".join(b"u%d:%d\n" % (i, n) for i in range(n * 10)) + b"a:1\n")
                 os.kill(server.pid, signal.SIGHUP)
-                reads = server.log().count("users from")
-                wait_for(lambda: server.log().count("users from") >= min(reads + 1, n), "reload")
+                reads = server.output().count("users from")
+                wait_for(lambda: server.output().count("users from") >= min(reads + 1, n), "reload")
             wait_for(lambda: min(done) > 0, "clients")
             stop.set()
             for t in threads:
                 t.join()
             self.assertEqual(wrong, [])
-            self.assertEqual(server.stop()[0], 0)
+            self.assertEqual(server.stop(), 0)
 
     def test_files_that_are_refused(self):
         many = b"".join(b"u%d:p\n" % i for i in range(1025))
@@ -211,13 +201,13 @@ class Sasl(unittest.TestCase):
     def test_plain(self):
         with Server("-S") as server:
             client = server.connect()
-            client.sendall(request(LIST) + request(0x0b))
+            client.send(request(LIST) + request(0x0b))
             self.assertEqual(reply(client), (0, b"PLAIN"))
             self.assertEqual(reply(client), (0, b"1.6.45"))
             self.assertEqual(sasl(client, b"alice", b"wrong"), (0x20, b"Auth failure."))
             self.assertEqual(sasl(client, b"mallory", b"secret")[0], 0x20)
             self.assertEqual(sasl(client, b"alice", b"secret"), (0, b"Authenticated"))
-            client.sendall(request(0x01, b"k", b"v", b"\0" * 8) + request(0x00, b"k"))
+            client.send(request(0x01, b"k", b"v", b"\0" * 8) + request(0x00, b"k"))
             self.assertEqual(reply(client)[0], 0)
             self.assertEqual(reply(client), (0, b"\0\0\0\0v"))
             self.assertTrue(sasl_works(server, b"bob", b"word"))
@@ -233,8 +223,8 @@ class Sasl(unittest.TestCase):
     def test_text_is_hung_up_on(self):
         with Server("-S") as server:
             client = server.connect()
-            client.sendall(b"version\r\n")
-            self.assertEqual(client.recv(100), b"")
+            client.send(b"version\r\n")
+            self.assertEqual(client.rest(), b"")
 
     def test_every_command_but_those_that_authenticate(self):
         with Server("-S") as server:
@@ -242,7 +232,7 @@ class Sasl(unittest.TestCase):
                 if opcode in (LIST, AUTH, STEP, 0x0b, 0x07, 0x17):
                     continue
                 client = server.connect()
-                client.sendall(request(opcode, b"k", b"", b""))
+                client.send(request(opcode, b"k", b"", b""))
                 answer = reply(client)
                 self.assertTrue(answer is None or answer[0] in (0x20, 0x81, 0x04), (opcode, answer))
                 client.close()
@@ -255,7 +245,7 @@ class Sasl(unittest.TestCase):
             self.assertEqual(sasl(client, b"alice", b"secret", AUTH, b"CRAM-MD5")[0], 0x20)
             self.assertEqual(sasl(client, b"alice", b"secret")[0], 0)
             self.assertEqual(sasl(client, b"alice", b"wrong")[0], 0x20)
-            client.sendall(request(0x00, b"k"))
+            client.send(request(0x00, b"k"))
             self.assertEqual(reply(client)[0], 0x20, "still in after a wrong password")
 
     def test_lengths_that_lie(self):
@@ -280,13 +270,13 @@ class Sasl(unittest.TestCase):
             for frame in frames:
                 for cut in (len(frame), 24, 30, len(frame) - 1):
                     client = server.connect()
-                    client.sendall(frame[:cut])
-                    client.shutdown(socket.SHUT_WR)
+                    client.send(frame[:cut])
+                    client.no_more()
                     answer = reply(client)
                     self.assertTrue(answer is None or answer[0] != 0 or frame[1] == LIST, (frame[:60], answer))
                     client.close()
             self.assertTrue(sasl_works(server, b"alice", b"secret"))
-            self.assertEqual(server.stop()[0], 0)
+            self.assertEqual(server.stop(), 0)
 
     def test_without_a_file(self):
         del os.environ["MEMCACHED_SASL_PWDB"]
@@ -320,6 +310,4 @@ class Sasl(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    if not os.access(PROGRAM, os.X_OK):
-        sys.exit(f"no {PROGRAM}")
     unittest.main()

@@ -6,8 +6,9 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from server import IS_ROOT, MEMCACHED, PROGRAM, run  # noqa: E402
+from testlib import IS_ROOT, memcached_path, ringcached_path, run  # noqa: E402
 
+MEMCACHED = memcached_path()
 USER = ["-u", "nobody"] if IS_ROOT else []
 
 # Refused by both with the same status and the same words.
@@ -95,7 +96,7 @@ class Flags(unittest.TestCase):
             with self.subTest(args=args):
                 status, text = run(*USER, *args)
                 other_status, other_text = run(*USER, *args, program=MEMCACHED)
-                self.assertEqual(text.replace(PROGRAM, "X"), other_text.replace(MEMCACHED, "X"))
+                self.assertEqual(text.replace(ringcached_path(), "X"), other_text.replace(MEMCACHED, "X"))
                 self.assertEqual(status, other_status)
 
     @unittest.skipUnless(MEMCACHED, "no memcached to compare with")

@@ -12,7 +12,7 @@ import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from server import IS_ROOT, PATIENCE, PROGRAM, Server, ask, read_until, is_sanitized, run, wait_for  # noqa: E402
+from testlib import IS_ROOT, Connection, Server, is_sanitized, ringcached_path, run, wait_for  # noqa: E402
 
 USER = ["-u", "nobody"] if IS_ROOT else []
 
@@ -62,15 +62,13 @@ class Stop(unittest.TestCase):
         with Server("-t", "2") as server:
             silent = server.connect()
             half = server.connect()
-            half.sendall(b"set a 0 0 100\r\nhalf of it")
+            half.send(b"set a 0 0 100\r\nhalf of it")
             busy = server.connect()
-            self.assertEqual(ask(busy, b"version\r\n"), b"VERSION 1.6.45\r\n")
-            status, seconds = server.stop(sig)
-            self.assertEqual(status, 0)
-            self.assertLess(seconds, 1.0)
-            self.assertEqual(silent.recv(1), b"")
+            self.assertEqual(busy.ask(b"version\r\n"), b"VERSION 1.6.45\r\n")
+            self.assertEqual(server.stop(sig), 0)
+            self.assertEqual(silent.rest(), b"")
             for line in said:
-                self.assertIn(line, server.log())
+                self.assertIn(line, server.output())
 
     def test_sigterm(self):
         self.check(signal.SIGTERM, "Signal handled: Terminated.")
@@ -92,12 +90,10 @@ class Stop(unittest.TestCase):
     def test_graceful_stop_answers_what_arrived(self):
         with Server("-t", "1") as server:
             client = server.connect()
-            client.sendall(b"version\r\n" * 2000)
-            self.assertEqual(read_until(client, b"\r\n")[:7], b"VERSION")
+            client.send(b"version\r\n" * 2000)
+            self.assertEqual(client.until(b"\r\n")[:7], b"VERSION")
             server.stop(signal.SIGUSR1)
-            rest = b""
-            while more := client.recv(65536):
-                rest += more
+            rest = client.rest()
             self.assertTrue(rest.endswith(b"\r\n") or not rest)
 
     def test_sighup_and_sigpipe_do_nothing(self):
@@ -105,19 +101,19 @@ class Stop(unittest.TestCase):
             server.wait_ready()
             for sig in (signal.SIGHUP, signal.SIGPIPE, signal.SIGHUP):
                 server.process.send_signal(sig)
-            wait_for(lambda: server.log().count("Signal handled: Hangup.") >= 1, "line about SIGHUP")
-            self.assertEqual(ask(server.connect(), b"version\r\n"), b"VERSION 1.6.45\r\n")
+            server.wait_output("Signal handled: Hangup.")
+            self.assertEqual(server.connect().ask(b"version\r\n"), b"VERSION 1.6.45\r\n")
 
     def test_shutdown_command(self):
         for command, said in ((b"shutdown\r\n", "Interrupt"), (b"shutdown graceful\r\n", "Gracefully stopping")):
             with self.subTest(command=command), Server("-A") as server:
-                server.connect().sendall(command)
-                self.assertEqual(server.process.wait(timeout=PATIENCE), 0)
-                self.assertIn(said, server.log())
+                server.connect().send(command)
+                self.assertEqual(server.wait(), 0)
+                self.assertIn(said, server.output())
 
     def test_shutdown_command_needs_the_option(self):
         with Server() as server:
-            reply = ask(server.connect(), b"shutdown\r\n")
+            reply = server.connect().ask(b"shutdown\r\n")
             self.assertEqual(reply, b"SERVER_ERROR: shutdown not enabled\r\n")
             self.assertIsNone(server.process.poll())
 
@@ -128,7 +124,7 @@ class Stop(unittest.TestCase):
                 server.process.send_signal(signal.SIGHUP)
             server.process.send_signal(signal.SIGTERM)
             server.process.send_signal(signal.SIGINT)
-            self.assertEqual(server.process.wait(timeout=PATIENCE), 0)
+            self.assertEqual(server.wait(), 0)
 
 
 class Background(unittest.TestCase):
@@ -162,8 +158,8 @@ class Background(unittest.TestCase):
             self.assertEqual(os.readlink(f"/proc/{pid}/cwd"), "/")
             with open(self.ports, encoding="ascii") as f:
                 port = int(f.read().split(": ")[1])
-            with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
-                self.assertEqual(ask(client, b"version\r\n"), b"VERSION 1.6.45\r\n")
+            with Connection(port) as client:
+                self.assertEqual(client.ask(b"version\r\n"), b"VERSION 1.6.45\r\n")
         finally:
             os.kill(pid, signal.SIGTERM)
         wait_for(lambda: not is_alive(pid), "end of the daemon")
@@ -192,15 +188,15 @@ class Background(unittest.TestCase):
             os.chmod(self.pid_file, 0o666)
             with self.subTest(text=text), Server("-P", self.pid_file, user="root") as server:
                 server.wait_ready()
-                self.assertEqual("The pid file contained the following (running) pid" in server.log(), warned)
+                self.assertEqual("The pid file contained the following (running) pid" in server.output(), warned)
                 self.assertEqual(self.read_pid(), server.pid)
                 server.stop()
 
     def test_pid_file_that_cannot_be_written(self):
         with Server("-P", "/nonexistent/pid") as server:
             server.wait_ready()
-            self.assertIn("Could not open the pid file /nonexistent/pid.tmp for writing", server.log())
-            self.assertEqual(server.stop()[0], 0)
+            self.assertIn("Could not open the pid file /nonexistent/pid.tmp for writing", server.output())
+            self.assertEqual(server.stop(), 0)
 
 
 class Process(unittest.TestCase):
@@ -258,11 +254,11 @@ class Process(unittest.TestCase):
             server.wait_ready()
             soft, _ = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
             if IS_ROOT and soft >= 3000:
-                self.assertNotIn("rlimit", server.log())
+                self.assertNotIn("rlimit", server.output())
             else:
                 self.assertEqual(soft, 1024)
-                self.assertIn("failed to set rlimit for open files", server.log())
-            self.assertEqual(ask(server.connect(), b"version\r\n"), b"VERSION 1.6.45\r\n")
+                self.assertIn("failed to set rlimit for open files", server.output())
+            self.assertEqual(server.connect().ask(b"version\r\n"), b"VERSION 1.6.45\r\n")
 
     def test_core_limit(self):
         none = functools.partial(resource.setrlimit, resource.RLIMIT_CORE, (0, 1 << 30))
@@ -275,7 +271,7 @@ class Process(unittest.TestCase):
     @unittest.skipIf(IS_ROOT, "root may raise any limit")
     def test_core_limit_that_cannot_be_raised(self):
         done = subprocess.run(
-            [PROGRAM, "-r", "-p", "0"],
+            [ringcached_path(), "-r", "-p", "0"],
             capture_output=True,
             check=False,
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)),
@@ -288,8 +284,8 @@ class Process(unittest.TestCase):
         with Server("-k", "-m", "8") as server:
             server.wait_ready()
             locked = int(status_of(server.pid)["VmLck"].split()[0])
-            self.assertTrue(locked > 0 or "-k invalid, mlockall() failed" in server.log())
-            self.assertEqual(ask(server.connect(), b"version\r\n"), b"VERSION 1.6.45\r\n")
+            self.assertTrue(locked > 0 or "-k invalid, mlockall() failed" in server.output())
+            self.assertEqual(server.connect().ask(b"version\r\n"), b"VERSION 1.6.45\r\n")
 
     def test_standard_descriptors_that_are_closed(self):
         """No socket takes their place, and the log does not go into one."""
@@ -300,16 +296,16 @@ class Process(unittest.TestCase):
 
         with Server(preexec_fn=close_all) as server:
             client = server.connect()
-            client.sendall(b"bogus\r\nversion\r\n")
-            self.assertEqual(read_until(client, b"6.45\r\n"), b"ERROR\r\nVERSION 1.6.45\r\n")
+            client.send(b"bogus\r\nversion\r\n")
+            self.assertEqual(client.until(b"6.45\r\n"), b"ERROR\r\nVERSION 1.6.45\r\n")
             for fd in (0, 1, 2):
                 self.assertEqual(os.readlink(f"/proc/{server.pid}/fd/{fd}"), "/dev/null")
-            self.assertEqual(server.stop()[0], 0)
+            self.assertEqual(server.stop(), 0)
 
     def test_stray_arguments_are_ignored_aloud(self):
         with Server("stray") as server:
             server.wait_ready()
-            self.assertIn('WARNING: ignoring the argument "stray"', server.log())
+            self.assertIn('WARNING: ignoring the argument "stray"', server.output())
 
 
 if __name__ == "__main__":

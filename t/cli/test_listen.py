@@ -10,7 +10,7 @@ import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from server import IS_ROOT, PATIENCE, Server, ask, run, stats, wait_for  # noqa: E402
+from testlib import IS_ROOT, Connection, Server, free_ports, run  # noqa: E402
 
 USER = ["-u", "nobody"] if IS_ROOT else []
 VERSION = b"VERSION 1.6.45\r\n"
@@ -28,7 +28,7 @@ def has_ipv6():
 class Tcp(unittest.TestCase):
     def test_ephemeral_port(self):
         with Server() as server:
-            self.assertEqual(ask(server.connect(), b"version\r\n"), VERSION)
+            self.assertEqual(server.connect().ask(b"version\r\n"), VERSION)
             with open(server.port_file, encoding="ascii") as f:
                 self.assertEqual(f.read(), f"TCP INET: {server.port}\n")
             self.assertFalse(os.path.exists(server.port_file + ".lck"))
@@ -42,32 +42,30 @@ class Tcp(unittest.TestCase):
                 server.wait_ready()
                 ports = server.ports()
                 self.assertGreaterEqual(len(ports), 3)
-                self.assertEqual(ask(server.connect(ports[0]), b"version\r\n"), VERSION)
-                self.assertEqual(ask(server.connect(ports[1], "127.0.0.2"), b"version\r\n"), VERSION)
+                self.assertEqual(server.connect(port=ports[0]).ask(b"version\r\n"), VERSION)
+                self.assertEqual(server.connect(port=ports[1], host="127.0.0.2").ask(b"version\r\n"), VERSION)
 
     def test_one_address_by_several_names(self):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_ports(1)[0]
         with Server("-p", str(port), "-l", "127.0.0.1,localhost", "-l", f"127.0.0.1:{port}", listen=False) as server:
             server.wait_ready()
-            self.assertEqual(server.log().count("listening on tcp:127.0.0.1:"), 1)
+            self.assertEqual(server.output().count("listening on tcp:127.0.0.1:"), 1)
 
     def test_all_interfaces(self):
         with Server("-p", "-1", listen=False) as server:
             server.wait_ready()
-            self.assertEqual(ask(server.connect(server.ports()[0]), b"version\r\n"), VERSION)
-            self.assertIn("listening on tcp:0.0.0.0:", server.log())
+            self.assertEqual(server.connect(port=server.ports()[0]).ask(b"version\r\n"), VERSION)
+            self.assertIn("listening on tcp:0.0.0.0:", server.output())
 
     @unittest.skipUnless(has_ipv6(), "no IPv6")
     def test_ipv6(self):
         for address in ("[::1]:0", "[::1]", "::1"):
             with self.subTest(address=address), Server("-l", address, "-p", "-1", listen=False) as server:
                 port = server.wait_ready().ports()[0]
-                self.assertEqual(ask(server.connect(port, "::1"), b"version\r\n"), VERSION)
-                self.assertIn(f"listening on tcp6:[::1]:{port}", server.log())
+                self.assertEqual(server.connect(port=port, host="::1").ask(b"version\r\n"), VERSION)
+                self.assertIn(f"listening on tcp6:[::1]:{port}", server.output())
                 with self.assertRaises(ConnectionRefusedError):
-                    server.connect(port, "127.0.0.1")
+                    server.connect(port=port, host="127.0.0.1")
 
     def test_port_in_use(self):
         with Server() as server:
@@ -78,12 +76,12 @@ class Tcp(unittest.TestCase):
                 f"ringcached: error: failed to listen on TCP port {server.port} of 127.0.0.1: "
                 "Address already in use\n",
             )
-            self.assertEqual(ask(server.connect(), b"version\r\n"), VERSION)
+            self.assertEqual(server.connect().ask(b"version\r\n"), VERSION)
 
     def test_the_port_is_free_after_the_end(self):
         with Server() as server:
             client = server.connect()
-            self.assertEqual(ask(client, b"version\r\n"), VERSION)
+            self.assertEqual(client.ask(b"version\r\n"), VERSION)
             port = server.port
             server.stop()
             with Server("-l", f"127.0.0.1:{port}", listen=False) as next_one:
@@ -91,8 +89,8 @@ class Tcp(unittest.TestCase):
 
     def test_no_port(self):
         with Server("-p", "0", listen=False) as server:
-            wait_for(lambda: "listening on nothing" in server.log(), "line about no port")
-            self.assertEqual(server.stop()[0], 0)
+            server.wait_output("listening on nothing")
+            self.assertEqual(server.stop(), 0)
 
     def test_unknown_host(self):
         status, text = run("-l", "nosuchhost.invalid", *USER)
@@ -110,7 +108,7 @@ class Tcp(unittest.TestCase):
                     continue
             with Server("-l", f"127.0.0.1:{port}", listen=False) as server:
                 server.wait_ready()
-                self.assertEqual(ask(server.connect(port), b"version\r\n"), VERSION)
+                self.assertEqual(server.connect(port=port).ask(b"version\r\n"), VERSION)
             return
         self.skipTest("no free port below 1024")
 
@@ -119,23 +117,21 @@ class Tcp(unittest.TestCase):
         with Server("-b", "7") as server:
             client = server.connect()
             for _ in range(100):
-                self.assertEqual(ask(client, b"version\r\n"), VERSION)
+                self.assertEqual(client.ask(b"version\r\n"), VERSION)
 
     def test_protocol_of_an_address(self):
         noop = bytes([0x80, 0x0A]) + bytes(22)
         with Server("-l", "proto[ascii]:tag[a]:127.0.0.1:0", "-l", "proto[negotiating]:127.0.0.2:0", listen=False) as s:
             ports = s.wait_ready().ports()
-            self.assertEqual(ask(s.connect(ports[0]), b"version\r\n"), VERSION)
-            self.assertEqual(ask(s.connect(ports[1], "127.0.0.2"), b"version\r\n"), VERSION)
-            client = s.connect(ports[0])
-            client.sendall(noop)
-            client.settimeout(PATIENCE)
-            client.shutdown(socket.SHUT_WR)
-            self.assertNotEqual(client.recv(1), b"\x81")
+            self.assertEqual(s.connect(port=ports[0]).ask(b"version\r\n"), VERSION)
+            self.assertEqual(s.connect(port=ports[1], host="127.0.0.2").ask(b"version\r\n"), VERSION)
+            client = s.connect(port=ports[0])
+            client.send(noop)
+            self.assertNotEqual(client.finish()[:1], b"\x81")
 
     def test_settings_are_shown(self):
         with Server("-c", "77", "-o", "strict") as server:
-            shown = stats(server.connect(), "settings")
+            shown = server.connect().stats("settings")
             self.assertEqual(shown["maxconns"], "77")
             self.assertEqual(shown["inter"], "127.0.0.1")
             self.assertEqual(shown["binding_protocol"], "auto-negotiate")
@@ -153,10 +149,10 @@ class Unix(unittest.TestCase):
         os.rmdir(self.directory)
 
     def version(self):
-        with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(PATIENCE)
-            client.connect(self.path)
-            return ask(client, b"version\r\n")
+        s = socket.socket(socket.AF_UNIX)
+        s.connect(self.path)
+        with Connection(s) as client:
+            return client.ask(b"version\r\n")
 
     def test_mask(self):
         for args, mode in (([], 0o700), (["-a", "777"], 0o777), (["-a", "0660"], 0o660), (["-a", "0"], 0)):

@@ -10,7 +10,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from server import Server, ask, read_until, stats  # noqa: E402
+from testlib import Server  # noqa: E402
 
 ARGS = ["-m", "64"]
 BIG = os.urandom(300000).hex().encode()
@@ -24,16 +24,16 @@ def fill(client):
         items[b"n%d" % n] = (n % 3, b"value %d " % n * (n % 40))
     for key, (flags, value) in items.items():
         exptime = 1000 if key == b"ttl" else 0
-        answer = ask(client, b"set %s %d %d %d\r\n%s\r\n" % (key, flags, exptime, len(value), value))
+        answer = client.ask(b"set %s %d %d %d\r\n%s\r\n" % (key, flags, exptime, len(value), value))
         assert answer == b"STORED\r\n", (key, answer)
-    assert ask(client, b"set gone 0 1 1\r\n1\r\n") == b"STORED\r\n"
-    assert ask(client, b"ms c3RhbGU= 3 b T500\r\nold\r\n") == b"HD\r\n"
-    assert ask(client, b"md stale I\r\n") == b"HD\r\n"
+    assert client.ask(b"set gone 0 1 1\r\n1\r\n") == b"STORED\r\n"
+    assert client.ask(b"ms c3RhbGU= 3 b T500\r\nold\r\n") == b"HD\r\n"
+    assert client.ask(b"md stale I\r\n") == b"HD\r\n"
     return items
 
 
 def versions(client, keys):
-    return {key: ask(client, b"mg %s c\r\n" % key) for key in keys}
+    return {key: client.ask(b"mg %s c\r\n" % key) for key in keys}
 
 
 class Restart(unittest.TestCase):
@@ -52,16 +52,16 @@ class Restart(unittest.TestCase):
         """Fills a server and stops it gracefully."""
         with self.start() as server:
             items = fill(server.connect())
-            self.assertEqual(server.stop(signal.SIGUSR1)[0], 0)
+            self.assertEqual(server.stop(signal.SIGUSR1), 0)
         return items
 
     def refused(self, reason, *args):
         with self.start(*args) as server:
             client = server.connect()
-            self.assertEqual(stats(client)["curr_items"], "0")
-            self.assertIn("starting empty", server.log())
-            self.assertIn(reason, server.log())
-            self.assertEqual(ask(client, b"set a 0 0 1\r\n1\r\n"), b"STORED\r\n")
+            self.assertEqual(client.stats()["curr_items"], "0")
+            self.assertIn("starting empty", server.output())
+            self.assertIn(reason, server.output())
+            self.assertEqual(client.ask(b"set a 0 0 1\r\n1\r\n"), b"STORED\r\n")
 
     def damage(self, at, data):
         with open(self.file, "r+b") as f:
@@ -77,43 +77,43 @@ class Restart(unittest.TestCase):
             client = server.connect()
             items = fill(client)
             before = versions(client, items)
-            count = int(stats(client)["curr_items"])
-            self.assertEqual(server.stop(signal.SIGUSR1)[0], 0)
+            count = int(client.stats()["curr_items"])
+            self.assertEqual(server.stop(signal.SIGUSR1), 0)
         time.sleep(2.1)  # what is to expire expires while nobody serves
         with self.start() as server:
             client = server.connect()
-            self.assertIn(f"restarted with {count} items", server.log())
+            self.assertIn(f"restarted with {count} items", server.output())
             self.assertEqual(versions(client, items), before)
             for key, (flags, value) in items.items():
                 expected = b"VALUE %s %d %d\r\n%s\r\nEND\r\n" % (key, flags, len(value), value)
-                self.assertEqual(ask(client, b"get %s\r\n" % key, b"END\r\n"), expected)
-            self.assertEqual(ask(client, b"get gone\r\n"), b"END\r\n")
-            left = int(ask(client, b"mg ttl t\r\n").split(b" t")[1])
+                self.assertEqual(client.ask(b"get %s\r\n" % key, b"END\r\n"), expected)
+            self.assertEqual(client.ask(b"get gone\r\n"), b"END\r\n")
+            left = int(client.ask(b"mg ttl t\r\n").split(b" t")[1])
             self.assertTrue(980 <= left <= 998, left)
-            self.assertEqual(ask(client, b"mg stale k v\r\n", b"\r\nold\r\n").split(b"\r\n")[0], b"VA 3 kc3RhbGU= b X W")
-            self.assertEqual(ask(client, b"gets n1\r\n", b"END\r\n").split()[4], before[b"n1"].split(b" c")[1].strip())
+            self.assertEqual(client.ask(b"mg stale k v\r\n", b"\r\nold\r\n").split(b"\r\n")[0], b"VA 3 kc3RhbGU= b X W")
+            self.assertEqual(client.ask(b"gets n1\r\n", b"END\r\n").split()[4], before[b"n1"].split(b" c")[1].strip())
             newest = max(int(v.split(b" c")[1]) for v in before.values())
-            self.assertEqual(ask(client, b"set new 0 0 1\r\n1\r\n"), b"STORED\r\n")
-            self.assertGreater(int(ask(client, b"mg new c\r\n").split(b" c")[1]), newest)
+            self.assertEqual(client.ask(b"set new 0 0 1\r\n1\r\n"), b"STORED\r\n")
+            self.assertGreater(int(client.ask(b"mg new c\r\n").split(b" c")[1]), newest)
 
     def test_again_and_again(self):
         for n in range(4):
             with self.start() as server:
                 client = server.connect()
                 for old in range(n):
-                    self.assertEqual(ask(client, b"get r%d\r\n" % old, b"END\r\n"), b"VALUE r%d 0 1\r\n%d\r\nEND\r\n" % (old, old))
-                self.assertEqual(ask(client, b"set r%d 0 0 1\r\n%d\r\n" % (n, n)), b"STORED\r\n")
-                self.assertEqual(server.stop(signal.SIGUSR1)[0], 0)
+                    self.assertEqual(client.ask(b"get r%d\r\n" % old, b"END\r\n"), b"VALUE r%d 0 1\r\n%d\r\nEND\r\n" % (old, old))
+                self.assertEqual(client.ask(b"set r%d 0 0 1\r\n%d\r\n" % (n, n)), b"STORED\r\n")
+                self.assertEqual(server.stop(signal.SIGUSR1), 0)
 
     def test_after_the_shutdown_command(self):
         with self.start("-A", *ARGS) as server:
             client = server.connect()
-            self.assertEqual(ask(client, b"set a 0 0 1\r\n1\r\n"), b"STORED\r\n")
-            client.sendall(b"shutdown graceful\r\n")
-            self.assertEqual(read_until(client, b"never"), b"")
-            self.assertEqual(server.process.wait(timeout=30), 0)
+            self.assertEqual(client.ask(b"set a 0 0 1\r\n1\r\n"), b"STORED\r\n")
+            client.send(b"shutdown graceful\r\n")
+            self.assertEqual(client.rest(), b"")
+            self.assertEqual(server.wait(), 0)
         with self.start() as server:
-            self.assertEqual(ask(server.connect(), b"get a\r\n", b"END\r\n"), b"VALUE a 0 1\r\n1\r\nEND\r\n")
+            self.assertEqual(server.connect().ask(b"get a\r\n", b"END\r\n"), b"VALUE a 0 1\r\n1\r\nEND\r\n")
 
     def test_other_stops_save_nothing(self):
         for sig in (signal.SIGTERM, signal.SIGKILL):
@@ -122,16 +122,16 @@ class Restart(unittest.TestCase):
                     fill(server.connect())
                     server.stop(sig)
                 with self.start() as server:
-                    self.assertEqual(stats(server.connect())["curr_items"], "0")
+                    self.assertEqual(server.connect().stats()["curr_items"], "0")
 
     def test_used_once_only(self):
         """A server that crashed after a restart does not come up with what it was once."""
         self.saved()
         with self.start() as server:
-            self.assertIn("restarted with", server.log())
+            self.assertIn("restarted with", server.output())
             server.stop(signal.SIGKILL)
         with self.start() as server:
-            self.assertEqual(stats(server.connect())["curr_items"], "0")
+            self.assertEqual(server.connect().stats()["curr_items"], "0")
 
     def test_other_sizes(self):
         for args in (["-m", "128"], ["-m", "64", "-I", "2m"]):

@@ -12,14 +12,14 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import testlib  # noqa: E402
 
-PROGRAM = os.path.join(os.path.dirname(testlib.ringcached_path()), "ringctl", "ringctl")
-OPTIONS = ["-m", "64", "-t", "2", "--peer-timeout=3000"]
+PROGRAM = testlib.ringctl_path()
+OPTIONS = ["-m", "64", "-t", "2", "--peer-timeout=30000"]
 
 
 def ringctl(port, *arguments, data=None):
     """Patient, unless the arguments say otherwise: the machine may be busy."""
     command = [PROGRAM, "-t", "10000"] + ([] if port is None else ["-s", "127.0.0.1:%d" % port]) + list(arguments)
-    done = subprocess.run(command, capture_output=True, input=data or b"", timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, input=data or b"", timeout=testlib.PATIENCE, check=False)
     return done.returncode, done.stdout.decode("latin-1"), done.stderr.decode("latin-1")
 
 
@@ -69,7 +69,7 @@ class Usage(unittest.TestCase):
         self.refused("cannot read /nowhere", "--secret=/nowhere", "nodes", "set", "a=127.0.0.1:1")
 
     def test_nobody_answers(self):
-        status, out, err = ringctl(testlib.free_port(), "status")
+        status, out, err = ringctl(testlib.free_ports(1)[0], "status")
         self.assertEqual((status, out), (3, ""))
         self.assertIn("Connection refused", err)
         with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -90,7 +90,7 @@ class Usage(unittest.TestCase):
                         c.recv(1000)
                         c.sendall(answer)
                         c.close()
-                        _, err = process.communicate(timeout=30)
+                        _, err = process.communicate(timeout=testlib.PATIENCE)
                         self.assertIn(process.returncode, (1, 3), (answer, command, err))
 
     def test_single_node(self):
@@ -282,7 +282,7 @@ class Change(unittest.TestCase):
             every = list_of(cluster)
             self.set_nodes(cluster, every[:3], 2)
             self.set_nodes(cluster, [every[3]] + every[:3], 3)
-            testlib.wait_for(lambda: epochs(cluster) == [3] * 4, 5, "one epoch on all nodes")
+            testlib.wait_for(lambda: epochs(cluster) == [3] * 4, "one epoch on all nodes")
             self.answers_everywhere(cluster, cluster.nodes, b"four")
 
     def test_a_node_that_was_away_learns_it(self):
@@ -291,13 +291,13 @@ class Change(unittest.TestCase):
             every = list_of(cluster)
             cluster.nodes[2].kill()
             status, out, err = ringctl(
-                cluster.nodes[1].port, "-S", cluster.secret.name, "-t", "2000", "nodes", "set", ",".join(every[::-1]))
+                cluster.nodes[1].port, "-S", cluster.secret.name, "-t", "5000", "nodes", "set", ",".join(every[::-1]))
             self.assertEqual(status, 1, err)
             self.assertIn("n2 was not told: Connection refused", err)
             self.assertIn("n2 does not show this list yet", err)
             self.assertEqual([n.stats("cluster")["epoch"] for n in cluster.nodes[:2]], ["2", "2"])
             cluster.nodes[2].start()
-            testlib.wait_for(lambda: epochs(cluster) == [2, 2, 2], 5, "the epoch of the node that was away")
+            testlib.wait_for(lambda: epochs(cluster) == [2, 2, 2], "the epoch of the node that was away")
             self.answers_everywhere(cluster, cluster.nodes, b"back")
 
     def test_a_lost_node_is_taken_out(self):
@@ -307,7 +307,7 @@ class Change(unittest.TestCase):
             with cluster.nodes[0].connect() as c:
                 for i in range(200):
                     self.assertEqual(c.set(b"kept:%d" % i, b"%d" % i), b"STORED\r\n")
-                self.assertEqual(c.ask(b"wait 1 2000\r\n"), b"WAIT 1\r\n")
+                self.assertEqual(c.ask(b"wait 1 60000\r\n"), b"WAIT 1\r\n")
             cluster.nodes[2].kill()
             status, _, err = ringctl(
                 cluster.nodes[0].port, "-S", cluster.secret.name, "nodes", "set", ",".join(every[:2]))
@@ -317,8 +317,8 @@ class Change(unittest.TestCase):
                     for i in range(200):
                         self.assertEqual(c.get(b"kept:%d" % i), b"%d" % i)
             cluster.nodes[2].start()
-            testlib.wait_for(lambda: "is not a member" in cluster.nodes[2].output(), 5, "told to the node")
-            testlib.wait_for(lambda: "is not a member" in cluster.nodes[0].output(), 5, "told to the others")
+            cluster.nodes[2].wait_output("is not a member")
+            cluster.nodes[0].wait_output("is not a member")
 
     def test_many_changes_under_load(self):
         """Each change of the list comes while a client works: it gets right answers or errors, never another value."""
@@ -335,6 +335,6 @@ class Change(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    if not os.access(PROGRAM, os.X_OK):
+    if PROGRAM is None:
         testlib.skip("ringctl is not built: there is no jansson")
     unittest.main()

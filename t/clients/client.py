@@ -35,7 +35,7 @@ def script(interpreter, probe, name, *arguments):
         testlib.skip("%s lacks the library of this test" % interpreter[0])
 
     def tell(port):
-        run = subprocess.run(interpreter + [os.path.join(HERE, name), str(port)] + list(arguments), timeout=60)
+        run = subprocess.run(interpreter + [os.path.join(HERE, name), str(port)] + list(arguments), timeout=testlib.PATIENCE)
         check(run.returncode == 0, "%s ended with %d" % (name, run.returncode))
 
     story(tell)

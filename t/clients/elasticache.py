@@ -18,7 +18,7 @@ try:
 except ImportError:
     AWSElastiCacheHashClient = None
 
-RINGCTL = os.path.join(os.path.dirname(testlib.ringcached_path()), "ringctl", "ringctl")
+RINGCTL = testlib.ringctl_path()
 
 
 def discover(port):
@@ -58,7 +58,7 @@ def use(c):
 
 def change(cluster, nodes):
     command = [RINGCTL, "-s", "127.0.0.1:%d" % cluster.nodes[0].port, "-S", cluster.secret.name, "nodes", "set", ",".join(nodes)]
-    check(subprocess.run(command, stdout=subprocess.DEVNULL, timeout=60, check=False).returncode == 0, "nodes set")
+    check(subprocess.run(command, stdout=subprocess.DEVNULL, timeout=testlib.PATIENCE, check=False).returncode == 0, "nodes set")
 
 
 def main():
@@ -66,7 +66,7 @@ def main():
         answer_is_exact(cluster)
         use(follower(cluster.nodes[1].port))
         check(all(int(node.stats()["total_connections"]) > 2 for node in cluster.nodes), "the client found all nodes")
-        if os.access(RINGCTL, os.X_OK):
+        if RINGCTL:
             peers = next(o for o in cluster.nodes[0].options if o.startswith("--peers=")).split("=", 1)[1].split(",")
             change(cluster, peers[:2])
             version, nodes = discover(cluster.nodes[0].port)

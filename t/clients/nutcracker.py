@@ -1,12 +1,6 @@
 #!/usr/bin/python3
 """nutcracker (twemproxy) in front of three servers with ketama, one of which is killed."""
 
-import os
-import shutil
-import subprocess
-import tempfile
-
-import client
 from client import MANY, check, testlib
 
 CONFIGURATION = """ring:
@@ -16,7 +10,7 @@ CONFIGURATION = """ring:
   auto_eject_hosts: true
   server_retry_timeout: 60000
   server_failure_limit: 1
-  timeout: 1000
+  timeout: 60000
   servers:
 %s"""
 
@@ -31,7 +25,7 @@ def try_again(ask, times=10):
 
 
 def use(port, servers):
-    with testlib.Connection(port, 10) as c:
+    with testlib.Connection(port) as c:
         for n in range(MANY):
             check(c.set(b"key%d" % n, b"value%d" % n) == b"STORED\r\n", "set through the proxy")
         c.send(b"get " + b" ".join(b"key%d" % n for n in range(MANY)) + b"\r\n")
@@ -51,29 +45,13 @@ def use(port, servers):
 
 
 def main():
-    program = shutil.which("nutcracker") or shutil.which("nutcracker", path="/usr/sbin:/sbin")
-    if not program:
+    if not testlib.nutcracker_path():
         testlib.skip("there is no nutcracker")
     servers = [testlib.ringcached(["-m", "64", "-t", "1"]) for _ in range(3)]
-    port, stats = testlib.free_port(), testlib.free_port()
-    with tempfile.TemporaryDirectory() as directory:
-        path = os.path.join(directory, "nutcracker.yml")
-        with open(path, "w") as f:
-            f.write(CONFIGURATION % (port, "".join("   - 127.0.0.1:%d:1 node%d\n" % (s.port, n) for n, s in enumerate(servers))))
-        proxy = subprocess.Popen([program, "-c", path, "-s", str(stats), "-a", "127.0.0.1", "-m", "16384",
-                                  "-o", os.path.join(directory, "log")], preexec_fn=testlib._die_with_parent)
-        try:
-            def answers():
-                try:
-                    testlib.Connection(port, 1).close()
-                    return True
-                except OSError:
-                    return False
-            testlib.wait_for(answers, 10, "nutcracker answers")
-            use(port, servers)
-        finally:
-            proxy.kill()
-            proxy.wait()
+    port = testlib.free_ports(1)[0]
+    places = "".join("   - 127.0.0.1:%d:1 node%d\n" % (s.port, n) for n, s in enumerate(servers))
+    with testlib.nutcracker(CONFIGURATION % (port, places), [port]):
+        use(port, servers)
     for s in servers[1:]:
         s.stop()
     print("ok")

@@ -3,12 +3,9 @@
 
 With any other ring, and with clients that place keys in other ways, the same works, forwarded."""
 
-import os
 import shutil
 import subprocess
-import tempfile
 
-import client
 from client import MANY, check, testlib
 
 NODES = 4
@@ -25,7 +22,7 @@ NUTCRACKER = """ring:
   listen: 127.0.0.1:%d
   hash: fnv1a_64
   distribution: ketama
-  timeout: 1000
+  timeout: 60000
   servers:
 %s"""
 
@@ -48,42 +45,19 @@ def pylibmc_client(behaviors):
 def php_client(options):
     def use(cluster):
         ports = ",".join(str(node.port) for node in cluster.nodes)
-        run = subprocess.run(["php", "-r", PHP % (options, MANY), ports], timeout=60, check=False)
+        run = subprocess.run(["php", "-r", PHP % (options, MANY), ports], timeout=testlib.PATIENCE, check=False)
         check(run.returncode == 0, "php ended with %d" % run.returncode)
     return use
 
 
 def through_nutcracker(cluster):
-    port, stats = testlib.free_port(), testlib.free_port()
+    port = testlib.free_ports(1)[0]
     servers = "".join("   - 127.0.0.1:%d:1 n%d\n" % (node.port, n) for n, node in enumerate(cluster.nodes))
-    with tempfile.TemporaryDirectory() as directory:
-        path = os.path.join(directory, "nutcracker.yml")
-        with open(path, "w", encoding="ascii") as f:
-            f.write(NUTCRACKER % (port, servers))
-        proxy = subprocess.Popen([nutcracker(), "-c", path, "-s", str(stats), "-a", "127.0.0.1", "-m", "16384",
-                                  "-o", os.path.join(directory, "log")], preexec_fn=testlib._die_with_parent)
-        try:
-            testlib.wait_for(lambda: answers(port), 10, "nutcracker answers")
-            with testlib.Connection(port) as c:
-                for n in range(MANY):
-                    check(c.set(b"proxy%d" % n, b"value%d" % n) == b"STORED\r\n", "set through the proxy")
-                c.send(b"get " + b" ".join(b"proxy%d" % n for n in range(MANY)) + b"\r\n")
-                check(c.until(b"END\r\n").count(b"VALUE ") == MANY, "get of many through the proxy")
-        finally:
-            proxy.kill()
-            proxy.wait()
-
-
-def nutcracker():
-    return shutil.which("nutcracker") or shutil.which("nutcracker", path="/usr/sbin:/sbin")
-
-
-def answers(port):
-    try:
-        testlib.Connection(port, 1).close()
-        return True
-    except OSError:
-        return False
+    with testlib.nutcracker(NUTCRACKER % (port, servers), [port]), testlib.Connection(port) as c:
+        for n in range(MANY):
+            check(c.set(b"proxy%d" % n, b"value%d" % n) == b"STORED\r\n", "set through the proxy")
+        c.send(b"get " + b" ".join(b"proxy%d" % n for n in range(MANY)) + b"\r\n")
+        check(c.until(b"END\r\n").count(b"VALUE ") == MANY, "get of many through the proxy")
 
 
 def has_pylibmc():
@@ -110,14 +84,14 @@ MATCHING = (
     (has_pylibmc, "ketama100", False, KETAMA),
     (has_php, "libmemcached", False, PHP_COMPATIBLE),
     (has_php, "ketama100", False, PHP_CONSISTENT),
-    (nutcracker, "twemproxy", True, through_nutcracker),
+    (testlib.nutcracker_path, "twemproxy", True, through_nutcracker),
 )
 OTHERS = (
     (has_pylibmc, "native", True, WEIGHTED),
     (has_pylibmc, "native", True, pylibmc_client({})),
     (has_pylibmc, "libmemcached", False, KETAMA),
     (has_php, "native", True, php_client("")),
-    (nutcracker, "native", True, through_nutcracker),
+    (testlib.nutcracker_path, "native", True, through_nutcracker),
 )
 
 

@@ -7,21 +7,16 @@ The network is slow, and the node is cut off a moment before it is killed: what 
 machine dies. Every node answers reads from its own copies, so that the replicas can be asked while the owner is away.
 """
 
-import argparse
 import os
 import random
 import sys
-import tempfile
 import threading
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-import converge
-import netlab
 import testlib
+from labcluster import NODES, in_lab
 
-PORT = 11211
 KEYS = [b"w:%d" % n for n in range(900)]
 
 
@@ -78,11 +73,11 @@ def forwarded(c):
 def owners_of(cluster):
     """Key to the node that asks nobody about it."""
     owners = {}
-    for node in converge.NODES:
+    for node in NODES:
         with cluster.connect(node) as c:
             before = forwarded(c)
             for key in KEYS:
-                assert c.ask(b"touch %s 0\r\n" % key) == b"NOT_FOUND\r\n"
+                testlib.wait_for(lambda: c.ask(b"touch %s 0\r\n" % key) == b"NOT_FOUND\r\n", "answer of the owner")
                 after = forwarded(c)
                 if after == before:
                     owners[key] = node
@@ -105,8 +100,8 @@ def copies(cluster, nodes, keys):
 
 def one_kill(lab, cluster, owners, chance):
     """Returns how many writes were acknowledged, and how many keys looked at."""
-    dead = chance.choice(converge.NODES)
-    rest = [node for node in converge.NODES if node != dead]
+    dead = chance.choice(NODES)
+    rest = [node for node in NODES if node != dead]
     lab.rule(None, None, delay=chance.choice((1, 5)))
     mine = [key for key in KEYS if owners[key] == dead]
     others = [key for key in KEYS if owners[key] != dead] + mine[3::4]
@@ -122,7 +117,7 @@ def one_kill(lab, cluster, owners, chance):
         writer.going = False
     looked = 0
     for writer in writers:
-        writer.join(20)
+        writer.join(testlib.PATIENCE)
         assert not writer.is_alive() and writer.failure is None, "a client got no answer: %r" % writer.failure
         for key, values in copies(cluster, rest, writer.acknowledged).items():
             may = {writer.acknowledged[key], *writer.perhaps[key]}
@@ -137,33 +132,15 @@ def one_kill(lab, cluster, owners, chance):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--writes", type=int, default=int(os.environ.get("ACKNOWLEDGED_WRITES", 4000)))
-    parser.add_argument("--kills", type=int, default=10)
-    parser.add_argument("--seed")
-    arguments = parser.parse_args()
-    reason = netlab.skip_reason()
-    if reason:
-        testlib.skip(reason)
-    seed = testlib.seed_from(arguments)
-    print("seed %d (repeat with --seed %d)" % (seed, seed))
-    chance = random.Random(seed)
+    arguments = testlib.arguments_of(__doc__, writes=4000, kills=10)
     kills = writes = looked = 0
-    with (netlab.Lab(len(converge.NODES), seed) as lab, tempfile.TemporaryFile() as log,
-          tempfile.NamedTemporaryFile(prefix="ringcache-secret-") as secret):
-        secret.write(b"%032x" % random.SystemRandom().getrandbits(128))
-        secret.flush()
-        cluster = converge.Cluster(lab, 1, PORT, secret.name, log)
-        try:
-            cluster.wait_linked()
-            owners = owners_of(cluster)
-            while writes < arguments.writes or kills < arguments.kills:
-                done = one_kill(lab, cluster, owners, chance)
-                kills += 1
-                writes += done[0]
-                looked += done[1]
-        finally:
-            cluster.stop()
+    with in_lab(arguments.seed, (1,)) as (lab, (cluster,)):
+        owners = owners_of(cluster)
+        while writes < arguments.writes or kills < arguments.kills:
+            done = one_kill(lab, cluster, owners, arguments.chance)
+            kills += 1
+            writes += done[0]
+            looked += done[1]
     print("%d acknowledged writes, %d kills, %d keys looked at on the replicas" % (writes, kills, looked))
 
 

@@ -7,7 +7,6 @@ Two nodes with full memories, a load of Zipf's at one of them until it is steady
 and the same load goes on at the other.
 """
 
-import argparse
 import itertools
 import os
 import random
@@ -54,25 +53,19 @@ def take_out(cluster, dead, other):
     mine = next(peer for peer in peers if ":%d/" % other.port in peer)
     cluster.nodes.remove(dead)
     dead.kill()
-    ringctl = os.environ.get("RINGCTL") or os.path.join(os.path.dirname(testlib.ringcached_path()), "ringctl", "ringctl")
-    subprocess.run([ringctl, "-s", "127.0.0.1:%d" % other.port, "-S", cluster.secret.name, "nodes", "set", mine],
+    subprocess.run([testlib.ringctl_path(), "-s", "127.0.0.1:%d" % other.port, "-S", cluster.secret.name, "nodes", "set", mine],
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
 
     def alone():
         with other.connect() as c:
             return not any(b"ERROR" in c.ask(b"touch probe:%d 0\r\n" % n) for n in range(50))
-    testlib.wait_for(alone, 20, "the new list of nodes")
+    testlib.wait_for(alone, "the new list of nodes")
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--operations", type=int, default=int(os.environ.get("HEAT_OPERATIONS", 200000)))
-    parser.add_argument("--seed")
-    arguments = parser.parse_args()
-    seed = testlib.seed_from(arguments)
-    print("seed %d (repeat with --seed %d)" % (seed, seed))
-    load = Load(seed)
-    with testlib.Cluster(2, ["-m", "32", "-t", "2"], seed) as cluster:
+    arguments = testlib.arguments_of(__doc__, operations=200000)
+    load = Load(arguments.seed)
+    with testlib.Cluster(2, ["-m", "32", "-t", "2"], arguments.seed) as cluster:
         owner, other = cluster.nodes
         load.run(owner, 2 * arguments.operations)
         before = load.run(owner, arguments.operations)

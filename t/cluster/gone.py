@@ -7,29 +7,30 @@ In each round all copies are made the same; then one node is cut off, changes ar
 starts again empty, and the network is healed: by then the two that knew of a change are the one killed and one more.
 """
 
-import argparse
 import os
 import random
 import sys
-import tempfile
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-import converge
-import netlab
 import testlib
+from labcluster import NODES, in_lab
 
 COUNT = 40
+
+
+def stored(c, key, value):
+    """Again, where a node did not answer in time."""
+    testlib.wait_for(lambda: c.set(key, value) == b"STORED\r\n", "value that is stored")
 
 
 def fill(cluster, keys, value):
     """All keys get VALUE, at nodes of chance, and all replicas have it."""
     c = cluster.connect(1)
     for key in keys:
-        assert c.ask(b"set %s 0 0 %d\r\n%s\r\n" % (key, len(value), value)) == b"STORED\r\n"
+        stored(c, key, value)
     wanted = cluster.copies - 1
-    assert c.ask(b"wait %d 2000\r\n" % wanted) == b"WAIT %d\r\n" % wanted
+    assert c.ask(b"wait %d 60000\r\n" % wanted) == b"WAIT %d\r\n" % wanted
     c.close()
 
 
@@ -61,7 +62,7 @@ def seen(cluster, node, keys):
 
 
 def check(cluster, known, when):
-    for node in converge.NODES:
+    for node in NODES:
         for key, value in seen(cluster, node, known).items():
             assert value == known[key], "%s, node %d has %r as %r, and not as %r" % (when, node, key, value, known[key])
 
@@ -71,7 +72,7 @@ def one_round(lab, cluster, seed):
     chance = random.Random(seed)
     keys = [b"r%d:%d" % (seed % 1000, n) for n in range(COUNT)]
     fill(cluster, keys, b"old")
-    away, killed, other = chance.sample(converge.NODES, 3)
+    away, killed, other = chance.sample(NODES, 3)
     lab.partition([away], [killed, other])
     known = change(cluster, other, keys, chance)
     cluster.kill(killed)
@@ -87,7 +88,7 @@ def one_round(lab, cluster, seed):
     cluster.assert_converges()
     check(cluster, known, "after all")
     c = cluster.connect(away)
-    assert c.ask(b"flush_all\r\n") == b"OK\r\n"
+    testlib.wait_for(lambda: c.ask(b"flush_all\r\n") == b"OK\r\n", "flush of all nodes")
     c.close()
     cluster.kill(away)
     cluster.start(away)
@@ -98,32 +99,16 @@ def one_round(lab, cluster, seed):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=int(os.environ.get("GONE_ROUNDS", 3)))
-    parser.add_argument("--seed")
-    arguments = parser.parse_args()
-    reason = netlab.skip_reason()
-    if reason:
-        testlib.skip(reason)
-    first = testlib.seed_from(arguments)
-    print("seed %d (repeat with --seed %d)" % (first, first))
-    with (netlab.Lab(len(converge.NODES), first) as lab, tempfile.TemporaryFile() as log,
-          tempfile.NamedTemporaryFile(prefix="ringcache-secret-") as secret):
-        secret.write(b"%032x" % random.SystemRandom().getrandbits(128))
-        secret.flush()
-        clusters = [converge.Cluster(lab, replicas, 11211 + 10 * replicas, secret.name, log) for replicas in (1, 2)]
-        try:
-            for seed in range(first, first + arguments.rounds):
-                for cluster in clusters:
-                    cluster.wait_linked()
-                    try:
-                        changes = one_round(lab, cluster, seed)
-                    except AssertionError as error:
-                        raise AssertionError("seed %d, %d replicas: %s" % (seed, cluster.copies - 1, error)) from error
-                    print("seed %d, %d replicas: %d changes" % (seed, cluster.copies - 1, changes))
-        finally:
+    arguments = testlib.arguments_of(__doc__, rounds=3)
+    with in_lab(arguments.seed, (1, 2)) as (lab, clusters):
+        for seed in range(arguments.seed, arguments.seed + arguments.rounds):
             for cluster in clusters:
-                cluster.stop()
+                cluster.wait_linked()
+                try:
+                    changes = one_round(lab, cluster, seed)
+                except AssertionError as error:
+                    raise AssertionError("seed %d, %d replicas: %s" % (seed, cluster.copies - 1, error)) from error
+                print("seed %d, %d replicas: %d changes" % (seed, cluster.copies - 1, changes))
 
 
 if __name__ == "__main__":

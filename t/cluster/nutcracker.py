@@ -6,11 +6,9 @@ In place of the servers stands one loop that answers each get with the index of 
 import os
 import random
 import selectors
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -30,7 +28,7 @@ POOL = """%s:
   hash: fnv1a_64
   distribution: ketama
   auto_eject_hosts: false
-  timeout: 5000
+  timeout: 60000
   servers:
 %s"""
 
@@ -82,7 +80,7 @@ def key_of(chance):
 def asked(port, keys):
     """Which server answers for each key."""
     found = {}
-    with testlib.Connection(port, 10) as c:
+    with testlib.Connection(port) as c:
         for first in range(0, len(keys), KEYS_AT_ONCE):
             c.send(b"get " + b" ".join(keys[first : first + KEYS_AT_ONCE]) + b"\r\n")
             while (line := c.line().rstrip(b"\r\n")) != b"END":
@@ -117,14 +115,6 @@ def configure(pools):
     return text
 
 
-def answers(port):
-    try:
-        testlib.Connection(port, 1).close()
-        return True
-    except OSError:
-        return False
-
-
 def compare(name, port, nodes, keys):
     theirs, own = asked(port, keys), ours(nodes, keys)
     wrong = [(k, a, b) for k, a, b in zip(keys, theirs, own) if a != b]
@@ -142,28 +132,17 @@ def elided_servers():
 
 
 def main():
-    program = shutil.which("nutcracker") or shutil.which("nutcracker", path="/usr/sbin:/sbin")
-    if not program:
+    if not testlib.nutcracker_path():
         testlib.skip("there is no nutcracker")
     seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(1 << 32))
     chance = random.Random(seed)
     print("seed %d (SEED=%d repeats this run)" % (seed, seed))
     keys = sorted({key_of(chance) for _ in range(KEYS)})
     servers = Servers([("127.0.0.1", 0)] * max(COUNTS))
-    pools = {name: (testlib.free_port(), nodes) for name, nodes in pools_of(servers, elided_servers())}
-    with tempfile.TemporaryDirectory() as directory:
-        path = os.path.join(directory, "nutcracker.yml")
-        with open(path, "w", encoding="utf-8") as f:
-            f.write(configure(pools))
-        proxy = subprocess.Popen([program, "-c", path, "-s", str(testlib.free_port()), "-a", "127.0.0.1",
-                                  "-o", os.path.join(directory, "log")], preexec_fn=testlib._die_with_parent)
-        try:
-            for name, (port, nodes) in pools.items():
-                testlib.wait_for(lambda: answers(port), 10, "nutcracker answers")
-                compare(name, port, nodes, keys)
-        finally:
-            proxy.kill()
-            proxy.wait()
+    pools = {name: (testlib.free_ports(1)[0], nodes) for name, nodes in pools_of(servers, elided_servers())}
+    with testlib.nutcracker(configure(pools), [port for port, _ in pools.values()]):
+        for name, (port, nodes) in pools.items():
+            compare(name, port, nodes, keys)
     print("ok")
 
 

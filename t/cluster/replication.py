@@ -4,9 +4,7 @@
     replication.py [--seconds S] [--writes N] [--only NAME] [--seed N]
 """
 
-import argparse
 import os
-import random
 import signal
 import sys
 import time
@@ -51,14 +49,13 @@ def differences(cluster, copies):
     return wrong, len(found)
 
 
-def assert_converges(cluster, copies, seconds):
-    deadline = time.monotonic() + seconds
-    while True:
-        wrong, count = differences(cluster, copies)
-        if not wrong:
-            return count
-        assert time.monotonic() < deadline, "%d of %d keys differ, as %s" % (len(wrong), count, wrong[:3])
-        time.sleep(0.05)
+def assert_converges(cluster, copies):
+    wrong = []
+
+    def same():
+        wrong[:], count = differences(cluster, copies)
+        return None if wrong else count
+    return testlib.wait_for(same, lambda: "the same copies; %d keys differ, as %s" % (len(wrong), wrong[:3]))
 
 
 def command(chance):
@@ -91,7 +88,7 @@ def mutate(cluster, chance, count):
 
 def quiet_nodes_agree(cluster, chance, options):
     mutate(cluster, chance, 50)
-    assert assert_converges(cluster, 2, 1.0) > KEYS / 3
+    assert assert_converges(cluster, 2) > KEYS / 3
 
 
 def links_break(cluster, chance, options):
@@ -105,21 +102,19 @@ def links_break(cluster, chance, options):
         time.sleep(chance.choice((0, 0.1, 0.5)))
         os.kill(node.pid, signal.SIGCONT)
         mutate(cluster, chance, 5)
-    time.sleep(0.3)
-    assert_converges(cluster, 2, 3.0)
+    assert_converges(cluster, 2)
 
 
 def nodes_are_lost(cluster, chance, options):
     """One that comes back empty gets its items back from the others."""
     mutate(cluster, chance, 40)
-    assert_converges(cluster, 2, 1.0)
+    assert_converges(cluster, 2)
     before = {key for node in cluster.nodes for key in dump(node)}
     for node in cluster.nodes:
         node.kill()
         mutate(type("Some", (), {"nodes": [n for n in cluster.nodes if n is not node]}), chance, 2)
         node.start()
-        time.sleep(0.3)
-        assert_converges(cluster, 2, 5.0)
+        assert_converges(cluster, 2)
     after = {key for node in cluster.nodes for key in dump(node)}
     assert len(before - after) < KEYS / 5, "%d of %d keys are lost" % (len(before - after), len(before))
 
@@ -131,7 +126,7 @@ def waited_writes_survive(cluster, chance, options):
         node = chance.choice(cluster.nodes)
         acked = {}
         stop = chance.randrange(50, 400)
-        c = testlib.Connection(node.port, 5)
+        c = testlib.Connection(node.port)
         for n in range(stop):
             batch = [(b"w%d" % chance.randrange(100000), b"%d" % (done + i)) for i in range(chance.choice((1, 1, 5)))]
             if chance.random() < 0.5:
@@ -149,10 +144,9 @@ def waited_writes_survive(cluster, chance, options):
                     acked.pop(k, None)
             done += len(batch)
         node.kill()
-        time.sleep(0.02)
         rest = [n for n in cluster.nodes if n is not node]
         held = [set(dump(n)) for n in rest]
-        connections = [testlib.Connection(n.port, 5) for n in rest]
+        connections = [testlib.Connection(n.port) for n in rest]
         for k, v in acked.items():
             values = []
             for keys, other in zip(held, connections):
@@ -167,7 +161,7 @@ def waited_writes_survive(cluster, chance, options):
         for other in connections:
             other.close()
         node.start()
-        time.sleep(0.3)
+        cluster.wait()
     print("%d acknowledged writes were there" % checked)
 
 
@@ -175,22 +169,8 @@ STORIES = [quiet_nodes_agree, links_break, nodes_are_lost, waited_writes_survive
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=float(os.environ.get("REPLICATION_SECONDS", 3)))
-    parser.add_argument("--writes", type=int, default=int(os.environ.get("REPLICATION_WRITES", 2000)))
-    parser.add_argument("--only", help="the story of this name")
-    parser.add_argument("--seed")
-    arguments = parser.parse_args()
-    seed = testlib.seed_from(arguments)
-    print("seed %d (repeat with --seed %d)" % (seed, seed))
-    chance = random.Random(seed)
-    for story in STORIES:
-        if arguments.only in (None, story.__name__):
-            begun = time.monotonic()
-            with testlib.Cluster(NODES, OPTIONS, seed) as cluster:
-                story(cluster, chance, arguments)
-            print("%-32s %.1f s" % (story.__name__, time.monotonic() - begun))
-            sys.stdout.flush()
+    arguments = testlib.arguments_of(__doc__, seconds=3.0, writes=2000)
+    testlib.tell(STORIES, arguments, lambda _: testlib.Cluster(NODES, OPTIONS, arguments.seed), arguments)
 
 
 if __name__ == "__main__":

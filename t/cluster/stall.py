@@ -4,7 +4,6 @@
     stall.py [--seed N]
 """
 
-import argparse
 import os
 import signal
 import sys
@@ -14,8 +13,9 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import testlib
 
-TIMEOUT = 0.5
-STILL = 3.0
+TIMEOUT = 2.0
+STILL = 5.0
+SLACK = 5.0  # of a busy machine
 KEYS = 200
 
 
@@ -24,11 +24,11 @@ class Client(threading.Thread):
 
     def __init__(self, node, keys):
         super().__init__(daemon=True)
-        self.connection = testlib.Connection(node.port, 10)
+        self.connection = testlib.Connection(node.port)
         self.keys = keys
         self.going = True
         self.took = []
-        self.errors = 0
+        self.errors = []
         self.failure = None
 
     def one(self, key, number):
@@ -38,7 +38,7 @@ class Client(threading.Thread):
         self.took.append(time.monotonic() - begin)
         value = b"VALUE %s 0 6\r\n%06d\r\nEND\r\n" % (key, number % 1000000)
         if b"SERVER_ERROR" in answer:
-            self.errors += 1
+            self.errors.append((len(self.took), answer))
         else:
             assert answer == b"STORED\r\n" + value + b"MN\r\n", answer
 
@@ -79,16 +79,14 @@ def load(node, own, others, seconds, meanwhile=lambda: None):
     time.sleep(seconds)
     for client in clients:
         client.going = False
-        client.join(10)
+        client.join(testlib.PATIENCE)
         assert not client.is_alive() and client.failure is None, "no answer, or a wrong one: %r" % client.failure
     return clients
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed")
-    seed = testlib.seed_from(parser.parse_args())
-    with testlib.Cluster(3, ["-m", "64", "-t", "2", "--peer-timeout=%d" % (TIMEOUT * 1000)], seed) as cluster:
+    arguments = testlib.arguments_of(__doc__)
+    with testlib.Cluster(3, ["-m", "64", "-t", "2", "--peer-timeout=%d" % (TIMEOUT * 1000)], arguments.seed) as cluster:
         node, still = cluster.nodes[:2]
         own = keys_of(node, b"own")
         others = [key for key in (b"own:%d" % n for n in range(KEYS)) if key not in own]
@@ -102,11 +100,12 @@ def main():
         after = load(node, own, others, 1)
         usual, then = p99(before[0].took), p99(during[0].took)
         print("own keys p99 %.1f ms, meanwhile %.1f ms; %d errors of %d, the longest %.0f ms" % (
-            1000 * usual, 1000 * then, during[1].errors, len(during[1].took), 1000 * max(during[1].took)))
-        assert before[0].errors + during[0].errors + after[0].errors + before[1].errors + after[1].errors == 0
-        assert during[1].errors > 0
-        assert max(during[1].took) < 2 * (TIMEOUT + 0.5), "two commands took %.2f s" % max(during[1].took)
-        assert then <= max(2 * usual, 0.02), "own keys took %.1f ms, before %.1f ms" % (1000 * then, 1000 * usual)
+            1000 * usual, 1000 * then, len(during[1].errors), len(during[1].took), 1000 * max(during[1].took)))
+        for client, when in ((before[0], "before"), (before[1], "before"), (during[0], "own keys"), (after[0], "after"), (after[1], "after")):
+            assert not client.errors, "%s: %d errors of %d, as %r" % (when, len(client.errors), len(client.took), client.errors[:3])
+        assert during[1].errors
+        assert max(during[1].took) < 2 * TIMEOUT + SLACK, "two commands took %.2f s" % max(during[1].took)
+        assert then <= max(2 * usual, TIMEOUT / 8), "own keys took %.1f ms, before %.1f ms" % (1000 * then, 1000 * usual)
 
 
 if __name__ == "__main__":

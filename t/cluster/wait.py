@@ -1,19 +1,17 @@
 #!/usr/bin/python3
 """What `wait` says is true, and no less than what is known: with nodes down, links that broke, and more replicas than one.
 
-    wait.py [--only NAME]
+    wait.py [--only NAME] [--seed N]
 """
 
-import argparse
 import os
 import signal
 import sys
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import testlib
 
-OPTIONS = ["-m", "64", "-t", "1", "--peer-timeout=400"]
+OPTIONS = ["-m", "64", "-t", "1", "--peer-timeout=1000"]
 
 
 def key_of(cluster, holders, word):
@@ -26,74 +24,70 @@ def key_of(cluster, holders, word):
 
 
 def set_one(c, key, value=b"v"):
-    assert c.ask(b"set %s 0 0 %d\r\n%s\r\n" % (key, len(value), value)) == b"STORED\r\n"
+    """Again, where a node did not answer in time."""
+    testlib.wait_for(lambda: c.set(key, value) == b"STORED\r\n", "value that is stored")
 
 
-def other_nodes_do_not_matter():
+def other_nodes_do_not_matter(cluster, chance):
     """Who wrote through one node asks that one, whoever else is down."""
-    with testlib.Cluster(3, OPTIONS) as cluster:
-        here = key_of(cluster, ("n0", "n1"), b"here")
-        there = key_of(cluster, ("n1", "n0"), b"there")
-        with cluster.nodes[0].connect() as c:
-            set_one(c, there)
-            assert c.ask(b"wait 1 2000\r\n") == b"WAIT 1\r\n"
-            cluster.nodes[2].kill()
-            for key in (there, here, there):
-                set_one(c, key)
-                answer = c.ask(b"wait 1 2000\r\n")
-                assert answer == b"WAIT 1\r\n", answer
-        cluster.nodes[2].start()
+    here = key_of(cluster, ("n0", "n1"), b"here")
+    there = key_of(cluster, ("n1", "n0"), b"there")
+    with cluster.nodes[0].connect() as c:
+        set_one(c, there)
+        assert c.ask(b"wait 1 60000\r\n") == b"WAIT 1\r\n"
+        cluster.nodes[2].kill()
+        for key in (there, here, there):
+            set_one(c, key)
+            answer = c.ask(b"wait 1 60000\r\n")
+            assert answer == b"WAIT 1\r\n", answer
+    cluster.nodes[2].start()
 
 
-def a_broken_link_is_not_forgotten():
+def a_broken_link_is_not_forgotten(cluster, chance):
     """What went over a link that has broken may be lost with the node: a later link cannot say. That is told until it is written
     anew."""
-    with testlib.Cluster(3, OPTIONS) as cluster:
-        key = key_of(cluster, ("n1", "n0"), b"there")
+    key = key_of(cluster, ("n1", "n0"), b"there")
+    with cluster.nodes[0].connect() as c:
+        set_one(c, key)
+        os.kill(cluster.nodes[1].pid, signal.SIGSTOP)
+        try:
+            testlib.wait_for(lambda: b"reached" in c.ask(b"touch %s 0\r\n" % key), "the link breaks")
+        finally:
+            os.kill(cluster.nodes[1].pid, signal.SIGCONT)
+        cluster.wait()
+        for _ in range(2):
+            answer = c.ask(b"wait 1 500\r\n")
+            assert answer == b"WAIT 0\r\n", answer
+        set_one(c, key)
+        answer = c.ask(b"wait 1 60000\r\n")
+        assert answer == b"WAIT 1\r\n", answer
+
+
+def no_more_than_there_are(cluster, chance):
+    """With one of two replicas away, one is what is said, however often and of what it is asked."""
+    here = key_of(cluster, ("n0",), b"here")
+    there = key_of(cluster, ("n1",), b"there")
+    cluster.nodes[2].kill()
+    for key in (here, there):
         with cluster.nodes[0].connect() as c:
             set_one(c, key)
-            os.kill(cluster.nodes[1].pid, signal.SIGSTOP)
-            try:
-                testlib.wait_for(lambda: b"reached" in c.ask(b"touch %s 0\r\n" % key), 10, "the link breaks")
-            finally:
-                os.kill(cluster.nodes[1].pid, signal.SIGCONT)
-            cluster.wait()
-            for _ in range(2):
-                answer = c.ask(b"wait 1 500\r\n")
-                assert answer == b"WAIT 0\r\n", answer
-            set_one(c, key)
-            answer = c.ask(b"wait 1 2000\r\n")
-            assert answer == b"WAIT 1\r\n", answer
-
-
-def no_more_than_there_are():
-    """With one of two replicas away, one is what is said, however often and of what it is asked."""
-    with testlib.Cluster(3, OPTIONS + ["--replicas=2"]) as cluster:
-        here = key_of(cluster, ("n0",), b"here")
-        there = key_of(cluster, ("n1",), b"there")
-        cluster.nodes[2].kill()
-        for key in (here, there):
-            with cluster.nodes[0].connect() as c:
-                set_one(c, key)
-                for wanted in (1, 2, 1, 0, 2):
-                    answer = c.ask(b"wait %d 300\r\n" % wanted)
-                    assert answer == b"WAIT 1\r\n", (key, wanted, answer)
-        cluster.nodes[2].start()
+            assert c.ask(b"wait 1 60000\r\n") == b"WAIT 1\r\n"
+            for wanted in (1, 2, 1, 0, 2):
+                answer = c.ask(b"wait %d 500\r\n" % wanted)
+                assert answer == b"WAIT 1\r\n", (key, wanted, answer)
+    cluster.nodes[2].start()
 
 
 STORIES = [other_nodes_do_not_matter, a_broken_link_is_not_forgotten, no_more_than_there_are]
+MORE_OPTIONS = {no_more_than_there_are: ["--replicas=2"]}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", help="the story of this name")
-    only = parser.parse_args().only
-    for story in STORIES:
-        if only in (None, story.__name__):
-            begun = time.monotonic()
-            story()
-            print("%-32s %.1f s" % (story.__name__, time.monotonic() - begun))
-            sys.stdout.flush()
+    arguments = testlib.arguments_of(__doc__)
+
+    def setting(story):
+        return testlib.Cluster(3, OPTIONS + MORE_OPTIONS.get(story, []), arguments.seed)
+    testlib.tell(STORIES, arguments, setting)
 
 
 if __name__ == "__main__":

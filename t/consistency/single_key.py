@@ -45,7 +45,7 @@ def clients(port, work, seconds, *arguments):
 
 def _client(pipe, port, work, number, seconds, *arguments):
     try:
-        with testlib.Connection(port, 30) as c:
+        with testlib.Connection(port) as c:
             pipe.send(work(c, number, time.monotonic() + seconds, *arguments))
     except BaseException:
         pipe.send("client %d: %s" % (number, traceback.format_exc()))
@@ -274,7 +274,7 @@ def filler(port, stop, seed):
     """Keeps memory full and moving until told to stop."""
     rng = random.Random(seed)
     block = rng.randbytes(1 << 20)
-    with testlib.Connection(port, 30) as c:
+    with testlib.Connection(port) as c:
         n = 0
         while not stop.is_set():
             size = rng.choice([50, 100, 1000, 10000, 100000, 600000])
@@ -328,13 +328,13 @@ def round_of(options, stories, seconds, evicting):
     finally:
         stop.set()
         if fill:
-            fill.join(30)
+            fill.join(testlib.PATIENCE)
     if evicting and server.alive():
         evictions = int(server.stats().get("evictions", 0))
         print("%d evictions meanwhile" % evictions)
         failures += evictions == 0
     if server.alive():
-        server.stop(10)
+        server.stop()
     return failures
 
 

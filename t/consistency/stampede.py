@@ -23,7 +23,7 @@ def ask_all(connections, selector, line, end):
     answers, waiting = [], len(connections)
     got = {c: b"" for c in connections}
     while waiting:
-        ready = selector.select(30)
+        ready = selector.select(testlib.PATIENCE)
         assert ready, "%d clients are not answered" % waiting
         for key, _ in ready:
             c = key.data
@@ -87,7 +87,7 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (CLIENTS + 100, hard))
     with testlib.ringcached(["-t", "8", "-c", "2000", "-m", "64"]) as server:
         selector = selectors.DefaultSelector()
-        connections = [server.connect(30) for _ in range(CLIENTS)]
+        connections = [server.connect() for _ in range(CLIENTS)]
         for c in connections:
             selector.register(c.socket, selectors.EVENT_READ, c)
         with server.connect() as admin:

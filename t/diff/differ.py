@@ -116,8 +116,7 @@ class Side:
 
     def restart(self):
         self.control.close()
-        self.server.kill()
-        self.server.start()
+        self.server.restart()
         self.control = self.server.connect()
 
     def close(self):
@@ -165,7 +164,7 @@ def pieces_of(batch, data_of_commands):
 
 def exchange(port, pieces, gap, linger=False):
     """Sends PIECES over a new connection while reading; returns everything that came back."""
-    with socket.create_connection(("127.0.0.1", port), 20) as s:
+    with socket.create_connection(("127.0.0.1", port), testlib.PATIENCE) as s:
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         got = []
         try:
@@ -182,7 +181,7 @@ def exchange(port, pieces, gap, linger=False):
         except (BrokenPipeError, ConnectionResetError, OSError) as e:
             if isinstance(e, TimeoutError):
                 raise Mismatch("the server does not read on")
-        s.settimeout(20)
+        s.settimeout(testlib.PATIENCE)
         try:
             while True:
                 data = s.recv(1 << 18)
@@ -210,7 +209,7 @@ def _read_for_a_moment(s, got):
 
 def _send_while_reading(s, pieces, gap, got):
     s.setblocking(False)
-    end = time.monotonic() + 60
+    end = time.monotonic() + testlib.PATIENCE
     for piece in pieces:
         view = memoryview(piece)
         while view:
@@ -229,7 +228,7 @@ def _send_while_reading(s, pieces, gap, got):
                 pass
         if gap:
             time.sleep(gap)
-    s.settimeout(20)
+    s.settimeout(testlib.PATIENCE)
 
 
 class CasMap:

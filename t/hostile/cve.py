@@ -41,7 +41,7 @@ def survive(streams, options=(), memory=24 * MIB, split=True):
                         c.send(stream[cut:])
                     except OSError:
                         pass
-                    c.finish(5)
+                    c.finish()
     return w
 
 
@@ -110,7 +110,7 @@ def admin_without_arguments():
         for word in words:
             with w.connect() as c:
                 c.send(word + b"\r\n")
-                c.finish(5)
+                c.finish()
         time.sleep(2.2)  # what such a command set in motion may take a turn of the clock
         with w.connect() as c:
             check(c.ask(b"version\r\n").startswith(b"VERSION"), "not served two seconds later")
@@ -123,11 +123,11 @@ def conns_of_long_socket():
     path = directory + "/" + "s" * (107 - len(directory) - 1)
     with Watched() as w:
         other = subprocess.Popen([testlib.ringcached_path(), *testlib.MORE_ARGS, "-s", path, "-m", "64", "-t", "1"] +
-                                 (["-u", "root"] if os.geteuid() == 0 else []), preexec_fn=testlib._die_with_parent)
+                                 (["-u", "root"] if os.geteuid() == 0 else []), preexec_fn=testlib.die_with_parent)
         try:
             s = socket.socket(socket.AF_UNIX)
-            s.settimeout(10)
-            testlib.wait_for(lambda: s.connect_ex(path) == 0, 10, "it listens on its socket")
+            s.settimeout(testlib.PATIENCE)
+            testlib.wait_for(lambda: s.connect_ex(path) == 0, "it listens on its socket")
             s.sendall(b"stats conns\r\n")
             got = b""
             while not got.endswith(b"END\r\n"):
@@ -137,7 +137,7 @@ def conns_of_long_socket():
             check(path.encode()[:60] in got, "its path is not shown")
         finally:
             other.terminate()
-            check(other.wait(10) == 0, "it did not end well")
+            check(other.wait(testlib.PATIENCE) == 0, "it did not end well")
     return w
 
 
@@ -193,9 +193,9 @@ def prefixes_without_end():
 def quiet_gets():
     """Seventy thousand binary quiet gets of one key that are never flushed."""
     with Watched(memory=48 * MIB) as w:
-        with w.connect(20) as c:
+        with w.connect() as c:
             c.set(b"quiet", b"q" * 100)
-        s = socket.create_connection(("127.0.0.1", w.port), 20)
+        s = socket.create_connection(("127.0.0.1", w.port), testlib.PATIENCE)
         s.setblocking(False)
         data = request(GETQ, b"quiet") * 70000
         end, sent = time.monotonic() + 2, 0
@@ -245,10 +245,10 @@ def watchers():
                 c.send(request(SET, b"toolarge", b"\0" * 8, b"x" * 1100000))
                 c.send(request(NOOP))
                 c.socket.shutdown(socket.SHUT_WR)
-                c.rest(5)
+                c.rest()
             with w.connect() as c:
                 c.send(b"".join(b"set w%d 0 0 1\r\n1\r\nget w%d\r\ndelete w%d\r\n" % (n, n, n) for n in range(200)) + b"quit\r\n")
-                c.rest(5)
+                c.rest()
             if turn % 2:
                 s = open_ones.pop(0)
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
@@ -287,7 +287,7 @@ def authentication():
                            b"set a 0 0 3\r\n" + b"   \r\n", request(SET, b"k", b"\0" * 8, b"v") + request(GETK, b"k"), b"\x80" + b"\0" * 23):
                 with server.connect() as c:
                     c.send(stream)
-                    reply = c.finish(5)
+                    reply = c.finish()
                     check(b"STORED" not in reply and b"VALUE" not in reply and b"END" not in reply,
                           "%r was answered with %r without a password" % (stream[:50], reply))
             with server.connect() as c:

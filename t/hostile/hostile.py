@@ -27,13 +27,6 @@ TRIES = 3     # for the time alone
 VALUE = b"well-behaved"
 
 
-def sanitized(path):
-    """Whether the binary was built with a sanitizer, whose own memory would blur the bounds."""
-    with open(path, "rb") as f:
-        data = f.read()
-    return b"__asan_init" in data or b"__tsan_init" in data
-
-
 def _echo(listener):
     s, _ = listener.accept()
     s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -49,7 +42,7 @@ def _probe(port, echo_port, stop, pipe):
     count = 0
     why = None
     try:
-        with testlib.Connection(port, 10) as c, testlib.Connection(echo_port, 10) as e:
+        with testlib.Connection(port) as c, testlib.Connection(echo_port) as e:
             if c.set(b"probe", VALUE) != b"STORED\r\n":
                 raise AssertionError("the first set was refused")
             pipe.send("ready")
@@ -84,8 +77,8 @@ class Watched:
     def port(self):
         return self.server.port
 
-    def connect(self, timeout=10):
-        return self.server.connect(timeout)
+    def connect(self):
+        return testlib.Connection(self.port)
 
     def __enter__(self):
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -120,7 +113,7 @@ class Watched:
             self.problems.append("the server has ended: %s" % self.server.output()[-4000:])
         grown = self.peak() - self.before if self.server.alive() else 0
         self.stop.set()
-        slowest, control, count, why = self.pipe.recv() if self.pipe.poll(15) else (99, 0, 0, "no answer for 15 s")
+        slowest, control, count, why = self.pipe.recv() if self.pipe.poll(2 * testlib.PATIENCE) else (99, 0, 0, "no answer")
         self.watcher.join(1)
         self.watcher.kill()
         self.echo.kill()
@@ -131,7 +124,7 @@ class Watched:
             slowest * 1000, control * 1000, grown / MIB)
         if why and self.server.alive():
             self.problems.append("the other client: %s" % why)
-        if grown > self.memory and not sanitized(self.server.path):
+        if grown > self.memory and not testlib.is_sanitized():
             self.problems.append("memory grew by %.1f MiB, %.1f allowed" % (grown / MIB, self.memory / MIB))
         if self.server.alive() and not self.problems:
             self._still_serves()
@@ -151,7 +144,7 @@ class Watched:
     def finish(self):
         if self.server.alive():
             try:
-                self.server.stop(10)
+                self.server.stop()
             except AssertionError as e:
                 self.problems.append(str(e))
             if self.server.process.returncode:
@@ -172,9 +165,8 @@ def check(condition, text):
         raise AssertionError(text)
 
 
-def closed(connection, seconds=5):
+def closed(connection):
     """Whether the server hangs up."""
-    connection.socket.settimeout(seconds)
     try:
         while True:
             data = connection.socket.recv(1 << 16)

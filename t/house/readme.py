@@ -9,13 +9,13 @@ from pathlib import Path
 import house
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
-import server as servers  # noqa: E402
+import testlib  # noqa: E402
 
 PORT = "11211"
 PYTHON = "/usr/bin/python3"
 
 readme = (house.root / "README.md").read_text(encoding="utf-8")
-server = servers.Server()
+server = testlib.Server()
 
 
 def block(introduction):
@@ -26,7 +26,7 @@ def block(introduction):
 
 
 def run(name, command, want):
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=testlib.PATIENCE, check=False)
     said = result.stdout + result.stderr
     if result.returncode != 0 or want not in said:
         house.find("README.md", 1, f"{name}: status {result.returncode}, no {want!r} in:\n{said}")
@@ -35,7 +35,7 @@ def run(name, command, want):
 
 def by_hand():
     """What begins with a capital is a reply, and so is the value behind it."""
-    client = server.connect().makefile("rwb", buffering=0)
+    client = server.connect().socket.makefile("rwb", buffering=0)
     reply_begun = False
     for line in block("By hand").split("\n"):
         if re.match(r"[A-Z]", line) or (line == "hello" and reply_begun):
@@ -77,7 +77,7 @@ def refused():
     """The options that README says are refused are those that --help says are not in this build."""
     row = re.search(r"\| is refused \|.*", readme).group(0)
     promised = sorted(re.findall(r"\(`-(\w)`\)", row))
-    _, text = servers.run("--help")
+    _, text = testlib.run("--help")
     absent = sorted(
         m.group(1)
         for m in re.finditer(r"^-(\w), .*(?:\n {20}.*)*", text, flags=re.M)
@@ -92,7 +92,7 @@ try:
     by_hand()
     refused()
     missing = [why for why in (python(), php()) if why]
-    status, _ = server.stop()
+    status = server.stop()
 finally:
     server.kill()
 if status != 0:

@@ -13,7 +13,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
-from server import PROGRAM, Server, ask, run, skip  # noqa: E402
+from testlib import IS_ROOT, Server, ringcached_path, run, skip  # noqa: E402
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 PR_SET_NO_NEW_PRIVS = 38
@@ -67,8 +67,8 @@ FORBIDDEN = {
 
 class Choice(unittest.TestCase):
     def serves(self, server, text):
-        self.assertIn(text, server.wait_ready().log())
-        self.assertEqual(ask(server.connect(), b"mn\r\n"), b"MN\r\n")
+        self.assertIn(text, server.wait_ready().output())
+        self.assertEqual(server.connect().ask(b"mn\r\n"), b"MN\r\n")
 
     def test_event_is_libevent(self):
         with Server("--io=event") as server:
@@ -84,9 +84,9 @@ class Choice(unittest.TestCase):
         for error, why in FORBIDDEN.items():
             with Server("--io=auto", preexec_fn=forbid(error)) as server:
                 self.serves(server, "connections are served by libevent; no io_uring: ")
-                self.assertEqual(server.log().count("no io_uring"), 1)
-                if "not built in" not in server.log():
-                    self.assertIn(f"no io_uring: {why}\n", server.log())
+                self.assertEqual(server.output().count("no io_uring"), 1)
+                if "not built in" not in server.output():
+                    self.assertIn(f"no io_uring: {why}\n", server.output())
 
     def test_uring_that_is_forbidden_is_an_error(self):
         for error, why in FORBIDDEN.items():
@@ -105,9 +105,9 @@ class Choice(unittest.TestCase):
 if __name__ == "__main__":
     if not can_forbid():
         skip("no seccomp filter can be set")
-    USER = ["-u", "nobody"] if os.geteuid() == 0 else []
+    USER = ["-u", "nobody"] if IS_ROOT else []
     with Server("--io=auto") as probe:
-        HAS_URING = "served by io_uring" in probe.wait_ready().log()
+        HAS_URING = "served by io_uring" in probe.wait_ready().output()
     if not HAS_URING:
-        print(f"{PROGRAM} has no io_uring here")
+        print(f"{ringcached_path()} has no io_uring here")
     unittest.main()

@@ -7,7 +7,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
-from server import SKIPPED, Server, skip  # noqa: E402
+from testlib import SKIPPED, Server, skip  # noqa: E402
 
 SHORT = (
     ("cli/test_limits.py",),
@@ -24,7 +24,7 @@ LONG = (
 
 def main(tests):
     with Server("--io=auto") as server:
-        if "served by io_uring" not in server.wait_ready().log():
+        if "served by io_uring" not in server.wait_ready().output():
             skip("there is no io_uring here: all tests ran with libevent")
     folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
     environment = dict(os.environ, RINGCACHED_ARGS="--io=event")

@@ -8,28 +8,20 @@ import argparse
 import os
 import random
 import resource
-import socket
-import struct
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
-from server import PATIENCE, Server, ask, read_until, stats, wait_for  # noqa: E402
+from testlib import PATIENCE, Connection, Server, wait_for  # noqa: E402
 
-RESET = struct.pack("ii", 1, 0)
 VALUE = b"v" * 20000
 GETS = b"get big\r\n" * 200
 ANSWER = b"VALUE big 0 20000\r\n" + VALUE + b"\r\nEND\r\n"
 
 
 def fresh(server):
-    return socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
-
-
-def reset(client):
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-    client.close()
+    return Connection(server.port)
 
 
 def silent(server, chance):
@@ -40,17 +32,17 @@ def silent(server, chance):
 def half_a_command(server, chance):
     """Is reset in the middle of a value."""
     client = fresh(server)
-    client.sendall(b"set half 0 0 100000\r\n" + b"x" * chance.randrange(100000))
-    reset(client)
+    client.send(b"set half 0 0 100000\r\n" + b"x" * chance.randrange(100000))
+    client.reset()
 
 
 def answer_under_way(server, chance):
     """Is reset, or merely gone, while answers are sent."""
     client = fresh(server)
-    client.sendall(GETS)
-    client.recv(chance.randrange(1, 100000))
+    client.send(GETS)
+    client.socket.recv(chance.randrange(1, 100000))
     if chance.random() < 0.5:
-        reset(client)
+        client.reset()
     else:
         client.close()
 
@@ -59,9 +51,8 @@ def half_closed(server, chance):
     """Sends no more, and reads all that it asked for."""
     client = fresh(server)
     count = chance.randrange(1, 100)
-    client.sendall(b"get big\r\n" * count)
-    client.shutdown(socket.SHUT_WR)
-    got = read_until(client, b"never")
+    client.send(b"get big\r\n" * count)
+    got = client.finish()
     assert got == ANSWER * count, f"{len(got)} bytes instead of {len(ANSWER) * count}"
     client.close()
 
@@ -73,18 +64,18 @@ def pieces(server, chance):
     at = 0
     while at < len(request):
         n = chance.choice((1, 100, 5000, 100000))
-        client.sendall(request[at : at + n])
+        client.send(request[at : at + n])
         at += n
-    client.sendall(b"mn\r\n")
-    assert read_until(client, b"MN\r\n") == b"STORED\r\n" * 100 + b"MN\r\n"
+    client.send(b"mn\r\n")
+    assert client.until(b"MN\r\n") == b"STORED\r\n" * 100 + b"MN\r\n"
     client.close()
 
 
 def quits(server, chance):
     """Says quit behind its commands."""
     client = fresh(server)
-    client.sendall(b"get big\r\nquit\r\nget big\r\n")
-    assert read_until(client, b"never") == ANSWER
+    client.send(b"get big\r\nquit\r\nget big\r\n")
+    assert client.rest() == ANSWER
     client.close()
 
 
@@ -100,21 +91,19 @@ def never_read(server, chance):
     """Asks for much more than fits anywhere and does not read until it is told so; the answers are whole."""
     clients = [fresh(server) for _ in range(8)]
     for client in clients:
-        client.sendall(GETS)
-        client.setblocking(False)
+        client.send(GETS)
+        client.socket.setblocking(False)
         try:
-            client.send(GETS * 100)
+            client.socket.send(GETS * 100)
         except BlockingIOError:
             pass
-        client.settimeout(PATIENCE)
-    wait_for(lambda: ask(server.connect(), b"mn\r\n") == b"MN\r\n", "answer beside those that do not read")
+        client.socket.settimeout(PATIENCE)
+    with fresh(server) as other:
+        assert other.ask(b"mn\r\n") == b"MN\r\n"
     for client in clients[:4]:
-        got = b""
-        while len(got) < 100 * len(ANSWER):
-            got += client.recv(1 << 20)
-        assert got.startswith(ANSWER * 100), "a late reader's answers are broken"
+        assert client.exactly(100 * len(ANSWER)) == ANSWER * 100, "a late reader's answers are broken"
     for client in clients:
-        reset(client)
+        client.reset()
 
 
 def many(server, count):
@@ -122,17 +111,17 @@ def many(server, count):
     clients = [fresh(server) for _ in range(count)]
     for _ in range(2):
         for client in clients:
-            client.sendall(b"get small\r\n")
+            client.send(b"get small\r\n")
         for client in clients:
-            assert read_until(client, b"END\r\n") == b"VALUE small 0 1\r\ns\r\nEND\r\n"
+            assert client.until(b"END\r\n") == b"VALUE small 0 1\r\ns\r\nEND\r\n"
     for client in clients[::2]:
-        reset(client)
+        client.reset()
     for client in clients[1::2]:
         client.close()
 
 
 def count(client):
-    return int(stats(client)["curr_connections"])
+    return int(client.stats()["curr_connections"])
 
 
 def drive(io, options):
@@ -140,21 +129,19 @@ def drive(io, options):
     limit = str(options.connections + 100)
     with Server(f"--io={io}", "-t", "2", "-c", limit, "-m", "256") as server:
         client = server.connect()
-        assert ask(client, b"set big 0 0 20000\r\n" + VALUE + b"\r\n") == b"STORED\r\n"
-        assert ask(client, b"set small 0 0 1\r\ns\r\n") == b"STORED\r\n"
+        assert client.ask(b"set big 0 0 20000\r\n" + VALUE + b"\r\n") == b"STORED\r\n"
+        assert client.ask(b"set small 0 0 1\r\ns\r\n") == b"STORED\r\n"
         before = count(client)
         storms(server, options, chance)
         never_read(server, chance)
         many(server, options.connections)
         storms(server, options, chance)
-        for other in server.clients[1:]:
-            other.close()
         wait_for(lambda: count(client) == before, "end of all connections")
-        left = stats(client)
+        left = client.stats()
         assert int(left["read_buf_count"]) <= 2, f"{left['read_buf_count']} buffers are still in use"
         begin = time.monotonic()
-        status, _ = server.stop()
-        assert status == 0, f"it ended with {status}: {server.log()[-2000:]}"
+        status = server.stop()
+        assert status == 0, f"it ended with {status}: {server.output()[-2000:]}"
         print(f"{io}: passed, stopped in {time.monotonic() - begin:.2f} s", flush=True)
 
 
@@ -170,7 +157,7 @@ def main():
     options.connections = min(options.connections, hard - 200)
     drive("event", options)
     with Server("--io=auto") as server:
-        log = server.wait_ready().log()
+        log = server.wait_ready().output()
     if "served by io_uring" in log:
         drive("uring", options)
     else:

@@ -1,12 +1,16 @@
-"""What the tests over sockets share: starting a server on a free port, waiting until it answers,
-stopping it by its process id, and small clients that see every byte.
+"""What the tests over sockets share: a server in a process of its own, several that are one cache, clients that see every byte,
+and how a test is told which seed to take and which of its stories to run.
 
-The server under test is $RINGCACHED (make check sets it to the one just built), each with the options in $RINGCACHED_ARGS
-(such as --io=event). The oracle is Debian's memcached, $MEMCACHED; a test that needs it is skipped (exit code 77) where there is
-none.
+The server under test is $RINGCACHED (make check sets it to the one just built), with the options in $RINGCACHED_ARGS (such as
+--io=event) beside its own. The oracle is Debian's memcached, $MEMCACHED; a test that needs it is skipped where there is none.
+
+Everything waits for a condition, nothing for a time. PATIENCE is no expectation: it ends a test that would hang, and is long
+enough for a busy machine and the slowest sanitizer. What has to happen within a time is measured by the test that says so.
 """
 
+import argparse
 import atexit
+import contextlib
 import ctypes
 import json
 import os
@@ -19,9 +23,13 @@ import sys
 import tempfile
 import time
 
-SKIP = 77
+SKIPPED = 77
+PATIENCE = 60.0
 MORE_ARGS = os.environ.get("RINGCACHED_ARGS", "").split()
 ORACLE_OPTIONS = ["-o", "no_lru_maintainer,no_lru_crawler"]
+IS_ROOT = os.geteuid() == 0
+# Below the ports that the system gives to connections: free when a server starts again.
+PORT_BLOCKS = range(12000, 32000, 100)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
@@ -30,7 +38,7 @@ _PR_SET_PDEATHSIG = 1
 def skip(why):
     """Ends the test as skipped."""
     print("skipped: %s" % why)
-    sys.exit(SKIP)
+    sys.exit(SKIPPED)
 
 
 def ringcached_path():
@@ -42,70 +50,145 @@ def ringcached_path():
     return path
 
 
+def ringctl_path():
+    """The program beside the server, or None where it is not built."""
+    path = os.path.join(os.path.dirname(ringcached_path()), "ringctl", "ringctl")
+    return path if os.access(path, os.X_OK) else None
+
+
 def memcached_path():
     """The oracle, or None where the machine has none."""
     return os.environ.get("MEMCACHED") or shutil.which("memcached")
 
 
-def free_port():
-    """A port that was free a moment ago."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+def is_sanitized():
+    """Whether the server under test has a sanitizer, which takes memory and some system calls for itself."""
+    with open(ringcached_path(), "rb") as f:
+        text = f.read()
+    return b"__asan_init" in text or b"__tsan_init" in text
 
 
-def wait_for(condition, seconds, what):
-    """Polls CONDITION until it is true; fails the test after SECONDS."""
-    end = time.monotonic() + seconds
-    while not condition():
+def wait_for(condition, what):
+    """The first true value of condition(). WHAT is a text or a function that makes one."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        value = condition()
+        if value:
+            return value
         if time.monotonic() > end:
-            raise AssertionError("waited %g s in vain: %s" % (seconds, what))
+            raise AssertionError("not after %g s: %s" % (PATIENCE, what() if callable(what) else what))
         time.sleep(0.005)
 
 
-def _die_with_parent():
+def free_ports(count):
+    """Ports of 127.0.0.1 that no other test takes while this one runs: a block is its whose name is bound."""
+    free = []
+    while len(free) < count:
+        if not _ports.left:
+            _ports.take_block()
+        port = _ports.left.pop()
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                s.bind(("127.0.0.1", port))
+                free.append(port)
+    return free
+
+
+class _Ports:
+    def __init__(self):
+        self.left = []
+        self.names = []
+
+    def take_block(self):
+        for first in random.SystemRandom().sample(PORT_BLOCKS, len(PORT_BLOCKS)):
+            name = socket.socket(socket.AF_UNIX)
+            try:
+                name.bind("\0ringcache-test-ports-%d" % first)
+            except OSError:
+                name.close()
+                continue
+            self.names.append(name)
+            self.left = list(range(first, first + PORT_BLOCKS.step))
+            return
+        raise AssertionError("no ports are left")
+
+
+_ports = _Ports()
+
+
+def die_with_parent():
+    """For the child: it is killed when the test ends, however that comes about (but not where it changes its user)."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def run(*args, program=None, **options):
+    """Runs the program to its end: status and what it printed. For command lines that it refuses or only prints."""
+    done = subprocess.run([program or ringcached_path(), *args], stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE,
+                          check=False, **options)
+    return done.returncode, (done.stdout + done.stderr).decode(errors="replace")
+
+
 class Server:
-    """A server process on a free port of 127.0.0.1; its standard error goes to a file."""
+    """A server that runs, on a port of 127.0.0.1 that the system chooses.
 
-    def __init__(self, path, options=(), limits=(), wait=True):
-        self.path = path
-        self.options = list(options)
-        self.limits = list(limits)
-        self.process = None
+    With listen=False the arguments say where it listens. A program of None is the server under test. It says what it does at
+    level VERBOSE; where the test runs as root, it runs as USER."""
+
+    def __init__(self, *args, program=None, listen=True, user="nobody", verbose=1, **popen):
+        self.program = program or ringcached_path()
+        self.options = ["-" + "v" * verbose] if verbose else []
+        if program is None:
+            self.options += MORE_ARGS
+        if listen:
+            self.options += self.listen_options()
+        if IS_ROOT and user:
+            self.options += ["-u", user]
+        self.options += args
+        self.listen = listen
+        self.popen = {"preexec_fn": die_with_parent, **popen}
+        self.directory = tempfile.TemporaryDirectory(prefix="ringcache-")
+        os.chmod(self.directory.name, 0o777)
+        self.port_file = os.path.join(self.directory.name, "ports")
+        self.log_path = os.path.join(self.directory.name, "log")
+        self.clients = []
         self.port = None
-        self.log = None
-        self.start(wait)
+        self.launch()
         atexit.register(self.kill)
+        self.wait_started()
 
-    def start(self, wait=True):
-        for attempt in range(5):
-            self.port = free_port()
-            self.log = tempfile.TemporaryFile()
-            more = MORE_ARGS if self.path == ringcached_path() else []
-            command = self.limits + [self.path, *more, "-l", "127.0.0.1", "-p", str(self.port), "-U", "0"]
-            if os.geteuid() == 0:
-                command += ["-u", "root"]
+    def listen_options(self):
+        return ["-l", "127.0.0.1", "-p", "-1", "-U", "0"]
+
+    def launch(self):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.port_file)
+        with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
-                command + self.options, stdin=subprocess.DEVNULL, stdout=self.log,
-                stderr=self.log, preexec_fn=_die_with_parent)
-            if not wait or self._answers():
-                return
-            if self.process.poll() is None:
-                break
-        raise AssertionError("%s does not start: %s" % (self.path, self.output()))
+                self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=dict(os.environ, MEMCACHED_PORT_FILENAME=self.port_file), **self.popen)
 
-    def _answers(self):
-        end = time.monotonic() + 20
-        while time.monotonic() < end and self.process.poll() is None:
-            try:
-                with socket.create_connection(("127.0.0.1", self.port), 1):
-                    return True
-            except OSError:
-                time.sleep(0.01)
-        return False
+    def command(self):
+        return [self.program, *self.options]
+
+    def wait_started(self):
+        if self.listen:
+            self.port = self.ports()[0]
+
+    def start(self):
+        self.launch()
+        self.wait_started()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        if kind is None and self.alive():
+            status = self.stop()
+            assert status == 0, "it ended with %d: %s" % (status, self.output()[-8000:])
+        elif kind is not None:
+            print("output of the server: %s" % self.output()[-8000:])
+        self.kill()
 
     @property
     def pid(self):
@@ -114,39 +197,78 @@ class Server:
     def alive(self):
         return self.process.poll() is None
 
+    def assert_alive(self):
+        if not self.alive():
+            raise AssertionError("%s ended with %d: %s" % (self.program, self.process.returncode, self.output()[-8000:]))
+
     def output(self):
         """What it wrote to standard output and error."""
-        self.log.seek(0)
-        return self.log.read().decode("latin-1")
+        with open(self.log_path, encoding="utf-8", errors="replace") as f:
+            return f.read()
 
-    def connect(self, timeout=10):
-        return Connection(self.port, timeout)
+    def wait_output(self, text):
+        """Until it has said TEXT."""
+        def said():
+            if text in self.output():
+                return True
+            self.assert_alive()
+            return text in self.output()
+        wait_for(said, lambda: "%r in the log: %s" % (text, self.output()[-8000:]))
+        return self
+
+    def wait_ready(self):
+        """Until it has said that it listens."""
+        return self.wait_output("listening on")
+
+    def ports(self):
+        """The ports that it listens on, in the order in which they were opened."""
+        def look():
+            if os.path.exists(self.port_file):
+                with open(self.port_file, encoding="ascii") as f:
+                    return [int(line.split(": ")[1]) for line in f]
+            self.assert_alive()
+            return None
+        return wait_for(look, "file with the ports")
+
+    def connect(self, timeout=PATIENCE, port=None, host="127.0.0.1"):
+        client = Connection(port or self.port, timeout, host)
+        self.clients.append(client)
+        return client
 
     def rss(self):
         """Resident bytes."""
         with open("/proc/%d/statm" % self.pid) as f:
             return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
-    def stats(self, what=""):
-        """The reply to stats as a dictionary of strings."""
-        with self.connect() as c:
-            c.send(b"stats%s\r\n" % ((" " + what).encode() if what else b""))
-            lines = c.until(b"END\r\n").decode("latin-1").split("\r\n")
-        return dict(line.split(" ", 2)[1:] for line in lines if line.count(" ") >= 2)
+    def cpu(self):
+        """Seconds of processor time."""
+        with open("/proc/%d/stat" % self.pid) as f:
+            fields = f.read().rsplit(") ", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def stop(self, seconds=5):
-        """Asks it to end and returns its exit status; a server that does not end is a failure."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(seconds)
-            except subprocess.TimeoutExpired:
-                self.kill()
-                raise AssertionError("the server did not stop within %g s" % seconds)
-        return self.process.returncode
+    def stats(self, what=""):
+        with Connection(self.port) as c:
+            return c.stats(what)
+
+    def stop(self, sig=signal.SIGTERM):
+        """Asks it to end and returns its exit status."""
+        if self.alive():
+            self.process.send_signal(sig)
+        return self.wait()
+
+    def wait(self):
+        """Until it has ended; returns its exit status. A server that does not end is a failure."""
+        try:
+            return self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError("it did not stop within %g s: %s" % (PATIENCE, self.output()[-8000:])) from None
 
     def kill(self):
-        if self.process and self.process.poll() is None:
+        for client in self.clients:
+            client.close()
+        self.clients = []
+        if self.alive():
             self.process.kill()
             self.process.wait()
 
@@ -155,19 +277,9 @@ class Server:
         self.kill()
         self.start()
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, value, trace):
-        if kind is None:
-            self.stop()
-        else:
-            print("server output: %s" % self.output()[-4000:])
-            self.kill()
-
 
 def ringcached(options=(), **more):
-    return Server(ringcached_path(), options, **more)
+    return Server(*options, **{"user": "root", "verbose": 0, **more})
 
 
 def memcached(options=(), **more):
@@ -175,78 +287,81 @@ def memcached(options=(), **more):
     path = memcached_path()
     if path is None:
         skip("there is no memcached to compare with")
-    return Server(path, ORACLE_OPTIONS + list(options), **more)
+    return Server(*ORACLE_OPTIONS, *options, program=path, user="root", verbose=0, **more)
 
 
 class Node(Server):
-    """One of several that know of each other, on a port that stays."""
+    """One of several that know of each other, on a port that stays. It is started and not waited for: the others may be needed."""
 
-    def __init__(self, port, options):
+    def __init__(self, port, options, **more):
         self.fixed = port
-        super().__init__(ringcached_path(), options, wait=False)
+        super().__init__(*options, user="root", verbose=0, **more)
 
-    def _answers(self):
-        """That it can be connected to is not enough: it looks for the others before it serves."""
-        if not super()._answers():
-            return False
-        try:
-            with self.connect(20) as c:
-                return c.ask(b"version\r\n").startswith(b"VERSION")
-        except (OSError, EOFError):
-            return False
+    def listen_options(self):
+        return ["-l", "127.0.0.1", "-p", str(self.fixed), "-U", "0"]
 
-    def start(self, wait=True):
+    def wait_started(self):
         self.port = self.fixed
-        self.log = tempfile.TemporaryFile()
-        command = [self.path, *MORE_ARGS, "-l", "127.0.0.1", "-p", str(self.port), "-U", "0"]
-        if os.geteuid() == 0:
-            command += ["-u", "root"]
-        self.process = subprocess.Popen(
-            command + self.options, stdin=subprocess.DEVNULL, stdout=self.log,
-            stderr=self.log, preexec_fn=_die_with_parent)
-        if wait and not self._answers():
-            raise AssertionError("%s does not start: %s" % (self.path, self.output()))
+
+    def wait_serving(self):
+        """That it can be connected to is not enough: it looks for the others before it serves."""
+        def serves():
+            self.assert_alive()
+            try:
+                with Connection(self.port) as c:
+                    return c.ask(b"version\r\n").startswith(b"VERSION")
+            except (OSError, EOFError):
+                return False
+        wait_for(serves, lambda: "a node that serves: %s" % self.output()[-8000:])
+        return self
+
+    def start(self):
+        super().start()
+        self.wait_serving()
+
+
+class Secret:
+    """A file with the secret of a cluster."""
+
+    def __init__(self):
+        self.file = tempfile.NamedTemporaryFile(prefix="ringcache-secret-")
+        self.file.write(b"%032x" % random.SystemRandom().getrandbits(128))
+        self.file.flush()
+        self.name = self.file.name
 
 
 class Cluster:
     """COUNT nodes that are one cache, with the face of one server: each connection goes to a node of chance."""
 
     def __init__(self, count, options=(), seed=0, named=True):
-        """Without names the nodes are called what clients call them, host:port."""
-        self.chance = random.Random(seed)
-        self.secret = tempfile.NamedTemporaryFile(prefix="ringcache-secret-")
-        self.secret.write(b"%032x" % random.SystemRandom().getrandbits(128))
-        self.secret.flush()
-        ports = self._free_ports(2 * count)
+        """Without names the nodes are called what clients call them, host:port. They are patient with each other, unless the
+        options say otherwise: the machine may be busy."""
+        self.secret = Secret()
+        ports = free_ports(2 * count)
         names = ["n%d" % i if named else "127.0.0.1:%d" % ports[2 * i] for i in range(count)]
         peers = ",".join("%s127.0.0.1:%d/%d" % (names[i] + "=" if named else "", ports[2 * i], ports[2 * i + 1])
                          for i in range(count))
-        common = ["--peers=" + peers, "--secret=" + self.secret.name, *options]
-        self.nodes = [Node(ports[2 * i], ["--node=" + names[i], *common]) for i in range(count)]
+        common = ["--peers=" + peers, "--secret=" + self.secret.name, "--peer-timeout=60000", *options]
+        self._hold([Node(ports[2 * i], ["--node=" + names[i], *common]) for i in range(count)], seed)
         self.wait()
 
-    @staticmethod
-    def _free_ports(count):
-        """Below those that the system gives to connections, so that they are still free when a node starts again."""
-        ports = []
-        while len(ports) < count:
-            port = random.SystemRandom().randrange(12000, 32000)
-            with socket.socket() as s:
-                try:
-                    s.bind(("127.0.0.1", port))
-                except OSError:
-                    continue
-            if port not in ports:
-                ports.append(port)
-        return ports
+    def _hold(self, nodes, seed):
+        self.nodes = nodes
+        self.chance = random.Random(seed)
+
+    @classmethod
+    def of(cls, nodes, seed=0):
+        """NODES that were started one by one."""
+        self = cls.__new__(cls)
+        self._hold(nodes, seed)
+        return self
 
     def wait(self):
         """Until each worker of each node has its link to every other node."""
         for node in self.nodes:
-            if not node._answers():
-                raise AssertionError("a node does not start: %s" % node.output())
+            node.wait_serving()
         for node in self.nodes:
-            wait_for(lambda: self._all_linked(node), 20, "links of all nodes")
+            wait_for(lambda: self._all_linked(node), "links of all nodes")
 
     @staticmethod
     def _all_linked(node):
@@ -263,18 +378,13 @@ class Cluster:
     def port(self):
         return self.chance.choice(self.nodes).port
 
-    def start(self):
-        for node in self.nodes:
-            node.start(wait=False)
-        self.wait()
-
     def alive(self):
         return all(node.alive() for node in self.nodes)
 
     def output(self):
         return "\n".join(node.output() for node in self.nodes)
 
-    def connect(self, timeout=10):
+    def connect(self, timeout=PATIENCE):
         return Connection(self.port, timeout)
 
     def stats(self, what=""):
@@ -288,9 +398,10 @@ class Cluster:
 
     def ringctl(self, *arguments):
         """What ringctl prints as JSON, asked at a node that lives."""
-        path = os.environ.get("RINGCTL") or os.path.join(os.path.dirname(ringcached_path()), "ringctl", "ringctl")
+        if ringctl_path() is None:
+            skip("ringctl is not built: there is no jansson")
         node = next(node for node in self.nodes if node.alive())
-        done = subprocess.run([path, "-j", "-s", "127.0.0.1:%d" % node.port, "-S", self.secret.name, *arguments],
+        done = subprocess.run([ringctl_path(), "-j", "-t", "60000", "-s", "127.0.0.1:%d" % node.port, "-S", self.secret.name, *arguments],
                               stdout=subprocess.PIPE, check=True)
         return json.loads(done.stdout)
 
@@ -299,8 +410,8 @@ class Cluster:
         found = self.ringctl("ring", key.decode())
         return [found["owner"], *found["copies"]]
 
-    def stop(self, seconds=5):
-        return max([node.stop(seconds) for node in self.nodes], key=abs)
+    def stop(self):
+        return max([node.stop() for node in self.nodes], key=abs)
 
     def kill(self):
         for node in self.nodes:
@@ -308,7 +419,9 @@ class Cluster:
 
     def restart(self):
         self.kill()
-        self.start()
+        for node in self.nodes:
+            node.launch()
+        self.wait()
 
     def __enter__(self):
         return self
@@ -319,15 +432,20 @@ class Cluster:
             assert status == 0, "a node ended with %d: %s" % (status, self.output()[-8000:])
         else:
             print("output of the nodes: %s" % self.output()[-8000:])
-            self.kill()
+        self.kill()
 
 
 class Connection:
     """A client that sees every byte."""
 
-    def __init__(self, port, timeout=10):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def __init__(self, where, timeout=PATIENCE, host="127.0.0.1"):
+        """WHERE is a port of HOST, or a socket that is connected."""
+        if isinstance(where, socket.socket):
+            self.socket = where
+            self.socket.settimeout(timeout)
+        else:
+            self.socket = socket.create_connection((host, where), timeout)
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
 
     def send(self, data):
@@ -341,33 +459,33 @@ class Connection:
                 at += len(end)
                 data, self.buffer = self.buffer[:at], self.buffer[at:]
                 return data
-            self._more()
+            self.more()
 
     def line(self):
         return self.until(b"\r\n")
 
     def exactly(self, n):
         while len(self.buffer) < n:
-            self._more()
+            self.more()
         data, self.buffer = self.buffer[:n], self.buffer[n:]
         return data
 
-    def _more(self):
+    def more(self):
+        """Reads what has come, or waits for it."""
         data = self.socket.recv(1 << 18)
         if not data:
             raise EOFError("closed after %r" % self.buffer[-200:])
         self.buffer += data
 
-    def ask(self, data):
-        """One command with a reply of one line."""
+    def ask(self, data, end=b"\r\n"):
+        """Sends DATA; the reply up to and with END, one line by default."""
         self.send(data)
-        return self.line()
+        return self.until(end)
 
-    def rest(self, seconds=10):
+    def rest(self):
         """Everything until the server closes; a reset counts as closing."""
         parts = [self.buffer]
         self.buffer = b""
-        self.socket.settimeout(seconds)
         try:
             while True:
                 data = self.socket.recv(1 << 18)
@@ -378,13 +496,15 @@ class Connection:
             pass
         return b"".join(parts)
 
-    def finish(self, seconds=10):
-        """Says that no more will be sent, and returns everything until the server closes."""
-        try:
+    def nomore(self):
+        """Says that no more will be sent."""
+        with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
-        return self.rest(seconds)
+
+    def finish(self):
+        """Says that no more will be sent, and returns everything until the server closes."""
+        self.nomore()
+        return self.rest()
 
     def get(self, key):
         """The value of KEY or None."""
@@ -401,6 +521,11 @@ class Connection:
     def set(self, key, value, flags=0, exptime=0):
         return self.ask(b"set %s %d %d %d\r\n%s\r\n" % (key, flags, exptime, len(value), value))
 
+    def stats(self, what=""):
+        """The reply to stats as a dictionary of strings."""
+        lines = self.ask(("stats " + what).strip().encode() + b"\r\n", b"END\r\n").decode("latin-1").split("\r\n")
+        return dict(line.split(" ", 2)[1:] for line in lines if line.startswith("STAT ") and line.count(" ") >= 2)
+
     def close(self):
         self.socket.close()
 
@@ -414,6 +539,70 @@ class Connection:
 
     def __exit__(self, *_):
         self.close()
+
+
+# ---------------------------------------------------------------- nutcracker
+
+def nutcracker_path():
+    return shutil.which("nutcracker") or shutil.which("nutcracker", path="/usr/sbin:/sbin")
+
+
+@contextlib.contextmanager
+def nutcracker(configuration, ports):
+    """The proxy, while the body of the with statement runs: it answers on all PORTS of its CONFIGURATION."""
+    if not nutcracker_path():
+        skip("there is no nutcracker")
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "nutcracker.yml")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(configuration)
+        proxy = subprocess.Popen(
+            [nutcracker_path(), "-c", path, "-s", str(free_ports(1)[0]), "-a", "127.0.0.1", "-m", "16384",
+             "-o", os.path.join(directory, "log")], preexec_fn=die_with_parent)
+        try:
+            for port in ports:
+                wait_for(lambda: listens(port), "nutcracker on its port")
+            yield proxy
+        finally:
+            proxy.kill()
+            proxy.wait()
+
+
+def listens(port):
+    try:
+        Connection(port).close()
+        return True
+    except OSError:
+        return False
+
+
+# ---------------------------------------------------------------- stories
+
+def arguments_of(description, **numbers):
+    """The command line of a test: --seed, --only where it is asked for by only=True, and NUMBERS with their defaults, which
+    $<name of the file>_<name> changes. Prints the seed; .chance comes from it."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed")
+    parser.add_argument("--only", help="the story of this name")
+    file = os.path.splitext(os.path.basename(sys.argv[0]))[0].upper()
+    for name, default in numbers.items():
+        given = os.environ.get("%s_%s" % (file, name.upper()))
+        parser.add_argument("--" + name, type=type(default), default=type(default)(given) if given else default)
+    arguments = parser.parse_args()
+    arguments.seed = seed_from(arguments)
+    print("seed %d (repeat with --seed %d)" % (arguments.seed, arguments.seed), flush=True)
+    arguments.chance = random.Random(arguments.seed)
+    return arguments
+
+
+def tell(stories, arguments, setting, *more):
+    """Runs each story (or the one asked for) as story(cluster, chance, *MORE), where setting(story) makes its cluster."""
+    for story in stories:
+        if arguments.only in (None, story.__name__):
+            begun = time.monotonic()
+            with setting(story) as cluster:
+                story(cluster, arguments.chance, *more)
+            print("%-32s %.1f s" % (story.__name__, time.monotonic() - begun), flush=True)
 
 
 def seed_from(arguments):

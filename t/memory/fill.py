@@ -92,7 +92,7 @@ def present(port, step, sizes, first, last):
     """How many of the items first to last are there, each checked byte by byte."""
     found = 0
     batch = max(1, min(100, int(4 * MIB / max(1, sizes.mean()))))
-    with testlib.Connection(port, 60) as c:
+    with testlib.Connection(port) as c:
         for at in range(first, last, batch):
             numbers = range(at, min(at + batch, last))
             c.send(b"get " + b" ".join(b"%s:%d" % (step, n) for n in numbers) + b"\r\n")
@@ -142,7 +142,7 @@ def run(megabytes, steps, options=(), writers=2, times=3, present_least=PRESENT)
             sizes.name, count, took, rss / MIB, table / MIB, found, newest, 100 * found / max(1, newest),
             "" if not bad else "   FAILED: " + "; ".join(bad)))
         sys.stdout.flush()
-    server.stop(20)
+    server.stop()
     return failures
 
 

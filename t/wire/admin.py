@@ -116,7 +116,7 @@ def evictions():
                 c.set(b"t%d-%d" % (turn, n), b"x" * 5000, exptime=1000)
             assert re.match(r"type=eviction key=t\d-\d+ fetch=no ttl=\d+ la=\d+ clsid=\d+ size=5000$", w.line())
             w.connection.close()
-            wait_for(lambda: server.stats()["log_watchers"] == "0", 10, "end of the watcher")
+            wait_for(lambda: server.stats()["log_watchers"] == "0", "end of the watcher")
 
 
 def pipelines():

@@ -160,16 +160,11 @@ def read_reply(c, pattern, last):
         return c.rest()
     if last:
         return c.finish()
-    end = time.monotonic() + 3
-    c.socket.settimeout(0.2)
-    while not pattern.matches(c.buffer) and time.monotonic() < end:
+    while not pattern.matches(c.buffer):
         try:
-            c._more()
-        except TimeoutError:
-            continue
-        except (EOFError, ConnectionResetError):
+            c.more()
+        except (TimeoutError, EOFError, ConnectionResetError):
             break
-    c.socket.settimeout(10)
     got, c.buffer = c.buffer, b""
     return got
 

@@ -117,7 +117,7 @@ def check_hash_power():
         assert server.stats()["hash_power_level"] == "14", server.stats()["hash_power_level"]
         c.send(b"".join(b"set %d 0 0 0 noreply\r\n\r\n" % n for n in range(40000)) + b"mn\r\n")
         assert c.line() == b"MN\r\n"
-        testlib.wait_for(lambda: int(server.stats()["hash_power_level"]) > 14, 10, "growth of the index")
+        testlib.wait_for(lambda: int(server.stats()["hash_power_level"]) > 14, "growth of the index")
     with testlib.ringcached() as server:
         assert server.stats()["hash_power_level"] == "16"
 
@@ -132,7 +132,7 @@ def check_sizes():
 
 def tool(server, *arguments):
     run = subprocess.run(["perl", "-w", TOOL, "127.0.0.1:%d" % server.port, *arguments], stdout=subprocess.PIPE,
-                         stderr=subprocess.PIPE, timeout=60, check=False)
+                         stderr=subprocess.PIPE, timeout=testlib.PATIENCE, check=False)
     assert run.returncode == 0, run.stderr
     return run.stdout.decode("latin-1"), run.stderr.decode("latin-1")
 
@@ -164,7 +164,7 @@ def main():
     with testlib.ringcached(["-m", "64"]) as ours:
         use(ours)
         if testlib.memcached_path():
-            with testlib.Server(testlib.memcached_path(), ["-m", "64"]) as theirs:
+            with testlib.Server("-m", "64", program=testlib.memcached_path(), user="root", verbose=0) as theirs:
                 use(theirs)
                 check_names(ours, theirs)
         else:
