@@ -112,7 +112,9 @@ do_command(struct load *l)
 	struct sim_node *node = &l->sim->nodes[i];
 	struct store_key k = store_key(node->store, key.ptr, key.len);
 
-	if (!sim_is_primary(l->sim, key, i))
+	/* One that has heard of numbers of a later topology, but not of the topology, could give one that the new primary gives too. */
+	if (!sim_is_primary(l->sim, key, i) ||
+	    store_version(node->store) >> 40 != node->places.epoch)
 		return;
 	replicate_worker_enter(node->workers[random_below(r, SIM_WORKERS)]);
 	switch (random_below(r, 8)) {
