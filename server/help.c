@@ -158,7 +158,8 @@ help_place(FILE *out, enum setting_place place)
 	for (unsigned id = 0; id < SETTING_COUNT; id++) {
 		const struct setting_row *row = settings_row(id);
 
-		if (row->place == place && !(place == PLACE_SUB && row->effect == EFFECT_COMPAT))
+		if (row->place == place && row->effect != EFFECT_UNNAMED &&
+		    !(place == PLACE_SUB && row->effect == EFFECT_COMPAT))
 			help_row(out, id);
 	}
 }
@@ -258,7 +259,7 @@ man_row(FILE *out, enum setting_id id)
 	(void)fprintf(out, "\n%c", toupper((unsigned char)row->text[0]));
 	man_text(out, row->text + 1);
 	(void)fputs(".\n", out);
-	if (row->effect == EFFECT_COMPAT)
+	if (row->effect == EFFECT_COMPAT || row->effect == EFFECT_UNNAMED)
 		(void)fputs("Accepted for compatibility, without effect.\n", out);
 	else if (row->effect == EFFECT_ABSENT)
 		(void)fputs("Not in this build: the option is refused.\n", out);
@@ -301,7 +302,7 @@ static const char man_tail[] =
     "Stop gracefully: answer what has arrived first.\n"
     ".TP\n"
     ".B SIGHUP\n"
-    "Noted in the log; nothing has to be read anew.\n"
+    "Reads the file of users (\\-Y, \\-S) again.\n"
     ".SH ENVIRONMENT\n"
     ".TP\n"
     ".B MEMCACHED_PORT_FILENAME\n"
@@ -337,5 +338,6 @@ options_manual(FILE *out)
 	man_place(out, PLACE_OWNSUB, EFFECT_ACTS);
 	(void)fputs(".SH EXTENDED OPTIONS WITHOUT EFFECT\n", out);
 	man_place(out, PLACE_SUB, EFFECT_COMPAT);
+	man_place(out, PLACE_SUB, EFFECT_UNNAMED);
 	(void)fputs(man_tail, out);
 }

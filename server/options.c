@@ -190,10 +190,20 @@ warn_about(const struct settings *s)
 	for (unsigned id = 0; id < SETTING_COUNT && s->verbosity > 0; id++) {
 		const struct setting_row *row = settings_row(id);
 
-		if (s->given[id] && row->effect == EFFECT_COMPAT)
+		if (s->given[id] && (row->effect == EFFECT_COMPAT || row->effect == EFFECT_UNNAMED))
 			(void)fprintf(stderr, "%s has no effect here: accepted for compatibility\n",
 			    row->name);
 	}
+}
+
+/* Command lines that ask for UDP are older than the attacks that it was used for; their clients that speak TCP are served. */
+static void
+ignore_udp(struct settings *s)
+{
+	if (s->udp_port == 0)
+		return;
+	(void)fprintf(stderr, "WARNING: UDP is not supported, -U %u is ignored\n", s->udp_port);
+	s->udp_port = 0;
 }
 
 /* Whether a flag that only prints something was given, which is done then. */
@@ -233,6 +243,7 @@ options_parse(struct settings *s, int argc, char **argv, int *status)
 		*status = EX_USAGE;
 		return false;
 	}
+	ignore_udp(s);
 	warn_about(s);
 	return true;
 }

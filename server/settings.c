@@ -540,8 +540,6 @@ settings_check(struct settings *s, char *error)
 		return fail(error, "hot_lru_pct + warm_lru_pct cannot be more than 80%% combined");
 	if (s->temp_lru && !s->lru_maintainer)
 		return fail(error, "temporary_ttl requires lru_maintainer to be enabled");
-	if (s->udp_port != 0)
-		return fail(error, "UDP is not supported: leave out -U, or use -U 0");
 	if (!s->evictions && s->given[SETTING_eviction] && s->eviction != STORE_EVICT_NONE)
 		return fail(error, "-M and --eviction=%s contradict each other",
 		    choice_name(evictions, (int)s->eviction));

@@ -121,7 +121,7 @@ void settings_store_options(const struct settings *s, struct store_options *opti
 /* ---------------------------------------------------------------- the rows, for help and manual */
 
 enum setting_place { PLACE_OPTION, PLACE_SUB, PLACE_OWN, PLACE_OWNSUB, PLACE_STATE };
-enum setting_effect { EFFECT_ACTS, EFFECT_COMPAT, EFFECT_ABSENT };
+enum setting_effect { EFFECT_ACTS, EFFECT_COMPAT, EFFECT_UNNAMED, EFFECT_ABSENT };
 
 struct setting_choice {
 	const char *name;

@@ -18,6 +18,7 @@
  *          STATE   no option at all: what the server itself changes and stats show among the settings
  * effect   ACTS    does what it says
  *          COMPAT  accepted for compatibility, no effect
+ *          UNNAMED the same, and --help does not name it: by these names others tell a memcached that was built with the part
  *          ABSENT  refused: its absence would deceive (no TLS where TLS was asked for)
  * min, max inclusive; of a DOUBLE the minimum is exclusive
  * unit     what a number counts, or what a STRING is; help shows it as the option's argument
@@ -36,7 +37,7 @@ SETTING(port, I32, OPTION, ACTS, 'p', "port", 11211, -1, 65535, "port", "tcpport
     "TCP port to listen on; 0 is off, -1 lets the system choose")
 SETTING(udp_port, U32, OPTION, ACTS, 'U', "udp-port", 0, 0, 65535, "port", "udpport",
     "ERROR: Invalid port number %s.",
-    "UDP port; only 0 (off) is supported")
+    "UDP port: there is no UDP, and any other than 0 is ignored with a warning")
 SETTING(listen, LIST, OPTION, ACTS, 'l', "listen", NULL, 0, 0, "address", "inter", NULL,
     "addresses to listen on: host, host:port, [v6]:port, separated by commas; proto[ascii]:, proto[binary]: or "
     "proto[negotiating]: and tag[name]: in front are of that address alone (default: all interfaces)")
@@ -161,32 +162,32 @@ SETTING(strict, BOOL, OWNSUB, ACTS, 0, "strict", false, 0, 0, "", NULL, NULL,
     "close a connection after an error that leaves its data block in the stream, instead of reading that data as "
     "commands as memcached does")
 
-SETTING(ext_path, LIST, SUB, COMPAT, 0, "ext_path", NULL, 0, 0, "file", NULL, NULL, "file for external storage")
-SETTING(ext_page_size, U32, SUB, COMPAT, 0, "ext_page_size", 64, 0, INT32_MAX, "megabytes", NULL, NULL,
+SETTING(ext_path, LIST, SUB, UNNAMED, 0, "ext_path", NULL, 0, 0, "file", NULL, NULL, "file for external storage")
+SETTING(ext_page_size, U32, SUB, UNNAMED, 0, "ext_page_size", 64, 0, INT32_MAX, "megabytes", NULL, NULL,
     "page size of external storage")
-SETTING(ext_wbuf_size, U32, SUB, COMPAT, 0, "ext_wbuf_size", 4, 0, INT32_MAX, "megabytes", NULL, NULL,
+SETTING(ext_wbuf_size, U32, SUB, UNNAMED, 0, "ext_wbuf_size", 4, 0, INT32_MAX, "megabytes", NULL, NULL,
     "write buffer of external storage")
-SETTING(ext_threads, U32, SUB, COMPAT, 0, "ext_threads", 1, 0, INT32_MAX, "threads", NULL, NULL,
+SETTING(ext_threads, U32, SUB, UNNAMED, 0, "ext_threads", 1, 0, INT32_MAX, "threads", NULL, NULL,
     "threads of external storage")
-SETTING(ext_io_depth, U32, SUB, COMPAT, 0, "ext_io_depth", 1, 0, INT32_MAX, "requests", NULL, NULL,
+SETTING(ext_io_depth, U32, SUB, UNNAMED, 0, "ext_io_depth", 1, 0, INT32_MAX, "requests", NULL, NULL,
     "depth of external storage")
-SETTING(ext_item_size, U32, SUB, COMPAT, 0, "ext_item_size", 512, 0, INT32_MAX, "bytes", NULL, NULL,
+SETTING(ext_item_size, U32, SUB, UNNAMED, 0, "ext_item_size", 512, 0, INT32_MAX, "bytes", NULL, NULL,
     "items larger than this go to external storage")
-SETTING(ext_item_age, U32, SUB, COMPAT, 0, "ext_item_age", UINT32_MAX, 0, UINT32_MAX, "seconds", NULL, NULL,
+SETTING(ext_item_age, U32, SUB, UNNAMED, 0, "ext_item_age", UINT32_MAX, 0, UINT32_MAX, "seconds", NULL, NULL,
     "items idle for longer go to external storage")
-SETTING(ext_low_ttl, U32, SUB, COMPAT, 0, "ext_low_ttl", 0, 0, UINT32_MAX, "seconds", NULL, NULL,
+SETTING(ext_low_ttl, U32, SUB, UNNAMED, 0, "ext_low_ttl", 0, 0, UINT32_MAX, "seconds", NULL, NULL,
     "lifetimes that external storage keeps apart")
-SETTING(ext_drop_unread, BOOL, SUB, COMPAT, 0, "ext_drop_unread", false, 0, 0, "", NULL, NULL,
+SETTING(ext_drop_unread, BOOL, SUB, UNNAMED, 0, "ext_drop_unread", false, 0, 0, "", NULL, NULL,
     "drop unread values in external storage")
-SETTING(ext_recache_rate, U32, SUB, COMPAT, 0, "ext_recache_rate", 2000, 0, UINT32_MAX, "accesses", NULL, NULL,
+SETTING(ext_recache_rate, U32, SUB, UNNAMED, 0, "ext_recache_rate", 2000, 0, UINT32_MAX, "accesses", NULL, NULL,
     "take an item back to memory once in so many accesses")
-SETTING(ext_compact_under, U32, SUB, COMPAT, 0, "ext_compact_under", 0, 0, UINT32_MAX, "pages", NULL, NULL,
+SETTING(ext_compact_under, U32, SUB, UNNAMED, 0, "ext_compact_under", 0, 0, UINT32_MAX, "pages", NULL, NULL,
     "free pages at which external storage is compacted")
-SETTING(ext_drop_under, U32, SUB, COMPAT, 0, "ext_drop_under", 0, 0, UINT32_MAX, "pages", NULL, NULL,
+SETTING(ext_drop_under, U32, SUB, UNNAMED, 0, "ext_drop_under", 0, 0, UINT32_MAX, "pages", NULL, NULL,
     "free pages at which external storage drops items")
-SETTING(ext_max_frag, DOUBLE, SUB, COMPAT, 0, "ext_max_frag", 0.8, 0, 1e9, "ratio", NULL, NULL,
+SETTING(ext_max_frag, DOUBLE, SUB, UNNAMED, 0, "ext_max_frag", 0.8, 0, 1e9, "ratio", NULL, NULL,
     "fragmentation of external storage")
-SETTING(ext_max_sleep, U32, SUB, COMPAT, 0, "ext_max_sleep", 1000000, 0, UINT32_MAX, "microseconds", NULL, NULL,
+SETTING(ext_max_sleep, U32, SUB, UNNAMED, 0, "ext_max_sleep", 1000000, 0, UINT32_MAX, "microseconds", NULL, NULL,
     "longest pause of external storage's threads")
 SETTING(slab_automove_freeratio, DOUBLE3, SUB, COMPAT, 0, "slab_automove_freeratio", 0.01, 0, 1e9, "ratio",
     "slab_automove_freeratio", "could not parse argument to slab_automove_freeratio", "share of memory to hold free")

@@ -92,6 +92,13 @@ class Tcp(unittest.TestCase):
             server.wait_output("listening on nothing")
             self.assertEqual(server.stop(), 0)
 
+    def test_a_udp_port_is_ignored_aloud(self):
+        port = str(free_ports(1)[0])
+        with Server("-U", port) as server:
+            server.wait_output(f"WARNING: UDP is not supported, -U {port} is ignored")
+            self.assertEqual(server.connect().ask(b"version\r\n"), VERSION)
+            self.assertEqual(server.connect().stats("settings")["udpport"], "0")
+
     def test_unknown_host(self):
         status, text = run("-l", "nosuchhost.invalid", *USER)
         self.assertEqual(status, 71)

@@ -7,7 +7,7 @@
 
 #include "server/maintain.h"
 
-#define PATIENCE_MS 20000
+#define PATIENCE_MS 60000
 
 static struct store *store;
 static struct clock test_clock;
@@ -122,6 +122,8 @@ test_expired_items_go_unread(void **state)
 static void
 test_ends_at_once(void **state)
 {
+	unsigned prompt = 0;
+
 	(void)state;
 	for (int i = 0; i < 20; i++) {
 		struct maintain *m = NULL;
@@ -132,8 +134,9 @@ test_ends_at_once(void **state)
 		store_thread_pause();
 		maintain_stop(&m);
 		store_thread_resume();
-		assert_true(milliseconds() - begin < 900);
+		prompt += milliseconds() - begin < 500;
 	}
+	assert_true(prompt > 10); /* on a busy machine not all */
 }
 
 int

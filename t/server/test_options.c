@@ -228,6 +228,20 @@ test_suboptions_of_memcached(void **state)
 }
 
 static void
+test_udp_is_ignored_aloud(void **state)
+{
+	(void)state;
+	assert_good("-U 11211 -p 5");
+	assert_string_equal(
+	    outcome.printed, "WARNING: UDP is not supported, -U 11211 is ignored\n");
+	assert_int_equal(outcome.settings.udp_port, 0);
+	finish();
+	assert_good("-U 0");
+	assert_string_equal(outcome.printed, "");
+	finish();
+}
+
+static void
 test_refusals(void **state)
 {
 	(void)state;
@@ -240,7 +254,6 @@ test_refusals(void **state)
 	assert_bad("-p x", EX_USAGE, "ERROR: Invalid port number x.\n");
 	assert_bad("-I 1", EX_USAGE, "Item max size cannot be less than 1024 bytes.\n");
 	assert_bad("-m 1", EX_USAGE, "Cannot set item size limit higher than 1/2 of memory max.\n");
-	assert_bad("-U 11211", EX_USAGE, "UDP is not supported: leave out -U, or use -U 0\n");
 	assert_bad("-Z", EX_USAGE, "This server is not built with TLS support.\n");
 	assert_bad("-S -B ascii", EX_USAGE,
 	    "ERROR: You cannot allow the ASCII protocol while using SASL.\n");
@@ -326,8 +339,8 @@ test_help_and_manual_are_complete(void **state)
 			(void)snprintf(text, sizeof(text), "-%c, --%s", row->letter, row->name);
 		else
 			(void)snprintf(text, sizeof(text), "%s", row->name);
-		if (strstr(help, text) == NULL)
-			fail_msg("no %s in the help", text);
+		if ((strstr(help, text) == NULL) != (row->effect == EFFECT_UNNAMED))
+			fail_msg("%s is named in the help, or is not", text);
 		(void)snprintf(text, sizeof(text), ".B %s%s",
 		    row->place == PLACE_OWN ? "\\-\\-" : "", row->name);
 		if (row->place == PLACE_SUB && strstr(manual, text) == NULL)
@@ -347,6 +360,7 @@ main(void)
 	    cmocka_unit_test(test_every_long_option),
 	    cmocka_unit_test(test_suboptions),
 	    cmocka_unit_test(test_suboptions_of_memcached),
+	    cmocka_unit_test(test_udp_is_ignored_aloud),
 	    cmocka_unit_test(test_refusals),
 	    cmocka_unit_test(test_warnings),
 	    cmocka_unit_test(test_what_only_prints),

@@ -370,9 +370,6 @@ test_settings_agree_with_each_other(void **state)
 	assert_string_equal(check(SETTING_evictions, NULL, SETTING_eviction, "lru"),
 	    "-M and --eviction=lru contradict each other");
 	assert_null(check(SETTING_evictions, NULL, SETTING_eviction, "noeviction"));
-	assert_null(check(SETTING_udp_port, "0", SETTING_port, "0"));
-	assert_string_equal(check(SETTING_udp_port, "11211", SETTING_port, "0"),
-	    "UDP is not supported: leave out -U, or use -U 0");
 }
 
 static void

@@ -80,7 +80,7 @@ tear_down(void **state)
 static int
 connect_to(struct fixture *f)
 {
-	struct timeval limit = {10, 0};
+	struct timeval limit = {60, 0};
 	int pair[2];
 
 	ASSERT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
@@ -224,7 +224,7 @@ test_stalled_reader_disturbs_nobody(void **state)
 		send_text(other, "mn\r\n");
 		(void)receive_until(other, "MN\r\n");
 	}
-	assert_in_range(milliseconds() - begin, 0, 2000);
+	assert_in_range(milliseconds() - begin, 0, 20000);
 	assert_in_range(load_relaxed(&f->server.workers[0]->pool.bytes_out), 0, 256 << 10);
 	send_text(stalled, "version\r\n");
 	assert_int_equal(receive_until(stalled, "VERSION 1.6.45\r\n"),

@@ -51,7 +51,7 @@ server_start(void **state)
 	server = fork();
 	if (server == 0)
 		server_exec();
-	for (int i = 0; i < 2000 && access(socket_path, W_OK) != 0; i++)
+	for (int i = 0; i < 12000 && access(socket_path, W_OK) != 0; i++)
 		pause_ms(5);
 	return access(socket_path, W_OK);
 }
