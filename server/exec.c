@@ -3,8 +3,10 @@
 
 #include "proto/reply.h"
 #include "server/clock.h"
+#include "server/cluster.h"
 #include "server/exec_op.h"
 #include "server/forward.h"
+#include "server/replicate.h"
 #include "server/route.h"
 #include "server/worker.h"
 
@@ -79,6 +81,16 @@ exec_keys_end(struct conn *c)
 	reply_with(c, REPLY_END);
 }
 
+enum store_result
+exec_remove(struct worker *w, const struct store_key *key)
+{
+	enum store_result result = store_delete(w->store, key);
+
+	if (result == STORE_NOT_FOUND && w->cluster != NULL)
+		result = replicate_delete_missing(w->cluster->replicate, key);
+	return result;
+}
+
 /* Removes the item, wherever it is. */
 static void
 drop_key(struct conn *c, const struct store_key *key)
@@ -87,7 +99,7 @@ drop_key(struct conn *c, const struct store_key *key)
 	int node = w->cluster != NULL && !c->inner ? route(w, key, false) : ROUTE_LOCAL;
 
 	if (node == ROUTE_LOCAL)
-		(void)store_delete(w->store, key);
+		(void)exec_remove(w, key);
 	else
 		forward_drop(c, key, (unsigned)node);
 }

@@ -39,6 +39,9 @@ unsigned exec_reads_sized(
 unsigned exec_sets(
     struct conn *c, const struct plain_set *sets, const struct store_key *keys, unsigned n);
 
+/* Deletes KEY here, and where others may have it although it is not here. STORE_OK or STORE_NOT_FOUND. */
+enum store_result exec_remove(struct worker *w, const struct store_key *key);
+
 /* The end of such a command. */
 void exec_keys_end(struct conn *c);
 

@@ -205,7 +205,7 @@ exec_bin_delete(struct conn *c, const struct command *cmd, const struct store_ke
 
 	note_lookup(c, key);
 	note_before(c, key, &item);
-	result = cmd->cas == 0 ? store_delete(w->store, key) : delete_version(w, key, cmd->cas);
+	result = cmd->cas == 0 ? exec_remove(w, key) : delete_version(w, key, cmd->cas);
 	if (result != STORE_EXISTS)
 		count_delete(w, result == STORE_OK);
 	note_delete(c, cmd, key, result == STORE_OK, &item);

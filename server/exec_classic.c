@@ -230,7 +230,7 @@ exec_delete(struct conn *c, const struct command *cmd, const struct store_key *k
 
 	note_lookup(c, key);
 	note_before(c, key, &item);
-	found = store_delete(w->store, key) == STORE_OK;
+	found = exec_remove(w, key) == STORE_OK;
 	count_delete(w, found);
 	note_delete(c, cmd, key, found, &item);
 	reply_unless_quiet(c, cmd, found ? REPLY_DELETED : REPLY_NOT_FOUND);

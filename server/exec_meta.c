@@ -471,6 +471,8 @@ exec_md(struct conn *c, const struct command *cmd, const struct store_key *key)
 	}
 	if (result == STORE_OK)
 		result = md_locked(w, cmd, key, &emptied);
+	if (result == STORE_NOT_FOUND && !has(cmd, 'C'))
+		result = exec_remove(w, key);
 	store_abort(w->store, &emptied);
 	if (result == STORE_NO_MEMORY) {
 		reply_with(c, REPLY_NO_MEMORY_OTHER);

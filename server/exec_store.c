@@ -55,7 +55,7 @@ refuse(struct conn *c, const struct command *cmd, const struct store_key *key,
 	else
 		counter_add(c->worker, store_no_memory, 1);
 	if (replaces_always(cmd))
-		(void)store_delete(c->worker->store, key);
+		(void)exec_remove(c->worker, key);
 	note_set(c, cmd, key, result);
 	if (c->protocol == PROTOCOL_BINARY)
 		binary_status(c, cmd, large ? BINARY_STATUS_E2BIG : BINARY_STATUS_ENOMEM, 0);

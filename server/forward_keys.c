@@ -106,7 +106,7 @@ answer_sized(struct conn *v, const struct store_key *key, const struct forward_g
 	size_t before = outq_bytes(&v->out);
 
 	if (unlikely(drops))
-		(void)store_delete(v->worker->store, key);
+		(void)exec_remove(v->worker, key);
 	else
 		answer_here(v, key, how);
 	return (uint32_t)(outq_bytes(&v->out) - before);

@@ -39,8 +39,9 @@ note_writer(struct replicate_worker *w)
 	    (struct written){.writer = w->writer, .since = w->backlog.head, .others = others};
 }
 
-static void
-note(struct replicate *r, enum backlog_what what, const struct store_key *key, uint64_t order)
+void
+replicate_note(
+    struct replicate *r, enum backlog_what what, const struct store_key *key, uint64_t order)
 {
 	struct slice name = slice_of(key->data, key->len);
 
@@ -66,7 +67,7 @@ observe(void *context, const struct store_mutation *m)
 
 	if (m->event == STORE_EVENT_EVICT) {
 		if (!replicate_evicting || !copy)
-			note(r, copy ? BACKLOG_LOST : BACKLOG_EVICT, m->key,
+			replicate_note(r, copy ? BACKLOG_LOST : BACKLOG_EVICT, m->key,
 			    store_view_order(r->store, m->view));
 		return;
 	}
@@ -75,18 +76,18 @@ observe(void *context, const struct store_mutation *m)
 	switch (m->event) {
 	case STORE_EVENT_DELETE:
 		tombstone_put(r->deleted, m->key->hash, m->version);
-		note(r, BACKLOG_DELETE, m->key, m->version);
+		replicate_note(r, BACKLOG_DELETE, m->key, m->version);
 		break;
 	case STORE_EVENT_TOUCH:
 		(void)store_version_take(r->store);
-		note(r, BACKLOG_TOUCH, m->key, store_view_order(r->store, m->view));
+		replicate_note(r, BACKLOG_TOUCH, m->key, store_view_order(r->store, m->view));
 		break;
 	case STORE_EVENT_MARK:
 		(void)store_version_take(r->store);
-		note(r, BACKLOG_SET, m->key, store_view_order(r->store, m->view));
+		replicate_note(r, BACKLOG_SET, m->key, store_view_order(r->store, m->view));
 		break;
 	case STORE_EVENT_SET:
-		note(r, BACKLOG_SET, m->key, store_view_order(r->store, m->view));
+		replicate_note(r, BACKLOG_SET, m->key, store_view_order(r->store, m->view));
 		break;
 	default: /* each node sees by itself what has expired */
 		break;
@@ -160,6 +161,7 @@ replicate_peer(struct replicate *r, uint64_t id)
 void
 replicate_want_sync(struct replicate_peer *peer)
 {
+	store_relaxed(&peer->compared, 0);
 	(void)add_relaxed(&peer->syncs_wanted, 1);
 }
 
@@ -428,6 +430,8 @@ stream_up(struct replicate_end *end, uint64_t incarnation)
 	    !__atomic_compare_exchange_n(
 		&peer->incarnation, &before, incarnation, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		;
+	if (before != incarnation)
+		store_relaxed(&peer->compared, 0);
 	if (before != incarnation && end->node > w->places.self)
 		replicate_want_sync(peer);
 }

@@ -140,6 +140,10 @@ unsigned replicate_wait_end(struct replicate_worker *w, const struct replicate_w
 /* Whether writes to KEY are to be refused, because fewer than --min-replicas of its replicas are connected and up to date. */
 bool replicate_refuses(struct replicate_worker *w, const struct store_key *key);
 
+/* KEY was not found and is to be deleted. A node that has not got its copies back yet, or cannot know what others hold, has it
+ * deleted there as well, so that it does not come back. STORE_OK where it came in between, and was deleted here. */
+enum store_result replicate_delete_missing(struct replicate_worker *w, const struct store_key *key);
+
 /* Is called at the end of a turn in which something was acknowledged. */
 void replicate_on_acked(struct replicate_worker *w, void (*call)(void *context), void *context);
 

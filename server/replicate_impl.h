@@ -73,6 +73,8 @@ struct replicate_peer {
 	uint64_t syncs_wanted;   /* atomic: grows with each reason to compare */
 	struct peer_counts past; /* of links that are gone; guarded by the process's lock */
 	uint64_t syncs_begun;    /* worker 0's: how many of them the last comparison covers */
+	uint64_t
+	    compared; /* atomic: the epoch of the last comparison that was made to its end; 0 = there is reason for one */
 	LIST_ENTRY(replicate_peer) entry;
 };
 
@@ -181,6 +183,10 @@ struct replicate_peer *replicate_peer(struct replicate *r, uint64_t id);
 
 /* There is a reason to compare with PEER. */
 void replicate_want_sync(struct replicate_peer *peer);
+
+/* A mutation of this thread's, for all that hold KEY. Under the stripe's lock. */
+void replicate_note(
+    struct replicate *r, enum backlog_what what, const struct store_key *key, uint64_t order);
 
 /* What this node has learnt as the primary of KEY is told to all that hold it. */
 void replicate_pass_on(

@@ -49,7 +49,8 @@ struct sync {
 	bool begins;  /* this side began */
 	bool started; /* the walk under way has begun */
 	bool said[END_KINDS], heard[END_KINDS];
-	bool again; /* something had no room */
+	bool again;     /* something had no room */
+	uint64_t epoch; /* of the topology when it began */
 	uint64_t cursor;
 	struct digest mine, theirs;
 	struct digest_set differing;
@@ -92,6 +93,7 @@ sync_new(struct replicate_end *end, uint64_t seed, bool begins)
 	}
 	s->begins = begins;
 	s->end = end;
+	s->epoch = end->worker->places.epoch;
 	digest_init(&s->mine, seed);
 	end->sync = s;
 	bump_relaxed(&end->counts.comparisons, 1);
@@ -532,6 +534,48 @@ sync_slice(struct replicate_end *end)
 		return true;
 	if (s->again)
 		replicate_want_sync(end->peer);
+	else if (!s->begins || load_relaxed(&end->peer->syncs_wanted) == end->peer->syncs_begun)
+		store_relaxed(&end->peer->compared, s->epoch);
 	sync_end(end);
 	return false;
+}
+
+/* ---------------------------------------------------------------- what is missing */
+
+/* Whether another node may have what was here, or would be if nothing had failed. */
+static bool
+is_behind(const struct replicate_worker *w)
+{
+	for (unsigned i = 0; i < w->places.count && w->places.copies > 0; i++) {
+		const struct replicate_end *end = w->outgoing[i];
+
+		if (i != w->places.self &&
+		    (end == NULL || end->link == NULL ||
+			load_relaxed(&end->peer->compared) != w->places.epoch))
+			return true;
+	}
+	return false;
+}
+
+enum store_result
+replicate_delete_missing(struct replicate_worker *w, const struct store_key *key)
+{
+	struct replicate *r = w->all;
+	enum store_result result = STORE_NOT_FOUND;
+	struct store_entry entry;
+
+	if (likely(!is_behind(w)))
+		return STORE_NOT_FOUND;
+	store_enter(r->store, key, &entry);
+	if (entry.found) {
+		store_entry_delete(&entry);
+		result = STORE_OK;
+	} else {
+		uint64_t order = store_version_take(r->store);
+
+		tombstone_put(r->deleted, key->hash, order);
+		replicate_note(r, BACKLOG_DELETE, key, order);
+	}
+	store_leave(&entry);
+	return result;
 }
