@@ -31,9 +31,11 @@
 #define TOPOLOGY_CLUSTER_MAX  64u  /* bytes of a cluster's id */
 #define TOPOLOGY_NAME_MAX     128u /* bytes of a node's name, and of its host */
 #define TOPOLOGY_PEER_PORT    10000u
-#define TOPOLOGY_EPOCH_MAX                                                                         \
-	((UINT64_C(1) << 20) - 1) /* versions bear the epoch above 40 bits, see STORE_ORDER_MAX */
-#define TOPOLOGY_TEXT_MAX ((size_t)64 << 10)
+#define TOPOLOGY_EPOCH_MAX    ((UINT64_C(1) << 20) - 1)
+/* Versions bear the epoch above so many bits (see STORE_ORDER_MAX): whoever is the primary in a later one is above all that was given
+ * before. */
+#define TOPOLOGY_EPOCH_SHIFT  40u
+#define TOPOLOGY_TEXT_MAX     ((size_t)64 << 10)
 
 enum topology_status {
 #define TOPOLOGY_STATUS(symbol, text) TOPOLOGY_##symbol,

@@ -17,17 +17,19 @@
 #include "base/log.h"
 #include "base/number.h"
 #include "cluster/handshake.h"
+#include "cluster/past.h"
 #include "server/cluster_thread.h"
 #include "server/forward.h"
 #include "server/link.h"
 #include "server/listen.h"
+#include "server/replicate.h"
 #include "server/replicate_link.h"
 #include "server/server.h"
 #include "server/settings.h"
 #include "server/worker.h"
 
-/* Versions bear the epoch above this many bits: whoever is the primary in a later one is above all that was given before. */
-#define EPOCH_SHIFT 40
+/* Topologies that are remembered at a time: with more of them all is stale. */
+#define PAST_MAX 16u
 
 /* ---------------------------------------------------------------- the secret */
 
@@ -218,8 +220,8 @@ cluster_free(struct cluster **cluster)
 	replicate_stop(cl);
 	t = (struct topology *)(uintptr_t)cl->topology;
 	topology_free(&t);
-	if (cl->retired != NULL)
-		topology_free(&cl->retired);
+	past_free(&cl->past);
+	past_free(&cl->retired);
 	if (cl->secret.ptr != NULL)
 		explicit_bzero((char *)(uintptr_t)cl->secret.ptr, cl->secret.len);
 	free((char *)(uintptr_t)cl->secret.ptr);
@@ -231,7 +233,7 @@ cluster_attach(struct cluster *cl, struct server *server, char *error)
 {
 	cl->server = server;
 	server->cluster = cl;
-	store_version_raise(server->store, topology_epoch(cl->topology) << EPOCH_SHIFT);
+	store_version_raise(server->store, topology_epoch(cl->topology) << TOPOLOGY_EPOCH_SHIFT);
 	if (!replicate_start(cl))
 		return fail(error, "no memory for replication");
 	cl->thread = cluster_thread_new(cl, error);
@@ -308,14 +310,50 @@ all_settled(const struct cluster *cl)
 	return true;
 }
 
+/* Whether none of them looks at the past. */
+static bool
+all_let_go(const struct cluster *cl)
+{
+	const struct server *server = cl->server;
+
+	for (uint32_t i = 0; i < server->worker_count; i++)
+		if (load_acquire(&server->workers[i]->cluster->past) != NULL)
+			return false;
+	return true;
+}
+
 bool
 cluster_reap(struct cluster *cl)
 {
-	if (cl->retired == NULL)
+	if (cl->retired == NULL && cl->past == NULL)
 		return true;
 	if (!all_settled(cl))
 		return false;
-	topology_free(&cl->retired);
+	past_free(&cl->retired);
+	if (all_let_go(cl))
+		past_free(&cl->past);
+	return true;
+}
+
+/* The present topology, which T is to follow, is over: it is remembered as long as this node may have something of it, or
+ * of those before, that it must not have. False where memory is out. */
+static bool
+retire(struct cluster *cl, const struct topology *t)
+{
+	struct topology *old = (struct topology *)(uintptr_t)cl->topology;
+	uint64_t epoch = topology_epoch(t);
+	bool missed = epoch != topology_epoch(old) + 1 || past_length(cl->past) >= PAST_MAX;
+	bool over = !missed && replicate_marked_in(cl->replicate) == topology_epoch(old);
+	struct past *past =
+	    missed ? past_unknown(old, epoch) : past_new(cl->past, old, cl->node_id, epoch);
+
+	if (past == NULL)
+		return false;
+	if (missed)
+		cl->retired = cl->past;
+	else if (over)
+		cl->retired = past;
+	cl->past = over ? NULL : past;
 	return true;
 }
 
@@ -330,9 +368,13 @@ cluster_install(struct cluster *cl, struct topology *t)
 	}
 	while (!cluster_reap(cl))
 		(void)nanosleep(&moment, NULL);
-	cl->retired = (struct topology *)(uintptr_t)cl->topology;
+	if (!retire(cl, t)) {
+		log_error("no memory for a change of the topology");
+		topology_free(&t);
+		return false;
+	}
 	/* First the versions, then the keys that come under them. */
-	store_version_raise(cl->server->store, topology_epoch(t) << EPOCH_SHIFT);
+	store_version_raise(cl->server->store, topology_epoch(t) << TOPOLOGY_EPOCH_SHIFT);
 	store_release(&cl->topology, t);
 	wake_workers(cl);
 	log_info("topology of epoch %llu: %zu nodes", (unsigned long long)topology_epoch(t),
@@ -346,6 +388,7 @@ static void
 take_topology(struct cluster_worker *cw)
 {
 	cw->topology = load_acquire(&cw->cluster->topology);
+	store_relaxed(&cw->past, (const struct past *)cw->cluster->past);
 	if (!topology_find_id(cw->topology, cw->cluster->node_id, &cw->self))
 		cw->self = CLUSTER_NOBODY;
 }
@@ -392,6 +435,11 @@ cluster_turn(struct worker *w)
 		replicate_took_topology(w);
 		/* Pairs with the one who frees the old one. */
 		store_release(&cw->settled, cw->topology);
+	}
+	if (unlikely(cw->past != NULL) &&
+	    replicate_marked(cw->replicate) == topology_epoch(cw->topology)) {
+		replicate_let_go(cw->replicate);
+		store_release(&cw->past, (const struct past *)NULL);
 	}
 	replicate_begin_turn(w);
 	if (unlikely(load_relaxed(&cw->tick))) {

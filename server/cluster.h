@@ -3,7 +3,8 @@
  *
  * The topology (cluster/topology.h) is published by swapping a pointer; each worker takes it at the beginning of a turn, says so, and
  * the old one is freed when all have. (That a worker has passed a quiescent point of the store is not enough: it does so
- * within a turn as well, when the store waits for readers.) One thread, the cluster's own, listens on the peer port, connects to the nodes that workers
+ * within a turn as well, when the store waits for readers.) Topologies before are remembered until what this node may not have
+ * any more is removed (cluster/past.h). One thread, the cluster's own, listens on the peer port, connects to the nodes that workers
  * have no link to, shakes hands on both sides, and hands what came out to the workers (server/link.h). It also
  * installs topologies, so there is one at a time.
  *
@@ -28,6 +29,7 @@ struct cluster_thread;
 struct forward_worker;
 struct link_set;
 struct listen;
+struct past;
 struct replicate;
 struct replicate_worker;
 struct server;
@@ -40,7 +42,8 @@ struct worker;
 struct cluster {
 	struct server *server;
 	const struct topology *topology; /* atomic; never NULL */
-	struct topology *retired; /* the one before, until no worker looks at it; NULL = none */
+	struct past *past;               /* see cluster/past.h; NULL = nothing is stale */
+	struct past *retired; /* what is over, until no worker looks at it; NULL = none */
 	struct slice secret;
 	uint64_t node_id;
 	uint64_t incarnation; /* by chance, new at each start */
@@ -53,9 +56,11 @@ struct cluster_worker {
 	struct cluster *cluster;
 	const struct topology *topology; /* of this turn */
 	const struct topology *settled;  /* atomic: none but this one is looked at */
-	unsigned self;                   /* this node's index in it, or CLUSTER_NOBODY */
-	uint64_t now;                    /* see link_now; 0 = not read in this turn */
-	bool tick;                       /* atomic: 20 ms have passed */
+	const struct past
+	    *past;     /* atomic: of this turn as well; NULL when the walk over the store is over */
+	unsigned self; /* this node's index in it, or CLUSTER_NOBODY */
+	uint64_t now;  /* see link_now; 0 = not read in this turn */
+	bool tick;     /* atomic: 20 ms have passed */
 	struct link_set *links;
 	struct forward_worker *forward;
 	struct replicate_worker *replicate;
@@ -93,7 +98,8 @@ void cluster_offer(struct cluster *cluster, struct slice bytes);
  * cluster's. The cluster's thread only. */
 bool cluster_install(struct cluster *cluster, struct topology *t);
 
-/* Frees what T has replaced, now and then; false while a worker still looks at it. The cluster's thread only. */
+/* Frees what the topology has replaced, as far as no worker looks at it any more. False while a worker has not taken it. The
+ * cluster's thread only. */
 bool cluster_reap(struct cluster *cluster);
 
 /* ---------------------------------------------------------------- for the worker */

@@ -11,6 +11,7 @@
 #include "proto/reply.h"
 #include "server/exec.h"
 #include "server/replicate_wait.h"
+#include "server/route.h"
 
 struct conn_stream {
 	struct command command;
@@ -106,13 +107,20 @@ stream_write(struct conn *c, struct conn_stream *s, struct slice *input)
 	return true;
 }
 
-/* The same for one of several nodes. */
+/* The same for one of several nodes. While the value came the key may have become another node's. */
 static void
 stream_store(struct conn *c, struct conn_stream *s)
 {
 	unsigned need = s->command.op == OP_MS ? wait_wanted(&s->command) : 0;
 	struct wait_mark mark;
 
+	if (unlikely(!route_is_ours(c->worker, &s->key))) {
+		if (c->inner)
+			c->foreign = true;
+		else
+			wait_refuse(c, &s->command, REPLY_KEY_MOVED);
+		return;
+	}
 	if (wait_refuses(c, &s->command, &s->key))
 		return;
 	if (need > 0)

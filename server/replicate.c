@@ -374,6 +374,8 @@ replicate_topology(struct replicate_worker *w, const struct replicate_places *pl
 			w->outgoing[end->node] = end;
 		if (end->outgoing && w->id == 0 && end->node > places->self)
 			replicate_want_sync(end->peer);
+		if (end->sync != NULL)
+			sync_moved(end);
 	}
 	for (uint64_t p = w->backlog.tail; w->topologies > 1;) {
 		struct backlog_entry *e = backlog_next(&w->backlog, &p);

@@ -55,6 +55,10 @@ struct replicate_places {
 	unsigned self;       /* this one's index */
 	unsigned copies;     /* replicas of each key */
 	const uint64_t *ids; /* of the nodes; copied */
+
+	/* What this node may have and must not count, see cluster/past.h; NULL: nothing is stale. */
+	const void *past;
+	bool (*stale)(const void *past, uint32_t point, uint64_t order);
 };
 
 struct replicate_options {
@@ -147,11 +151,22 @@ enum store_result replicate_delete_missing(struct replicate_worker *w, const str
 /* Is called at the end of a turn in which something was acknowledged. */
 void replicate_on_acked(struct replicate_worker *w, void (*call)(void *context), void *context);
 
-/* ---------------------------------------------------------------- marks */
+/* ---------------------------------------------------------------- marks
+
+ * After a change of the topology worker 0 walks over the store: what this node does not hold is removed, the rest is marked for what it
+ * is.
+ */
 
 /* The epoch of the last topology for which the marks of all items are right: an item of the store without STORE_COPY is then one
  * of which this node is the primary in that topology. 0: there is none yet. */
 uint64_t replicate_marked(const struct replicate_worker *w);
+uint64_t replicate_marked_in(const struct replicate *r); /* any thread */
+
+/* Before the item KEY of this node is looked at by whoever asks for it, as long as some can be stale: removes it where it is. */
+void replicate_forget(struct replicate_worker *w, const struct store_key *key);
+
+/* All marks are right for the present topology: nothing is stale any more. */
+void replicate_let_go(struct replicate_worker *w);
 
 /* ---------------------------------------------------------------- figures */
 

@@ -265,8 +265,12 @@ authorised(struct applying *a, const struct frame *frame)
 		return frame->epoch >= w->places.epoch &&
 		    replicate_both_hold(w, a->record->key, a->end->node);
 	}
+	/* What one says that does not know the present topology yet must be right in that as well, without another one in
+	 * between. */
 	return frame->epoch >= w->places.epoch ||
-	    replicate_is_primary(w, a->record->key, a->end->node);
+	    (frame->epoch + 1 == w->places.epoch &&
+		replicate_is_primary(w, a->record->key, a->end->node) &&
+		replicate_both_hold(w, a->record->key, a->end->node));
 }
 
 bool
@@ -287,6 +291,7 @@ apply_data(struct replicate_end *end, const struct frame *frame)
 		a.key = store_key(end->worker->all->store, record.key.ptr, record.key.len);
 		a.deleted = 0;
 		stamp = record.stamp > stamp ? record.stamp : stamp;
+		replicate_forget(end->worker, &a.key);
 		if (authorised(&a, frame))
 			apply_record(&a);
 		else

@@ -206,6 +206,9 @@ uint32_t replicate_expiry_in(
 
 /* ---------------------------------------------------------------- replicate_mark.c */
 
+/* Whether the item KEY of ORDER is stale. */
+bool replicate_is_stale(struct replicate_worker *w, struct slice key, uint64_t order);
+
 /* A slice of the walk, where one is needed; true where there is more to do. */
 bool marking_slice(struct replicate_worker *w);
 void marking_end(struct replicate_worker *w);
@@ -247,6 +250,9 @@ void sync_begin(struct replicate_end *end);
 
 /* A slice, below 1 ms; true where there is more to do. */
 bool sync_slice(struct replicate_end *end);
+
+/* There is another topology: what is compared now is compared once more. */
+void sync_moved(struct replicate_end *end);
 
 /* Gives it up: the side that began does so again. */
 void sync_free(struct replicate_end *end);

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/assert.h"
+#include "cluster/past.h"
 #include "server/clock.h"
 #include "server/cluster.h"
 #include "server/link_impl.h"
@@ -48,6 +49,12 @@ holders(const void *topology, uint32_t point, uint16_t *to, unsigned want)
 	return topology_holders(topology, point, to, want);
 }
 
+static bool
+stale(const void *past, uint32_t point, uint64_t order)
+{
+	return past_is_stale(past, point, order);
+}
+
 /* ---------------------------------------------------------------- the process */
 
 bool
@@ -87,7 +94,9 @@ replicate_took_topology(struct worker *w)
 	    .count = (unsigned)topology_count(t),
 	    .self = cw->self,
 	    .copies = topology_options(t)->replicas,
-	    .ids = ids};
+	    .ids = ids,
+	    .past = cw->past,
+	    .stale = stale};
 
 	for (unsigned i = 0; i < places.count; i++)
 		ids[i] = topology_node(t, i)->id;

@@ -159,6 +159,7 @@ write_item(struct filling *f, const struct backlog_entry *e, size_t *need)
 	size_t room = (size_t)(f->limit - f->at);
 	bool fits = true, in_pieces;
 
+	replicate_forget(f->end->worker, &key);
 	store_enter(r->store, &key, &entry);
 	*need = RECORD_HEAD + record.key.len;
 	if (!entry.found) {

@@ -61,6 +61,12 @@ struct sync {
 	struct replicate_end *end;
 };
 
+void
+sync_moved(struct replicate_end *end)
+{
+	end->sync->again = true;
+}
+
 static void
 sync_end(struct replicate_end *end)
 {
@@ -131,6 +137,8 @@ shared(struct sync *s, const struct store_key *key, const struct store_view *vie
 	if (!replicate_both_hold(s->end->worker, item->key, s->end->node))
 		return false;
 	item->order = store_view_order(r->store, view);
+	if (replicate_is_stale(s->end->worker, item->key, item->order))
+		return false;
 	item->expiry = replicate_expiry_out(r, s->begins ? NULL : s->end, view->exptime);
 	item->marks = view->marks & (STORE_STALE | STORE_WON | STORE_TAGGED);
 	return true;
@@ -515,6 +523,9 @@ sync_slice(struct replicate_end *end)
 	struct sync *s = end->sync;
 	uint64_t sent = end->counts.sent;
 
+	/* Until it is known what is stale there is nothing to compare. */
+	if (s->state == SYNC_COUNTS && end->worker->places.past != NULL)
+		return true;
 	if (s->state == SYNC_COUNTS && walk(s, count_visit)) {
 		if (s->begins && say_digest(s))
 			s->state = SYNC_WAITS;

@@ -400,24 +400,31 @@ wait_take_over(struct link *l, uint64_t id, struct conn *v)
 
 /* ---------------------------------------------------------------- too few replicas */
 
+void
+wait_refuse(struct conn *c, const struct command *cmd, struct slice line)
+{
+	const size_t begin = sizeof("SERVER_ERROR ") - 1;
+	struct slice text = slice_of(line.ptr + begin, line.len - begin - 2);
+	char room[256], *end;
+
+	if (c->protocol == PROTOCOL_BINARY) {
+		end = reply_binary_failure(room, &cmd->binary, BINARY_STATUS_TEMPORARY, text);
+		reply_with(c, slice_of(room, (size_t)(end - room)));
+	} else if (!cmd->noreply || cmd->op == OP_MS || cmd->op == OP_MD || cmd->op == OP_MA) {
+		reply_with(c, line);
+	}
+}
+
 bool
 wait_refuses(struct conn *c, const struct command *cmd, const struct store_key *key)
 {
 	struct worker *w = c->worker;
 	unsigned flags = command_infos[cmd->op].flags;
-	char room[256];
 
 	if (likely(w->server->settings->min_replicas == 0) || !(flags & CMD_WRITE) ||
 	    (flags & CMD_READ) || !replicate_refuses(w->cluster->replicate, key))
 		return false;
-	if (c->protocol == PROTOCOL_BINARY)
-		reply_with(c,
-		    slice_of(room,
-			(size_t)(reply_binary_failure(room, &cmd->binary, BINARY_STATUS_TEMPORARY,
-				     SLICE_LITERAL("too few replicas")) -
-			    room)));
-	else if (!cmd->noreply || cmd->op == OP_MS || cmd->op == OP_MD || cmd->op == OP_MA)
-		reply_with(c, REPLY_TOO_FEW_REPLICAS);
+	wait_refuse(c, cmd, REPLY_TOO_FEW_REPLICAS);
 	return true;
 }
 

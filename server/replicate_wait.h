@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/slice.h"
 #include "cluster/frame.h"
 #include "proto/command.h"
 
@@ -40,6 +41,9 @@ void wait_hold_end(struct conn *c, const struct wait_mark *mark);
 /* V is an inner connection that has executed a command for L. Where its answer is held back, it will be sent as the reply to ID:
  * true. */
 bool wait_take_over(struct link *l, uint64_t id, struct conn *v);
+
+/* Answers CMD, which is not executed, with LINE: a SERVER_ERROR; the binary protocol has its text alone. */
+void wait_refuse(struct conn *c, const struct command *cmd, struct slice line);
 
 /* Whether CMD changes KEY and must not; then it is answered. */
 bool wait_refuses(struct conn *c, const struct command *cmd, const struct store_key *key);

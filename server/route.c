@@ -47,6 +47,8 @@ ask_ring(struct worker *w, const struct store_key *key)
 	uint64_t copy = 0;
 
 	counter_add(w, route_misses, 1);
+	if (unlikely(cw->past != NULL))
+		replicate_forget(cw->replicate, key);
 	for (unsigned i = 1; i < n; i++)
 		if (holders[i] == cw->self)
 			copy = ROUTE_COPY;

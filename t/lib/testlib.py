@@ -339,9 +339,9 @@ class Cluster:
         self.secret = Secret()
         ports = free_ports(2 * count)
         names = ["n%d" % i if named else "127.0.0.1:%d" % ports[2 * i] for i in range(count)]
-        peers = ",".join("%s127.0.0.1:%d/%d" % (names[i] + "=" if named else "", ports[2 * i], ports[2 * i + 1])
-                         for i in range(count))
-        common = ["--peers=" + peers, "--secret=" + self.secret.name, "--peer-timeout=60000", *options]
+        self.list = ["%s127.0.0.1:%d/%d" % (names[i] + "=" if named else "", ports[2 * i], ports[2 * i + 1])
+                     for i in range(count)]
+        common = ["--peers=" + ",".join(self.list), "--secret=" + self.secret.name, "--peer-timeout=60000", *options]
         self._hold([Node(ports[2 * i], ["--node=" + names[i], *common]) for i in range(count)], seed)
         self.wait()
 

@@ -15,6 +15,7 @@
 
 #define SIM_NODES   3u
 #define SIM_WORKERS 2u
+#define SIM_PAST    64u
 #define SIM_LINKS   (SIM_NODES * SIM_NODES * SIM_WORKERS)
 
 struct sim_message {
@@ -38,7 +39,16 @@ struct sim_link {
 	struct sim_side side[2];
 };
 
+/* Moves that came before a walk over the store was over, as cluster/past.h has it. */
+struct sim_past {
+	unsigned count, self, nodes, copies;
+	unsigned shifts[SIM_PAST];
+	uint64_t until[SIM_PAST];
+	uint64_t unknown; /* all before is stale */
+};
+
 struct sim_node {
+	struct sim_past past;
 	struct store *store;
 	struct replicate *replicate;
 	struct replicate_worker *workers[SIM_WORKERS];
@@ -288,6 +298,43 @@ sim_stop(struct sim *sim)
 	ring_hash_free(&sim->hash);
 }
 
+static inline bool
+sim_stale(const void *past, uint32_t point, uint64_t order)
+{
+	const struct sim_past *p = past;
+
+	for (unsigned i = 0; i < p->count; i++) {
+		unsigned first = (point + p->shifts[i]) % p->nodes;
+
+		if (order < p->until[i] && (p->self + p->nodes - first) % p->nodes > p->copies)
+			return true;
+	}
+	return order < p->unknown;
+}
+
+/* What NODE has not walked over yet is remembered. */
+static inline void
+sim_remember(struct sim *sim, struct sim_node *node)
+{
+	struct sim_past *p = &node->past;
+
+	if (node->places.epoch + 1 != sim_epoch) {
+		p->unknown = sim_epoch << 40;
+	} else if (replicate_marked(node->workers[0]) == node->places.epoch) {
+		p->count = 0;
+		p->unknown = 0;
+	} else {
+		assert_true(p->count < SIM_PAST);
+		p->shifts[p->count] = node->shift;
+		p->until[p->count++] = sim_epoch << 40;
+	}
+	p->self = node->places.self;
+	p->nodes = sim->count;
+	p->copies = sim->copies;
+	node->places.past = p->count > 0 || p->unknown > 0 ? p : NULL;
+	node->places.stale = sim_stale;
+}
+
 /* A node learns of the last topology. */
 static inline void
 sim_take_topology(struct sim *sim, unsigned i)
@@ -296,6 +343,7 @@ sim_take_topology(struct sim *sim, unsigned i)
 
 	if (node->places.epoch == sim_epoch)
 		return;
+	sim_remember(sim, node);
 	node->shift = sim->shift;
 	node->places.epoch = sim_epoch;
 	store_version_raise(node->store, sim_epoch << 40);
@@ -328,6 +376,7 @@ sim_restart(struct sim *sim, unsigned node)
 			sim_link_down(sim, link);
 	}
 	sim_node_stop(sim, node);
+	sim->nodes[node].past = (struct sim_past){0};
 	sim_node_start(sim, node);
 	for (unsigned i = 0; i < sim->count; i++)
 		if (i != node)
@@ -359,11 +408,16 @@ sim_turn(struct sim *sim, unsigned node, unsigned worker)
 	(void)replicate_turn_end(sim->nodes[node].workers[worker]);
 }
 
-static inline void
+/* True where there is more to do. */
+static inline bool
 sim_tick(struct sim *sim, unsigned node, unsigned worker)
 {
-	replicate_worker_enter(sim->nodes[node].workers[worker]);
-	(void)replicate_tick(sim->nodes[node].workers[worker]);
+	struct replicate_worker *w = sim->nodes[node].workers[worker];
+
+	replicate_worker_enter(w);
+	if (replicate_marked(w) == sim->nodes[node].places.epoch)
+		replicate_let_go(w);
+	return replicate_tick(w);
 }
 
 /* One step of something, by chance. */
@@ -381,7 +435,7 @@ sim_step(struct sim *sim)
 		sim_turn(sim, node, worker);
 		break;
 	case 1:
-		sim_tick(sim, node, worker);
+		(void)sim_tick(sim, node, worker);
 		break;
 	default:
 		if (link->used)
@@ -410,7 +464,7 @@ sim_settle(struct sim *sim)
 			for (unsigned w = 0; w < SIM_WORKERS; w++) {
 				replicate_worker_enter(sim->nodes[n].workers[w]);
 				busy |= replicate_turn_end(sim->nodes[n].workers[w]);
-				busy |= replicate_tick(sim->nodes[n].workers[w]);
+				busy |= sim_tick(sim, n, w);
 			}
 		}
 		quiet = busy ? 0 : quiet + 1;

@@ -694,6 +694,60 @@ test_keys_that_move(void **state)
 	free(ns);
 }
 
+/* A long value whose key becomes another node's while it comes is stored nowhere: its owner then does not know of it. */
+static void
+test_a_key_moves_in_its_value(void **state)
+{
+	static const unsigned long long size = 900000;
+	struct nodes *ns = calloc(1, sizeof(*ns));
+	struct answer asked = {0};
+	struct random_state r;
+	struct client client;
+
+	(void)state;
+	random_init(&r);
+	assert_non_null(ns);
+	nodes_init(ns, 3, r);
+	for (unsigned i = 0; i < 3; i++)
+		node_take(ns, i, weighed(2, 100, 1, 1));
+	client = client_of(ns, 0);
+	for (unsigned n = 0; n < 20; n++) {
+		asked.len = 0;
+		add(&asked, "set moved:%u 0 0 %llu\r\n", n, size);
+		for (unsigned long long i = 0; i < size / 2; i += 8)
+			answer_add(&asked, "abcdefgh", 8);
+		client.said.len = 0;
+		say(ns, &client, &asked);
+		assert_int_equal(client.said.len, 0);
+		for (unsigned i = 0; i < 3; i++)
+			node_take(
+			    ns, i, n % 2 ? weighed(3 + n, 100, 1, 1) : weighed(3 + n, 1, 100, 100));
+		asked.len = 0;
+		for (unsigned long long i = 0; i < size / 2; i += 8)
+			answer_add(&asked, "abcdefgh", 8);
+		add(&asked, "\r\nget moved:%u\r\nmn\r\n", n);
+		say(ns, &client, &asked);
+		for (unsigned turn = 0; turn < 2000; turn++) {
+			nodes_turn(ns, 1);
+			(void)serve(&client);
+			answer_add(&client.said, "", 1);
+			client.said.len--;
+			if (strstr(client.said.bytes, "MN\r\n") != NULL)
+				break;
+		}
+		if (memcmp(client.said.bytes, "STORED\r\n", 8) == 0) {
+			assert_memory_equal(client.said.bytes + 8, "VALUE ", 6);
+		} else {
+			assert_memory_equal(client.said.bytes, "SERVER_ERROR ", 13);
+			assert_non_null(strstr(client.said.bytes, "\r\nEND\r\nMN\r\n"));
+		}
+	}
+	client_end(&client);
+	answer_free(&asked);
+	nodes_fini(ns);
+	free(ns);
+}
+
 /* Clients that go in the middle of anything leave nothing behind (nodes_fini looks). */
 static void
 test_clients_vanish(void **state)
@@ -737,6 +791,7 @@ main(void)
 	    cmocka_unit_test(test_a_node_stands_still),
 	    cmocka_unit_test(test_no_change_is_made_twice),
 	    cmocka_unit_test(test_keys_that_move),
+	    cmocka_unit_test(test_a_key_moves_in_its_value),
 	    cmocka_unit_test(test_clients_vanish),
 	};
 
