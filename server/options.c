@@ -202,7 +202,7 @@ ignore_udp(struct settings *s)
 {
 	if (s->udp_port == 0)
 		return;
-	(void)fprintf(stderr, "WARNING: UDP is not supported, -U %u is ignored\n", s->udp_port);
+	(void)fprintf(stderr, "WARNING: UDP is not supported, -U %d is ignored\n", s->udp_port);
 	s->udp_port = 0;
 }
 

@@ -140,9 +140,9 @@ stats_forwarding(struct stats_out *out, const struct counters *sum)
 #undef COUNTER
 }
 
-/* A bucket of the index has room for as many: with them the power of the index compares with hashpower of the command
- * line and with memcached's, of whose buckets each stands for one item. */
-#define BUCKET_ITEMS 8u
+/* Counted with as many a bucket, the power of the index begins as hashpower says, and goes up where memcached doubles its table:
+ * at 1.5 items for each of its buckets, when there are nine in each of ours. */
+#define BUCKET_ITEMS 12u
 
 /* The power of two of N, rounded down. */
 static uint64_t
@@ -201,8 +201,8 @@ stats_store(struct stats_out *out, const struct store_stats *store)
 	stats_u64(out, "evicted_unfetched", store->evicted_unfetched);
 	stats_u64(out, "evicted_active", store->evicted_active);
 	stats_u64(out, "evictions", store->evictions);
-	stats_u64(out, "reclaimed", store->reclaimed);
-	stats_u64(out, "crawler_reclaimed", 0);
+	stats_u64(out, "reclaimed", store->reclaimed - store->walked);
+	stats_u64(out, "crawler_reclaimed", store->walked);
 	stats_u64(out, "crawler_items_checked", 0);
 	stats_u64(out, "lrutail_reflocked", 0);
 	stats_u64(out, "moves_to_cold", 0);

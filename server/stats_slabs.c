@@ -24,11 +24,11 @@ items_of(struct stats_out *out, unsigned i, const struct store_class_stats *clas
 	stats_class(out, "items:", i, "evicted_time", class->evicted_time);
 	stats_class(out, "items:", i, "outofmemory", class->no_memory);
 	stats_class(out, "items:", i, "tailrepairs", 0);
-	stats_class(out, "items:", i, "reclaimed", class->reclaimed);
+	stats_class(out, "items:", i, "reclaimed", class->reclaimed - class->walked);
 	stats_class(out, "items:", i, "expired_unfetched", class->expired_unfetched);
 	stats_class(out, "items:", i, "evicted_unfetched", class->evicted_unfetched);
 	stats_class(out, "items:", i, "evicted_active", class->evicted_active);
-	stats_class(out, "items:", i, "crawler_reclaimed", 0);
+	stats_class(out, "items:", i, "crawler_reclaimed", class->walked);
 	stats_class(out, "items:", i, "crawler_items_checked", 0);
 	stats_class(out, "items:", i, "lrutail_reflocked", 0);
 	stats_class(out, "items:", i, "moves_to_cold", 0);

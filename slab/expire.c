@@ -65,7 +65,7 @@ lose_if_dead(struct store *st, uint32_t ref)
 	stripe_lock(s);
 	dead = index_find_ref(st, key.hash, ref, &slot) && item_dead(st, it);
 	if (dead)
-		item_bury(st, &key, ref, slot, LOSS_EXPIRED);
+		item_bury(st, &key, ref, slot, LOSS_WALKED);
 	stripe_unlock(s);
 	return dead;
 }

@@ -54,7 +54,8 @@ struct queue {
 /* Counters of a class; guarded by its lock. */
 struct class_counters {
 	uint64_t evicted, evicted_nonzero, evicted_unfetched, evicted_active, evicted_time;
-	uint64_t no_memory, reclaimed, expired_unfetched, ghost_hits, promotions, direct_reclaims;
+	uint64_t no_memory, reclaimed, walked, expired_unfetched, ghost_hits, promotions,
+	    direct_reclaims;
 	uint64_t pages_in, pages_out, deletes, touches;
 };
 
@@ -312,7 +313,7 @@ item_dead(const struct store *st, const struct item *it)
 
 /* ---------------------------------------------------------------- class.c */
 
-enum loss { LOSS_EVICTED, LOSS_EXPIRED, LOSS_FLUSHED };
+enum loss { LOSS_EVICTED, LOSS_EXPIRED, LOSS_WALKED /* expired, and found by a walk */ };
 
 int classes_init(struct store *st);
 void classes_fini(struct store *st);

@@ -464,7 +464,8 @@ struct store_stats {
 	uint64_t items, bytes; /* bytes: what the items ask for, headers included */
 	uint64_t total_items;  /* ever linked */
 	uint64_t evictions, evicted_unfetched, evicted_active;
-	uint64_t reclaimed, expired_unfetched; /* memory of expired items used again */
+	uint64_t reclaimed, expired_unfetched; /* expired items whose memory came back */
+	uint64_t walked;                       /* those of them that a walk found */
 	uint64_t no_memory;                    /* refused for want of memory */
 	uint64_t pages_moved;
 	uint64_t ghost_hits, promotions, direct_reclaims;
@@ -484,7 +485,7 @@ struct store_class_stats {
 	uint64_t items, bytes;            /* bytes: what they ask for */
 	uint64_t small_items, main_items; /* by queue */
 	uint64_t evicted, evicted_nonzero, evicted_unfetched, evicted_active, no_memory, reclaimed,
-	    expired_unfetched;
+	    walked, expired_unfetched;
 	uint64_t evicted_time; /* seconds since the last access of the latest evicted */
 	uint64_t ghost_hits, promotions, direct_reclaims, pages_in, pages_out;
 	uint64_t sets, hits, deletes, touches; /* store-side counts of this class */

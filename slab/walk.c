@@ -72,6 +72,7 @@ stats_add_class(struct store *st, struct store_stats *s, struct slab_class *c)
 	s->evicted_unfetched += n.evicted_unfetched;
 	s->evicted_active += n.evicted_active;
 	s->reclaimed += n.reclaimed;
+	s->walked += n.walked;
 	s->expired_unfetched += n.expired_unfetched;
 	s->no_memory += n.no_memory;
 	s->ghost_hits += n.ghost_hits;
@@ -145,6 +146,7 @@ store_class_stats(struct store *st, unsigned slab_class, struct store_class_stat
 	s->evicted_time = n.evicted_time;
 	s->no_memory = n.no_memory;
 	s->reclaimed = n.reclaimed;
+	s->walked = n.walked;
 	s->expired_unfetched = n.expired_unfetched;
 	s->ghost_hits = n.ghost_hits;
 	s->promotions = n.promotions;

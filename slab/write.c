@@ -73,6 +73,7 @@ count_loss(const struct store *st, struct slab_class *c, const struct item *it, 
 		c->n.evicted_time = idle;
 	} else {
 		c->n.reclaimed++;
+		c->n.walked += loss == LOSS_WALKED;
 		c->n.expired_unfetched += !fetched;
 	}
 }

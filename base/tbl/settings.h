@@ -35,7 +35,7 @@ SETTING(conn_limit, U32, OPTION, ACTS, 'c', "conn-limit", 1024, 1, INT32_MAX, "c
 SETTING(port, I32, OPTION, ACTS, 'p', "port", 11211, -1, 65535, "port", "tcpport",
     "ERROR: Invalid port number %s.",
     "TCP port to listen on; 0 is off, -1 lets the system choose")
-SETTING(udp_port, U32, OPTION, ACTS, 'U', "udp-port", 0, 0, 65535, "port", "udpport",
+SETTING(udp_port, I32, OPTION, ACTS, 'U', "udp-port", 0, -1, 65535, "port", "udpport",
     "ERROR: Invalid port number %s.",
     "UDP port: there is no UDP, and any other than 0 is ignored with a warning")
 SETTING(listen, LIST, OPTION, ACTS, 'l', "listen", NULL, 0, 0, "address", "inter", NULL,

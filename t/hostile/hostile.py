@@ -2,7 +2,8 @@
 worker that is timed all the while, and the three checks afterwards: the server lives, the other client was answered
 within 200 ms each time, the memory stayed within bounds.
 
-The well-behaved client is a process of its own, so that the attack's own work does not slow it. Beside each question to
+The well-behaved client is a process of its own, so that the attack's own work does not slow it. The time that the
+worker or the client could have run and was not let, as the kernel counts it, is not the server's. Beside each question to
 the server it asks an idle echo process as well: where that one is as slow, the machine was busy and not the server. For
 the same reason the worker is not pinned: a scheduler that shares cores between groups of processes can keep a thread that
 may not leave its core waiting there for half a second, and the echo process may leave.
@@ -37,8 +38,28 @@ def _echo(listener):
         s.sendall(data)
 
 
-def _probe(port, echo_port, stop, pipe):
+def _schedstats(pid):
+    """The files that tell of this process and of the worker of the server PID."""
+    paths = ["/proc/self/schedstat"]
+    for task in os.listdir("/proc/%d/task" % pid):
+        with open("/proc/%d/task/%s/comm" % (pid, task)) as f:
+            if f.read().startswith("worker"):
+                paths.append("/proc/%d/task/%s/schedstat" % (pid, task))
+    return [path for path in paths if os.path.exists(path)]
+
+
+def _kept_waiting(paths):
+    """Seconds in which these had to wait for a processor."""
+    total = 0
+    for path in paths:
+        with open(path) as f:
+            total += int(f.read().split()[1])
+    return total / 1e9
+
+
+def _probe(pid, port, echo_port, stop, pipe):
     slowest = control = 0.0
+    paths = _schedstats(pid)
     count = 0
     why = None
     try:
@@ -47,14 +68,16 @@ def _probe(port, echo_port, stop, pipe):
                 raise AssertionError("the first set was refused")
             pipe.send("ready")
             while not stop.is_set():
+                before = _kept_waiting(paths)
                 t0 = time.monotonic()
                 if c.get(b"probe") not in (VALUE, None):
                     raise AssertionError("a wrong value")
                 t1 = time.monotonic()
+                took = t1 - t0 - (_kept_waiting(paths) - before)
+                t2 = time.monotonic()
                 e.send(b"x")
                 e.exactly(1)
-                t2 = time.monotonic()
-                slowest, control = max(slowest, t1 - t0), max(control, t2 - t1)
+                slowest, control = max(slowest, took), max(control, time.monotonic() - t2)
                 count += 1
                 time.sleep(0.002)
     except BaseException:
@@ -87,7 +110,7 @@ class Watched:
         self.stop = FORK.Event()
         self.pipe, theirs = FORK.Pipe()
         self.watcher = FORK.Process(target=_probe, args=(
-            self.port, self.listener.getsockname()[1], self.stop, theirs))
+            self.server.pid, self.port, self.listener.getsockname()[1], self.stop, theirs))
         self.watcher.start()
         self.pipe.recv()
         self.before = self.server.rss()

@@ -236,6 +236,9 @@ test_udp_is_ignored_aloud(void **state)
 	    outcome.printed, "WARNING: UDP is not supported, -U 11211 is ignored\n");
 	assert_int_equal(outcome.settings.udp_port, 0);
 	finish();
+	assert_good("-U -1");
+	assert_int_equal(outcome.settings.udp_port, 0);
+	finish();
 	assert_good("-U 0");
 	assert_string_equal(outcome.printed, "");
 	finish();
