@@ -496,14 +496,14 @@ class Connection:
             pass
         return b"".join(parts)
 
-    def nomore(self):
+    def no_more(self):
         """Says that no more will be sent."""
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
 
     def finish(self):
         """Says that no more will be sent, and returns everything until the server closes."""
-        self.nomore()
+        self.no_more()
         return self.rest()
 
     def get(self, key):
