@@ -5,7 +5,6 @@ import os
 import pwd
 import resource
 import signal
-import socket
 import subprocess
 import sys
 import tempfile

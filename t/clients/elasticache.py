@@ -3,10 +3,8 @@
 
 pymemcache's own ElastiCache client where it has one (4.1 or later), else its HashClient with the nodes found in the same way."""
 
-import os
 import subprocess
 
-import client
 from client import MANY, check, testlib
 
 try:

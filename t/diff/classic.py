@@ -2,7 +2,6 @@
 """The classic text commands, valid, odd and malformed, against memcached: every byte of the replies."""
 
 import os
-import random
 import re
 import sys
 

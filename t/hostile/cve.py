@@ -12,7 +12,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import hostile
 import testlib
-from hostile import MIB, Watched, check, closed
+from hostile import MIB, Watched, check
 
 SET, ADD, REPLACE, DELETE, INCREMENT, DECREMENT, QUIT, FLUSH, GETQ, NOOP = range(1, 11)
 VERSION, GETK, GETKQ, APPEND, PREPEND, STAT = range(11, 17)
