@@ -35,6 +35,10 @@ int daemon_detach(const struct settings *s, int *ready_fd);
 /* Lets go of the terminal (but with -v of its input only) and of the process that waits. */
 void daemon_ready(const struct settings *s, int ready_fd);
 
+/* Tells the service manager that started this as Type=notify what it is: "READY=1", "STOPPING=1" (sd_notify(3)). Nothing where
+ * $NOTIFY_SOCKET names no socket. */
+void daemon_notify(const char *state);
+
 /* ---------------------------------------------------------------- signals */
 
 enum daemon_event { DAEMON_STOP, DAEMON_STOP_GRACEFULLY, DAEMON_RELOAD, DAEMON_NOTHING };

@@ -363,6 +363,7 @@ become_ready(struct process *p)
 		log_warn("listening on nothing");
 	if (p->ready_fd >= 0)
 		daemon_ready(&p->settings, p->ready_fd);
+	daemon_notify("READY=1");
 	return 0;
 }
 
@@ -395,6 +396,7 @@ serve(struct process *p)
 		if (event == DAEMON_RELOAD && p->auth != NULL)
 			auth_reload(p->auth);
 	} while (event != DAEMON_STOP && event != DAEMON_STOP_GRACEFULLY);
+	daemon_notify("STOPPING=1");
 	p->drain = event == DAEMON_STOP_GRACEFULLY;
 	if (p->drain)
 		log_info("Gracefully stopping");

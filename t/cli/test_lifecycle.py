@@ -5,13 +5,14 @@ import os
 import pwd
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from testlib import IS_ROOT, Connection, Server, is_sanitized, ringcached_path, run, wait_for  # noqa: E402
+from testlib import IS_ROOT, PATIENCE, Connection, Server, is_sanitized, ringcached_path, run, wait_for  # noqa: E402
 
 USER = ["-u", "nobody"] if IS_ROOT else []
 
@@ -196,6 +197,45 @@ class Background(unittest.TestCase):
             server.wait_ready()
             self.assertIn("Could not open the pid file /nonexistent/pid.tmp for writing", server.output())
             self.assertEqual(server.stop(), 0)
+
+
+class Notified(unittest.TestCase):
+    """As systemd starts it with Type=notify."""
+
+    def check(self, address, name):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(address)
+            manager.settimeout(PATIENCE)
+            if address[0] == "/":
+                os.chmod(address, 0o777)
+            os.environ["NOTIFY_SOCKET"] = name
+            try:
+                with Server() as server:
+                    self.assertEqual(manager.recv(100), b"READY=1")
+                    self.assertEqual(server.connect().ask(b"mn\r\n"), b"MN\r\n")
+                    self.assertEqual(server.stop(), 0)
+                self.assertEqual(manager.recv(100), b"STOPPING=1")
+            finally:
+                del os.environ["NOTIFY_SOCKET"]
+
+    def test_path(self):
+        with tempfile.TemporaryDirectory(prefix="ringcache-") as directory:
+            os.chmod(directory, 0o777)
+            path = os.path.join(directory, "notify")
+            self.check(path, path)
+
+    def test_abstract_name(self):
+        name = f"ringcache-notify-{os.getpid()}"
+        self.check("\0" + name, "@" + name)
+
+    def test_nobody_is_there(self):
+        for name in ("/nonexistent/notify", "@", "", "relative", "@" + "x" * 200):
+            os.environ["NOTIFY_SOCKET"] = name
+            try:
+                with self.subTest(name=name), Server() as server:
+                    self.assertEqual(server.connect().ask(b"mn\r\n"), b"MN\r\n")
+            finally:
+                del os.environ["NOTIFY_SOCKET"]
 
 
 class Process(unittest.TestCase):
