@@ -4,7 +4,6 @@
 In place of the servers stands one loop that answers each get with the index of the server that was asked."""
 
 import os
-import random
 import selectors
 import socket
 import subprocess
@@ -134,9 +133,7 @@ def elided_servers():
 def main():
     if not testlib.nutcracker_path():
         testlib.skip("there is no nutcracker")
-    seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(1 << 32))
-    chance = random.Random(seed)
-    print("seed %d (SEED=%d repeats this run)" % (seed, seed))
+    chance = testlib.arguments_of(__doc__).chance
     keys = sorted({key_of(chance) for _ in range(KEYS)})
     servers = Servers([("127.0.0.1", 0)] * max(COUNTS))
     pools = {name: (testlib.free_ports(1)[0], nodes) for name, nodes in pools_of(servers, elided_servers())}

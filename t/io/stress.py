@@ -4,16 +4,14 @@ no memory more, and it stops at once.
 
     stress.py [--connections N] [--rounds N] [--seed N]"""
 
-import argparse
 import os
-import random
 import resource
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
-from testlib import PATIENCE, Connection, Server, wait_for  # noqa: E402
+from testlib import PATIENCE, Connection, Server, arguments_of, wait_for  # noqa: E402
 
 VALUE = b"v" * 20000
 GETS = b"get big\r\n" * 200
@@ -125,7 +123,7 @@ def count(client):
 
 
 def drive(io, options):
-    chance = random.Random(options.seed)
+    chance = options.chance
     limit = str(options.connections + 100)
     with Server(f"--io={io}", "-t", "2", "-c", limit, "-m", "256") as server:
         client = server.connect()
@@ -146,12 +144,7 @@ def drive(io, options):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--connections", type=int, default=1000)
-    parser.add_argument("--rounds", type=int, default=150)
-    parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
-    options = parser.parse_args()
-    print(f"seed {options.seed}")
+    options = arguments_of(__doc__, connections=1000, rounds=150)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     options.connections = min(options.connections, hard - 200)

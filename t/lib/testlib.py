@@ -579,7 +579,7 @@ def listens(port):
 # ---------------------------------------------------------------- stories
 
 def arguments_of(description, **numbers):
-    """The command line of a test: --seed, --only where it is asked for by only=True, and NUMBERS with their defaults, which
+    """The command line of a test: --seed, --only for those that tell() runs, and NUMBERS with their defaults, which
     $<name of the file>_<name> changes. Prints the seed; .chance comes from it."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed")
