@@ -318,6 +318,8 @@ def round_of(options, stories, seconds, evicting):
         fill = FORK.Process(target=filler, args=(server.port, stop, 1))
         fill.start()
     try:
+        if evicting:
+            testlib.wait_for(lambda: int(server.stats()["evictions"]) > 0, "evictions")
         for story in stories:
             try:
                 failures += tell(server, story, seconds, evicting)
@@ -330,9 +332,7 @@ def round_of(options, stories, seconds, evicting):
         if fill:
             fill.join(testlib.PATIENCE)
     if evicting and server.alive():
-        evictions = int(server.stats().get("evictions", 0))
-        print("%d evictions meanwhile" % evictions)
-        failures += evictions == 0
+        print("%s evictions meanwhile" % server.stats()["evictions"])
     if server.alive():
         server.stop()
     return failures

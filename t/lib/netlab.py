@@ -136,7 +136,7 @@ class Lab:
         """Starts COMMAND as NODE's."""
         return subprocess.Popen(["ip", "netns", "exec", self.name(node), *command], **options)
 
-    def connect(self, node, address, port, timeout=10):
+    def connect(self, node, address, port, timeout=60):
         """A connection that NODE makes; it may be used from anywhere."""
         with _inside(self.name(node)):
             return socket.create_connection((address, port), timeout)
@@ -292,7 +292,7 @@ def _self_test():
         except socket.timeout:
             pass
         lab.heal()
-        server.settimeout(10)
+        server.settimeout(60)
         assert server.recv(1) == b"c"
         assert lab.counts()["dropped"] > 0
         listener.close()
