@@ -56,22 +56,19 @@ split_plain(struct slice message, struct slice *user, struct slice *password)
 	return true;
 }
 
-static void
-exec_sasl_auth(struct conn *c, const struct command *cmd)
+/* Whether CMD says who somebody is; what does not is counted as a failure. PLAIN has no second step. */
+static bool
+sasl_authenticates(struct conn *c, const struct command *cmd)
 {
 	struct slice user, password;
 
-	if (slice_is(cmd->key, "PLAIN") && split_plain(cmd->value, &user, &password)) {
-		if (authenticate(c, user, password)) {
-			binary_text(c, cmd, SLICE_LITERAL("Authenticated"));
-			return;
-		}
-	} else {
-		c->authenticated = false;
-		counter_add(c->worker, auth_cmds, 1);
-		counter_add(c->worker, auth_errors, 1);
-	}
-	binary_status(c, cmd, BINARY_STATUS_AUTH_ERROR, 0);
+	if (cmd->op == OP_BIN_SASL_AUTH && slice_is(cmd->key, "PLAIN") &&
+	    split_plain(cmd->value, &user, &password))
+		return authenticate(c, user, password);
+	c->authenticated = false;
+	counter_add(c->worker, auth_cmds, 1);
+	counter_add(c->worker, auth_errors, 1);
+	return false;
 }
 
 void
@@ -79,9 +76,9 @@ exec_sasl(struct conn *c, const struct command *cmd)
 {
 	if (cmd->op == OP_BIN_SASL_LIST)
 		binary_text(c, cmd, SLICE_LITERAL("PLAIN"));
-	else if (cmd->op == OP_BIN_SASL_AUTH)
-		exec_sasl_auth(c, cmd);
-	else /* PLAIN has no second step */
+	else if (sasl_authenticates(c, cmd))
+		binary_text(c, cmd, SLICE_LITERAL("Authenticated"));
+	else
 		binary_status(c, cmd, BINARY_STATUS_AUTH_ERROR, 0);
 }
 

@@ -10,7 +10,7 @@ import threading
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from testlib import IS_ROOT, Server, ringcached_path, run, wait_for  # noqa: E402
+from testlib import IS_ROOT, Connection, Server, ringcached_path, run, wait_for  # noqa: E402
 
 USER = ["-u", "nobody"] if IS_ROOT else []
 FAILURE = b"CLIENT_ERROR authentication failure\r\n"
@@ -60,6 +60,14 @@ def reply(client):
         return None
     size, status = struct.unpack(">I", head[8:12])[0], struct.unpack(">H", head[6:8])[0]
     return status, client.exactly(size)
+
+
+def stat_of(client):
+    """Name and value of the next answer to STAT."""
+    head = client.exactly(24)
+    nkey, size = struct.unpack(">H", head[2:4])[0], struct.unpack(">I", head[8:12])[0]
+    body = client.exactly(size)
+    return body[:nkey], body[nkey:]
 
 
 def sasl(client, user, password, opcode=AUTH, mechanism=b"PLAIN"):
@@ -243,6 +251,13 @@ class Sasl(unittest.TestCase):
                 self.assertEqual(sasl(client, b"alice", b"secret", STEP)[0], 0x20)
             self.assertEqual(sasl(client, b"alice", b"secret", AUTH, b"CRAM-MD5")[0], 0x20)
             self.assertEqual(sasl(client, b"alice", b"secret")[0], 0)
+            counts = Connection(server.port)
+            self.assertEqual(sasl(counts, b"alice", b"secret")[0], 0)
+            counts.send(request(0x10))
+            shown = {}
+            while (key := stat_of(counts))[0]:
+                shown[key[0]] = key[1]
+            self.assertEqual((shown[b"auth_cmds"], shown[b"auth_errors"]), (b"6", b"4"))
             self.assertEqual(sasl(client, b"alice", b"wrong")[0], 0x20)
             client.send(request(0x00, b"k"))
             self.assertEqual(reply(client)[0], 0x20, "still in after a wrong password")
