@@ -250,6 +250,26 @@ apply_record(struct applying *a)
 
 /* ---------------------------------------------------------------- frames */
 
+/* What one says that does not know the present topology yet, without another one in between. It must be the primary in that as well; or
+ * hold the key no longer: then nobody would ever compare, and what it had acknowledged as the primary before would be lost. */
+static bool
+authorised_before(struct applying *a)
+{
+	struct replicate_worker *w = a->end->worker;
+	uint16_t holders[HOLDERS_MAX];
+	unsigned n = replicate_holders(w, replicate_point(w, a->record->key), holders);
+	unsigned here = n, there = n;
+
+	for (unsigned i = 0; i < n; i++) {
+		here = holders[i] == w->places.self ? i : here;
+		there = holders[i] == a->end->node ? i : there;
+	}
+	if (here == n)
+		return false;
+	a->ours = here == 0;
+	return there == 0 || (there == n && a->record->kind != RECORD_EVICT);
+}
+
 /* Whether what END's peer says of KEY counts: nobody but the primary changes an item. By a comparison also a primary learns what
  * it has lost. */
 static bool
@@ -265,12 +285,8 @@ authorised(struct applying *a, const struct frame *frame)
 		return frame->epoch >= w->places.epoch &&
 		    replicate_both_hold(w, a->record->key, a->end->node);
 	}
-	/* What one says that does not know the present topology yet must be right in that as well, without another one in
-	 * between. */
 	return frame->epoch >= w->places.epoch ||
-	    (frame->epoch + 1 == w->places.epoch &&
-		replicate_is_primary(w, a->record->key, a->end->node) &&
-		replicate_both_hold(w, a->record->key, a->end->node));
+	    (frame->epoch + 1 == w->places.epoch && authorised_before(a));
 }
 
 bool

@@ -443,6 +443,35 @@ with_keys_that_come_back(void **state)
 	}
 }
 
+/* The primary has acknowledged it and sent it; before it arrives all have a topology in which the primary holds it no longer. */
+static void
+with_changes_on_their_way(void **state)
+{
+	struct sim sim = {.count = 3, .copies = 1, .memory = 16u << 20, .backlog = 1 << 16};
+	char name[NAME_ROOM];
+
+	(void)state;
+	random_init(&sim.chance);
+	sim_start(&sim);
+	assert_true(sim_settle(&sim));
+	for (unsigned round = 0; round < 20; round++) {
+		for (unsigned n = 0; n < KEYS; n++)
+			put(&sim, sim_primary(&sim, name_of(n, name)), name_of(n, name), round);
+		for (unsigned i = 0; i < sim.count; i++)
+			for (unsigned w = 0; w < SIM_WORKERS; w++)
+				sim_turn(&sim, i, w);
+		sim_move(&sim);
+		assert_true(sim_settle(&sim));
+		for (unsigned n = 0; n < KEYS; n++) {
+			struct slice key = name_of(n, name);
+			struct found f = ask(&sim, sim_primary(&sim, key), key);
+
+			assert_true(f.there && f.flags == round);
+		}
+	}
+	sim_stop(&sim);
+}
+
 int
 main(void)
 {
@@ -453,6 +482,7 @@ main(void)
 	    cmocka_unit_test(with_nodes_lost),
 	    cmocka_unit_test(with_keys_moved),
 	    cmocka_unit_test(with_keys_that_come_back),
+	    cmocka_unit_test(with_changes_on_their_way),
 	};
 
 	return cmocka_run_group_tests(tests, sim_join, sim_leave);
