@@ -55,8 +55,8 @@ refusal_text(enum refusal refusal)
 
 /* ---------------------------------------------------------------- proofs */
 
-/* Of LABEL, all that was said, and N more bytes. */
-static void
+/* Of LABEL, all that was said, and N more bytes. False where memory is out. */
+static bool
 proof(const struct handshake *h, const char *label, const unsigned char *more, size_t n,
     unsigned char mac[HANDSHAKE_MAC])
 {
@@ -70,19 +70,21 @@ proof(const struct handshake *h, const char *label, const unsigned char *more, s
 	len += h->said_len;
 	if (n > 0)
 		memcpy(text + len, more, n);
-	ASSERT(HMAC(EVP_sha256(), h->secret.ptr, (int)h->secret.len, text, len + n, mac, &size) !=
-	    NULL);
-	ASSERT(size == HANDSHAKE_MAC);
+	return HMAC(EVP_sha256(), h->secret.ptr, (int)h->secret.len, text, len + n, mac, &size) !=
+	    NULL &&
+	    size == HANDSHAKE_MAC;
 }
 
+/* Whether CLAIMED is the proof; where it is not, or cannot be told, *REFUSAL is WRONG or says so. */
 static bool
 proof_holds(const struct handshake *h, const char *label, const unsigned char *more, size_t n,
-    const unsigned char *claimed)
+    const unsigned char *claimed, enum refusal wrong, enum refusal *refusal)
 {
 	unsigned char mac[HANDSHAKE_MAC];
+	bool told = proof(h, label, more, n, mac);
 
-	proof(h, label, more, n, mac);
-	return CRYPTO_memcmp(mac, claimed, HANDSHAKE_MAC) == 0;
+	*refusal = told ? wrong : REFUSAL_MEMORY;
+	return told && CRYPTO_memcmp(mac, claimed, HANDSHAKE_MAC) == 0;
 }
 
 static void
@@ -93,15 +95,16 @@ note_said(struct handshake *h, const void *bytes, size_t n)
 	h->said_len += n;
 }
 
-static uint64_t
-lane_key(const struct handshake *h, const char *label)
+static bool
+lane_key(const struct handshake *h, const char *label, uint64_t *key)
 {
 	unsigned char mac[HANDSHAKE_MAC];
-	uint64_t key;
 
-	proof(h, label, NULL, 0, mac);
-	memcpy(&key, mac, sizeof(key));
-	return le64toh(key);
+	if (!proof(h, label, NULL, 0, mac))
+		return false;
+	memcpy(key, mac, sizeof(*key));
+	*key = le64toh(*key);
+	return true;
 }
 
 /* ---------------------------------------------------------------- saying */
@@ -128,7 +131,8 @@ say_greet(struct handshake *h, const unsigned char *nonce)
 	note_said(h, &greet, sizeof(greet));
 }
 
-static void
+/* False where memory is out: nothing is said then. */
+static bool
 say_prove(struct handshake *h)
 {
 	const struct hello *m = &h->mine;
@@ -142,22 +146,27 @@ say_prove(struct handshake *h)
 	    .role = m->role,
 	    .refusal = m->refusal,
 	};
-	unsigned char *p = say(h, HANDSHAKE_PROVE);
+	unsigned char bytes[HANDSHAKE_PROVE];
 
 	memcpy(hello.cluster, m->cluster, sizeof(hello.cluster));
-	memcpy(p, &hello, sizeof(hello));
-	proof(h, h->asks ? "asker" : "answerer", p, sizeof(hello), p + sizeof(hello));
-	note_said(h, p, HANDSHAKE_PROVE);
+	memcpy(bytes, &hello, sizeof(hello));
+	if (!proof(h, h->asks ? "asker" : "answerer", bytes, sizeof(hello), bytes + sizeof(hello)))
+		return false;
+	memcpy(say(h, HANDSHAKE_PROVE), bytes, sizeof(bytes));
+	note_said(h, bytes, HANDSHAKE_PROVE);
+	return true;
 }
 
-static void
+/* As say_prove. */
+static bool
 say_close(struct handshake *h, enum refusal refusal)
 {
-	unsigned char *p = say(h, HANDSHAKE_CLOSE);
+	unsigned char bytes[HANDSHAKE_CLOSE] = {(unsigned char)refusal};
 
-	memset(p, 0, 8);
-	p[0] = (unsigned char)refusal;
-	proof(h, "close", p, 8, p + 8);
+	if (!proof(h, "close", bytes, 8, bytes + 8))
+		return false;
+	memcpy(say(h, HANDSHAKE_CLOSE), bytes, sizeof(bytes));
+	return true;
 }
 
 /* ---------------------------------------------------------------- ends */
@@ -174,8 +183,12 @@ fail(struct handshake *h, enum refusal refusal, bool by_them)
 static void
 done(struct handshake *h)
 {
-	uint64_t to_answerer = lane_key(h, "to answerer"), to_asker = lane_key(h, "to asker");
+	uint64_t to_answerer, to_asker;
 
+	if (!lane_key(h, "to answerer", &to_answerer) || !lane_key(h, "to asker", &to_asker)) {
+		fail(h, REFUSAL_MEMORY, false);
+		return;
+	}
 	h->key_out = h->asks ? to_answerer : to_asker;
 	h->key_in = h->asks ? to_asker : to_answerer;
 	h->state = HANDSHAKE_DONE;
@@ -208,8 +221,8 @@ hear_greet(struct handshake *h, const unsigned char *bytes)
 		return;
 	}
 	h->step = STEP_PROVE;
-	if (h->asks)
-		say_prove(h);
+	if (h->asks && !say_prove(h))
+		fail(h, REFUSAL_MEMORY, false);
 }
 
 static void
@@ -233,10 +246,11 @@ static void
 hear_prove(struct handshake *h, const unsigned char *bytes)
 {
 	enum refusal refusal;
+	bool said;
 
 	if (!proof_holds(h, h->asks ? "answerer" : "asker", bytes, HANDSHAKE_HELLO,
-		bytes + HANDSHAKE_HELLO)) {
-		fail(h, REFUSAL_SECRET, false);
+		bytes + HANDSHAKE_HELLO, REFUSAL_SECRET, &refusal)) {
+		fail(h, refusal, false);
 		return;
 	}
 	note_said(h, bytes, HANDSHAKE_PROVE);
@@ -249,23 +263,21 @@ hear_prove(struct handshake *h, const unsigned char *bytes)
 	    ? REFUSAL_CLUSTER
 	    : h->judge(h->context, &h->theirs);
 	h->mine.refusal = (uint8_t)refusal;
-	if (!h->asks) {
-		say_prove(h);
-		h->step = STEP_CLOSE;
-	} else {
-		say_close(h, refusal);
-		if (refusal == REFUSAL_NONE)
-			done(h);
-	}
-	if (refusal != REFUSAL_NONE)
-		fail(h, refusal, false);
+	h->step = STEP_CLOSE;
+	said = h->asks ? say_close(h, refusal) : say_prove(h);
+	if (refusal != REFUSAL_NONE || !said)
+		fail(h, said ? refusal : REFUSAL_MEMORY, false);
+	else if (h->asks)
+		done(h);
 }
 
 static void
 hear_close(struct handshake *h, const unsigned char *bytes)
 {
-	if (!proof_holds(h, "close", bytes, 8, bytes + 8))
-		fail(h, REFUSAL_BYTES, false);
+	enum refusal refusal;
+
+	if (!proof_holds(h, "close", bytes, 8, bytes + 8, REFUSAL_BYTES, &refusal))
+		fail(h, refusal, false);
 	else if (bytes[0] != REFUSAL_NONE)
 		fail(h, (enum refusal)bytes[0], true);
 	else

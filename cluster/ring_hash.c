@@ -1,23 +1,24 @@
 /* cluster/ring_hash.c: from bytes to points.
  *
- * The digest is fetched once and its context kept: per key OpenSSL 3 then takes 125 ns for a short key, where its one-shot
- * function takes 160, and 320 when it has to look the digest up.
+ * Who owns a key is asked on the way of requests, where nothing may be allocated, and must be answered when memory is out. OpenSSL's
+ * EVP functions allocate for each digest, even with a context that is kept; the plain ones, which it would like to see no
+ * more of, do not.
  */
-#include <openssl/evp.h>
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <assert.h>
+#include <openssl/md5.h>
 #include <stdlib.h>
 
 #include "base/assert.h"
 #include "cluster/ring_impl.h"
 
-#define MD5_BYTES (RING_DIGEST_POINTS * sizeof(uint32_t))
+static_assert(MD5_DIGEST_LENGTH == RING_DIGEST_POINTS * sizeof(uint32_t), "four numbers");
 
 #define FNV_64_OFFSET UINT32_C(0x84222325) /* the low halves of */
 #define FNV_64_PRIME  UINT32_C(0x000001b3) /* both numbers */
 
 struct ring_hash {
 	enum ring_kind kind;
-	EVP_MD *md5;     /* NULL where the kind needs none */
-	EVP_MD_CTX *ctx; /* NULL with it */
 };
 
 enum ring_status
@@ -30,14 +31,6 @@ ring_hash_new(struct ring_hash **hash, enum ring_kind kind)
 	if (h == NULL)
 		return RING_NO_MEMORY;
 	h->kind = kind;
-	if (kind != RING_KETAMA100) {
-		h->md5 = EVP_MD_fetch(NULL, "MD5", NULL);
-		h->ctx = EVP_MD_CTX_new();
-		if (h->md5 == NULL || h->ctx == NULL || !EVP_DigestInit_ex2(h->ctx, h->md5, NULL)) {
-			ring_hash_free(&h);
-			return RING_NO_MD5;
-		}
-	}
 	*hash = h;
 	return RING_OK;
 }
@@ -45,14 +38,8 @@ ring_hash_new(struct ring_hash **hash, enum ring_kind kind)
 void
 ring_hash_free(struct ring_hash **hash)
 {
-	struct ring_hash *h = *hash;
-
+	free(*hash);
 	*hash = NULL;
-	if (h == NULL)
-		return;
-	EVP_MD_CTX_free(h->ctx);
-	EVP_MD_free(h->md5);
-	free(h);
 }
 
 static uint32_t
@@ -64,14 +51,13 @@ little_endian(const unsigned char *p)
 void
 ring_hash_md5(struct ring_hash *hash, struct slice text, uint32_t words[RING_DIGEST_POINTS])
 {
-	unsigned char digest[MD5_BYTES];
-	bool done;
+	unsigned char digest[MD5_DIGEST_LENGTH];
+	MD5_CTX state;
 
-	/* With a context that has its digest these take no memory and have no way to fail. */
-	done = EVP_DigestInit_ex2(hash->ctx, NULL, NULL) &&
-	    EVP_DigestUpdate(hash->ctx, text.ptr, text.len) &&
-	    EVP_DigestFinal_ex(hash->ctx, digest, NULL);
-	ASSERT(done);
+	ASSERT(hash->kind != RING_KETAMA100);
+	(void)MD5_Init(&state);
+	(void)MD5_Update(&state, text.ptr, text.len);
+	(void)MD5_Final(digest, &state);
 	for (unsigned i = 0; i < RING_DIGEST_POINTS; i++)
 		words[i] = little_endian(digest + i * sizeof(uint32_t));
 }

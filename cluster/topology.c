@@ -19,6 +19,7 @@ struct topology {
 	struct slice *names;
 	struct ring *ring;
 	uint64_t digest;
+	unsigned char cluster_id[TOPOLOGY_CLUSTER_ID];
 	char *labels; /* the names of nodes that have none */
 	size_t text_len;
 	char text[TOPOLOGY_TEXT_MAX];
@@ -258,8 +259,6 @@ ring_error(enum ring_status status)
 		return TOPOLOGY_DUPLICATE;
 	case RING_NO_MEMORY:
 		return TOPOLOGY_NO_MEMORY;
-	case RING_NO_MD5:
-		return TOPOLOGY_NO_MD5;
 	default:
 		return TOPOLOGY_BAD_RING;
 	}
@@ -382,6 +381,18 @@ read_text(struct slice text, struct topology_options *options, struct slice *lis
 	return ring_kind_find(ring, &options->kind) ? TOPOLOGY_OK : TOPOLOGY_BAD_RING;
 }
 
+static enum topology_status
+make_cluster_id(struct topology *t)
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	struct slice name = t->options.cluster;
+
+	if (EVP_Digest(name.ptr, name.len, digest, NULL, EVP_sha256(), NULL) != 1)
+		return TOPOLOGY_NO_MEMORY;
+	memcpy(t->cluster_id, digest, sizeof(t->cluster_id));
+	return TOPOLOGY_OK;
+}
+
 /* Makes T anew of its own text, so that it refers to nothing else. */
 static enum topology_status
 settle(struct topology **out, const struct topology *from)
@@ -402,6 +413,8 @@ settle(struct topology **out, const struct topology *from)
 	t->options = options;
 	t->text_len = from->text_len;
 	status = parse_nodes(t, list);
+	if (status == TOPOLOGY_OK)
+		status = make_cluster_id(t);
 	return status == TOPOLOGY_OK ? make_ring(t) : status;
 }
 
@@ -505,12 +518,7 @@ topology_digest(const struct topology *t)
 void
 topology_cluster_id(const struct topology *t, unsigned char id[TOPOLOGY_CLUSTER_ID])
 {
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	int done = EVP_Digest(
-	    t->options.cluster.ptr, t->options.cluster.len, digest, NULL, EVP_sha256(), NULL);
-
-	ASSERT(done == 1);
-	memcpy(id, digest, TOPOLOGY_CLUSTER_ID);
+	memcpy(id, t->cluster_id, TOPOLOGY_CLUSTER_ID);
 }
 
 /* Whether NAME is "host:port" of a node. */

@@ -86,8 +86,8 @@ bool cluster_wait(struct cluster *cluster, unsigned milliseconds);
 /* Ends the thread, before the workers are stopped. */
 void cluster_stop(struct cluster *cluster);
 
-/* Wants a connection of WORKER to a node, which it says once it is without one. Any thread; in vain where there is no thread to
- * do it. */
+/* Wants a connection of WORKER to a node, which it says once it is without one, and from time to time again: it is in vain where
+ * memory is out, or there is no thread to do it. Any thread. */
 void cluster_dial(struct cluster *cluster, uint32_t worker, uint64_t node_id);
 
 /* A topology as bytes, from a peer or an operator: it is looked at soon, and taken where its epoch is higher. Any

@@ -65,13 +65,14 @@ has_connected(struct session *s)
 	return s->connected;
 }
 
-static void
+/* False where memory is out. */
+static bool
 wait_for(struct session *s, short what)
 {
-	event_del(s->io);
-	ASSERT(event_assign(s->io, event_get_base(s->io), s->fd, (short)(what | EV_PERSIST),
-		   event_get_callback(s->io), s) == 0);
-	ASSERT(event_add(s->io, NULL) == 0);
+	return event_del(s->io) == 0 &&
+	    event_assign(s->io, event_get_base(s->io), s->fd, (short)(what | EV_PERSIST),
+		event_get_callback(s->io), s) == 0 &&
+	    event_add(s->io, NULL) == 0;
 }
 
 static void
@@ -85,15 +86,11 @@ on_io(evutil_socket_t fd, short what, void *arg)
 		session_over(s, SESSION_UNREACHABLE);
 		return;
 	}
-	if (s->out_at < s->out.len) {
-		wait_for(s, EV_READ | EV_WRITE);
-		return;
-	}
-	if (s->handshake.state == HANDSHAKE_GOING)
-		wait_for(s, EV_READ);
-	else
+	if (s->out_at == s->out.len && s->handshake.state != HANDSHAKE_GOING)
 		session_over(
 		    s, s->handshake.state == HANDSHAKE_DONE ? SESSION_DONE : SESSION_REFUSED);
+	else if (!wait_for(s, s->out_at < s->out.len ? EV_READ | EV_WRITE : EV_READ))
+		session_over(s, SESSION_UNREACHABLE);
 }
 
 static void

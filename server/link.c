@@ -30,6 +30,9 @@
  * often. */
 #define SILENCE_MAX 10u
 
+/* Milliseconds after which a link that is down is asked for once more: memory may have been out the first time. */
+#define WANTED_AGAIN 1000u
+
 /* Milliseconds between two ticks, of 20, after which something has kept this process. */
 #define LATE 200u
 
@@ -527,15 +530,14 @@ links_update(struct worker *w)
 		if (!topology_find_id(cw->topology, l->node_id, &index) || index == cw->self)
 			link_remove(l);
 	}
+	cw->links->incomplete = false;
 	for (unsigned i = 0; i < nodes; i++) {
 		if (i == cw->self)
 			continue;
-		l = outgoing_update(w, topology_node(cw->topology, i));
-		if (l == NULL)
-			return false;
-		cw->links->nodes[i] = l;
+		cw->links->nodes[i] = outgoing_update(w, topology_node(cw->topology, i));
+		cw->links->incomplete |= cw->links->nodes[i] == NULL;
 	}
-	return true;
+	return !cw->links->incomplete;
 }
 
 void
@@ -595,6 +597,18 @@ link_watch(struct link *l, uint64_t now)
 	}
 }
 
+/* The cluster's thread is at it already, unless memory was out when it was asked or began. */
+static void
+link_want(struct link *l, uint64_t now)
+{
+	struct worker *w = l->worker;
+
+	if (now - l->wanted < WANTED_AGAIN)
+		return;
+	l->wanted = now;
+	cluster_dial(w->cluster->cluster, w->id, l->node_id);
+}
+
 /* Whether this worker itself was away since the last tick: what has come meanwhile is to be read before others are judged. */
 static bool
 was_away(struct link_set *set, uint64_t now)
@@ -615,9 +629,13 @@ links_tick(struct worker *w)
 
 	if (was_away(set, now))
 		return;
+	if (unlikely(set->incomplete))
+		(void)links_update(w);
 	LIST_FOREACH(l, &set->outgoing, entry) {
-		if (l->conn == NULL)
+		if (l->conn == NULL) {
+			link_want(l, now);
 			continue;
+		}
 		tickets_expire(l, now);
 		link_watch(l, now);
 	}

@@ -31,6 +31,7 @@ struct link {
 	uint64_t next_id;
 	struct ticket_list waiting, special;
 
+	uint64_t wanted; /* when it was asked for last, being down */
 	uint64_t heard;  /* when something came last */
 	uint64_t pinged; /* when a PING was sent that is not answered; 0 = none is */
 	uint64_t epoch_ours, epoch_theirs; /* when topologies were last exchanged; 0 = never */
@@ -49,6 +50,7 @@ struct link_set {
 	TAILQ_HEAD(, link) dirty;
 	uint64_t ticked; /* when links_tick was called last; 0 = never */
 	bool excused;    /* it was late then */
+	bool incomplete; /* memory was out for some */
 	struct written_bits written;
 };
 

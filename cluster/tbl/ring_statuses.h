@@ -8,4 +8,3 @@ RING_STATUS(BAD_POINTS,  "a number of points out of range, or any in a ring whos
 RING_STATUS(MANY_POINTS, "more points than a ring takes: lower the weights")
 RING_STATUS(DUPLICATE,   "two nodes would have the same points: their ring names must differ")
 RING_STATUS(NO_MEMORY,   "out of memory")
-RING_STATUS(NO_MD5,      "the OpenSSL library gives no MD5")
