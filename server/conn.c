@@ -393,7 +393,7 @@ conn_want(const struct conn *c)
 {
 	unsigned want = outq_sendable(&c->out) ? CONN_WANT_OUTPUT : 0;
 
-	if (unlikely(c->state == CONN_CLOSING && c->linked))
+	if (unlikely(c->out.broken || (c->state == CONN_CLOSING && c->linked)))
 		return CONN_WANT_CLOSE;
 	if (unlikely(c->state == CONN_CLOSING))
 		return LIST_EMPTY(&c->forwards) ? want | CONN_WANT_CLOSE : want;

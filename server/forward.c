@@ -195,6 +195,8 @@ forward_fill_from(struct forward *f, struct segment *hole, struct conn *v)
 	struct iovec iov[16];
 	unsigned n;
 
+	if (v->out.broken)
+		hole = NULL;
 	while (hole != NULL && (n = outq_gather(&v->out, src, iov, 16)) > 0) {
 		size_t sent = 0;
 
@@ -205,8 +207,6 @@ forward_fill_from(struct forward *f, struct segment *hole, struct conn *v)
 		outq_sent(&v->out, src, sent);
 	}
 	outq_clear(&v->out, src);
-	if (v->out.broken)
-		hole = NULL;
 	v->out.broken = false;
 	conn_inner_reset(v);
 	return hole;

@@ -56,7 +56,7 @@ struct outq {
 	char *block, *open, *at,
 	    *end;      /* the block being filled: [open, at) is to send, [at, end) is room */
 	size_t closed; /* bytes in the closed segments, and the weights of open holes */
-	bool broken; /* memory was out: what follows is incomplete, the connection must be closed */
+	bool broken;   /* memory was out: nothing is sent any more, the connection must be closed */
 };
 
 void outq_source_init(struct outq_source *src, struct pool *pool, struct store *st);
@@ -156,10 +156,13 @@ void outq_hole_hurry(struct segment *hole);
 /* Whether what stands first is there, and is worth sending. */
 bool outq_front_ready(const struct outq *q);
 
-/* Whether there is something that can be sent now. */
+/* Whether there is something that can be sent now. Never where the queue is broken: what stands behind a gap would be taken for
+ * what is missing. */
 static inline bool
 outq_sendable(const struct outq *q)
 {
+	if (unlikely(q->broken))
+		return false;
 	return likely(q->head == NULL) ? q->at > q->open : outq_front_ready(q);
 }
 

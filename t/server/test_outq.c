@@ -111,6 +111,26 @@ test_the_sender_stops_at_a_hole(void **state)
 	fixture_fini(&f);
 }
 
+/* Who reads what stands behind a gap takes it for what is missing. */
+static void
+test_nothing_leaves_a_broken_queue(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_init(&f);
+	put(&f, "one");
+	assert_true(outq_sendable(&f.q));
+	f.q.broken = true;
+	assert_false(outq_sendable(&f.q));
+	(void)outq_hole(&f.q, f.src, HOLE_SIZE);
+	put(&f, "two");
+	assert_false(outq_sendable(&f.q));
+	outq_clear(&f.q, f.src);
+	f.q.broken = false;
+	fixture_fini(&f);
+}
+
 /* What is worth a call of its own does not wait for a hole. */
 static void
 test_much_does_not_wait(void **state)
@@ -421,6 +441,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_the_sender_stops_at_a_hole),
+	    cmocka_unit_test(test_nothing_leaves_a_broken_queue),
 	    cmocka_unit_test(test_much_does_not_wait),
 	    cmocka_unit_test(test_an_empty_hole_leaves_nothing),
 	    cmocka_unit_test(test_a_hole_is_emptied_and_weighed),
