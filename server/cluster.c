@@ -197,6 +197,7 @@ cluster_new(const struct settings *settings, const struct listen *listen, char *
 		(void)fail(error, "no memory for the cluster");
 		return NULL;
 	}
+	flush_plan_init(&cl->flush);
 	ASSERT(getrandom(&cl->incarnation, sizeof(cl->incarnation), 0) ==
 	    (ssize_t)sizeof(cl->incarnation));
 	if (load_secret(cl, settings->secret, error) && make_topology(cl, settings, error) &&
@@ -225,6 +226,7 @@ cluster_free(struct cluster **cluster)
 	if (cl->secret.ptr != NULL)
 		explicit_bzero((char *)(uintptr_t)cl->secret.ptr, cl->secret.len);
 	free((char *)(uintptr_t)cl->secret.ptr);
+	flush_plan_fini(&cl->flush);
 	free(cl);
 }
 

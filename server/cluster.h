@@ -24,6 +24,7 @@
 #include "base/lock.h"
 #include "base/slice.h"
 #include "cluster/topology.h"
+#include "server/flush_plan.h"
 
 struct cluster_thread;
 struct forward_worker;
@@ -49,6 +50,7 @@ struct cluster {
 	uint64_t incarnation; /* by chance, new at each start */
 	struct cluster_thread *thread;
 	struct replicate *replicate;
+	struct flush_plan flush;
 };
 
 /* A worker's part; all the worker's own. */

@@ -48,6 +48,7 @@ forward_fini(struct worker *w)
 	if (fw == NULL)
 		return;
 	ASSERT(TAILQ_EMPTY(&fw->parked) && TAILQ_EMPTY(&fw->stalled));
+	flush_due_free(w);
 	for (unsigned i = 0; i < 2; i++)
 		if (fw->inner[i] != NULL)
 			conn_free(&fw->inner[i]);
@@ -518,7 +519,7 @@ forward_tick(struct worker *w)
 	struct forward *f;
 
 	note_reached(w);
-
+	flush_tick(w);
 	while ((f = TAILQ_FIRST(&fw->young)) != NULL && f->born != fw->ticks)
 		hurry(f);
 	fw->ticks++;

@@ -33,6 +33,7 @@
 /* A reply longer than this is passed on before it is whole: if it breaks off then, the connection ends. */
 #define FORWARD_HELD ((size_t)4 << 20)
 
+struct flush_due;
 struct ring_hash;
 
 enum forward_kind { FORWARD_COMMAND, FORWARD_KEYS, FORWARD_RELAY, FORWARD_FLUSH };
@@ -100,7 +101,8 @@ struct forward_worker {
 	size_t expected;       /* bytes of a reply, a moving average */
 	uint64_t streams;      /* numbers given to long values */
 	uint32_t round;
-	bool doomed; /* of the parked there are some whose end is at hand */
+	struct flush_due *due; /* a flush that is due and under way, or NULL */
+	bool doomed;           /* of the parked there are some whose end is at hand */
 	uint64_t down
 	    [TOPOLOGY_NODES_MAX]; /* by node: since when it cannot be reached, in ms; 0 = it can */
 };
@@ -201,5 +203,9 @@ bool keys_execute_here(struct conn *v, struct keys_body *keys, uint32_t *sizes);
 /* F, a flush, is the only request of its connection that is open, or was parked: it begins, unless it has begun. */
 void flush_poke(struct forward *f);
 void flush_free(struct forward *f);
+
+/* Each 20 ms: does what is due; and gives up what is under way of it. */
+void flush_tick(struct worker *w);
+void flush_due_free(struct worker *w);
 
 #endif

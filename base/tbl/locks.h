@@ -4,7 +4,7 @@
  * LOCK(name, rank, what it guards)
  */
 LOCK(CONFIG, 10, "changes of settings at run time")
-LOCK(CLUSTER, 15, "what the cluster's thread is asked for")
+LOCK(CLUSTER, 15, "what the cluster's thread is asked for; or when the cluster is to be flushed")
 LOCK(CONNS, 20, "a worker's list of connections, for stats conns")
 LOCK(JOIN, 25, "appending and prepending to some keys")
 LOCK(GROW, 30, "the growth of the hash table: who splits the next bucket")

@@ -149,6 +149,7 @@ node_init(struct nodes *ns, unsigned i, const char *list)
 	    .topology = t,
 	    .node_id = topology_node(t, i)->id,
 	};
+	flush_plan_init(&node->cluster.flush);
 	node->m.server.cluster = &node->cluster;
 	node->m.worker->driver = &memory_driver;
 	if (!replicate_start(&node->cluster) || !cluster_worker_init(node->m.worker))
@@ -329,6 +330,7 @@ node_fini(struct nodes *ns, unsigned i)
 	ASSERT(w->pool.count_out == 0);
 	machine_fini(&node->m);
 	replicate_stop(&node->cluster);
+	flush_plan_fini(&node->cluster.flush);
 	topology_free(&t);
 }
 
