@@ -144,4 +144,13 @@ lock_assert_held(const struct lock *l) NO_LOCK_ANALYSIS
 	if (held_find(l) == held_count)
 		panic("lock %s (rank %u) is not held", rank_name(l->rank), (unsigned)l->rank);
 }
+
+void
+lock_assert_below(enum lock_rank rank)
+{
+	const struct lock *top = held_count > 0 ? held[held_count - 1] : NULL;
+
+	if (top != NULL && top->rank >= rank)
+		panic("lock %s (rank %u) is held", rank_name(top->rank), (unsigned)top->rank);
+}
 #endif

@@ -78,17 +78,20 @@ lock_word_drop(struct lock *l)
 }
 
 /* lock_try takes the lock only where nobody holds it; true when taken. lock_assert_held is for where the analysis
- * cannot see that this thread holds it: it tells clang so, and a checking build panics where that is not true. */
+ * cannot see that this thread holds it: it tells clang so, and a checking build panics where that is not true; as it does at
+ * lock_assert_below where this thread holds a lock of RANK or above. */
 #ifdef LOCK_CHECKS
 void lock_take(struct lock *l) ACQUIRES(*l);
 bool lock_try(struct lock *l) TRY_ACQUIRES(true, *l);
 void lock_drop(struct lock *l) RELEASES(*l);
 void lock_assert_held(const struct lock *l) ASSERTS_HELD(*l);
+void lock_assert_below(enum lock_rank rank);
 #else
 static inline void lock_take(struct lock *l) ACQUIRES(*l);
 static inline bool lock_try(struct lock *l) TRY_ACQUIRES(true, *l);
 static inline void lock_drop(struct lock *l) RELEASES(*l);
 static inline void lock_assert_held(const struct lock *l) ASSERTS_HELD(*l);
+static inline void lock_assert_below(enum lock_rank rank);
 
 static inline void
 lock_take(struct lock *l) NO_LOCK_ANALYSIS
@@ -112,6 +115,12 @@ static inline void
 lock_assert_held(const struct lock *l) NO_LOCK_ANALYSIS
 {
 	(void)l;
+}
+
+static inline void
+lock_assert_below(enum lock_rank rank)
+{
+	(void)rank;
 }
 #endif
 

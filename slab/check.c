@@ -142,6 +142,7 @@ store_check(struct store *st)
 
 	for (uint32_t i = 0; i <= st->stripe_mask; i++)
 		ASSERT((st->stripes[i].sequence & 1) == 0);
+	ASSERT(thread_dropped == 0);
 	for (uint32_t id = 1; id <= st->nclasses; id++) {
 		check_class(st, &st->classes[id], &items);
 		held += st->classes[id].npages;

@@ -67,6 +67,7 @@ lose_if_dead(struct store *st, uint32_t ref)
 	if (dead)
 		item_bury(st, &key, ref, slot, LOSS_WALKED);
 	stripe_unlock(s);
+	drops_settle(st);
 	return dead;
 }
 

@@ -453,13 +453,28 @@ void ghost_grow(struct store *st);
 
 struct store_key item_key(const struct store *st, const struct item *it);
 
-/* Drops the hold of the link or of the maker; the chunks are free when it was the last. */
+/* The large items that this thread let go of under a stripe's lock and that nobody else holds, linked by NEXT; 0 = none. */
+extern _Thread_local uint32_t thread_dropped;
+
+/* Drops the hold of the link or of the maker; the chunks are free when it was the last. item_drop_later is for where a stripe is
+ * locked: what is in pieces is free when the thread has unlocked it and calls drops_settle. */
 void item_drop(struct store *st, uint32_t ref);
+void item_drop_later(struct store *st, uint32_t ref);
+
+void drops_free(struct store *st);
+
+static inline void
+drops_settle(struct store *st)
+{
+	if (unlikely(thread_dropped != 0))
+		drops_free(st);
+}
 
 /* Takes a detached item out of the index (if nobody did) and drops it. */
 void item_lose(struct store *st, uint32_t ref, enum loss loss);
 
-/* Unlinks the item REF, which is dead or to be evicted and stands in SLOT under KEY; its stripe is locked. */
+/* Unlinks the item REF, which is dead or to be evicted and stands in SLOT under KEY; its stripe is locked. Who unlocks that
+ * calls drops_settle. */
 void item_bury(
     struct store *st, const struct store_key *key, uint32_t ref, struct slot slot, enum loss loss);
 

@@ -98,6 +98,7 @@ pieces_write(struct store *st, struct store_pending *pending, const char *data, 
 void
 pieces_free(struct store *st, uint32_t first)
 {
+	lock_assert_below(LOCK_STRIPE);
 	while (first != 0) {
 		uint32_t next = load_relaxed(&piece_at(st, first)->next);
 

@@ -1,4 +1,5 @@
-/* slab/make.c: items in the making: seen by their maker only until they are linked (write.c). */
+/* slab/make.c: items in the making: seen by their maker only until they are linked (write.c); and how their memory comes back when
+ * nobody holds them any more. */
 #include "slab/impl.h"
 
 static bool
@@ -87,6 +88,62 @@ store_pending_write(struct store *st, struct store_pending *pending, const char 
 	chunk_write(item_value(it) + pending->written, data, n);
 	pending->written += (uint32_t)n;
 	return STORE_OK;
+}
+
+/* ---------------------------------------------------------------- dropping */
+
+_Thread_local uint32_t thread_dropped;
+
+/* Drops a hold; true when it was the last. Release: what this holder read or wrote is done; acquire: the last one frees
+ * after all. */
+static bool
+item_let_go(struct item *it)
+{
+	return !vlen_pinnable(it->vlen) ||
+	    __atomic_fetch_sub(&item_aux(it)->references, 1, __ATOMIC_ACQ_REL) == 1;
+}
+
+static void
+item_free(struct store *st, uint32_t ref)
+{
+	struct item *it = item_at(st, ref);
+
+	if (item_is_large(it))
+		pieces_free(st, item_aux(it)->piece);
+	class_give(st, ref);
+}
+
+void
+item_drop(struct store *st, uint32_t ref)
+{
+	if (item_let_go(item_at(st, ref)))
+		item_free(st, ref);
+}
+
+void
+item_drop_later(struct store *st, uint32_t ref)
+{
+	struct item *it = item_at(st, ref);
+
+	if (!item_let_go(it))
+		return;
+	if (!item_is_large(it)) {
+		class_give(st, ref);
+		return;
+	}
+	store_relaxed(&it->next, thread_dropped);
+	thread_dropped = ref;
+}
+
+void
+drops_free(struct store *st)
+{
+	while (thread_dropped != 0) {
+		uint32_t ref = thread_dropped;
+
+		thread_dropped = load_relaxed(&item_at(st, ref)->next);
+		item_free(st, ref);
+	}
 }
 
 void

@@ -3,7 +3,8 @@
  * The life of an item: allocated (version 0, seen by its maker only) - linked (version above 0, in the index and in a
  * queue) - unlinked (version 0 again) - freed. Linking and unlinking happen under the stripe's lock and, inside
  * it, the class's. Who unlinks an item frees it, unless somebody has detached it from its queue: then he does,
- * after he took the stripe's lock himself and found it gone (item_lose). Pinned items wait for the last pin.
+ * after he took the stripe's lock himself and found it gone (item_lose). Pinned items wait for the last pin. The pieces
+ * of a large one, which may be thousands, wait until the stripe is unlocked (drops_settle).
  */
 #include "slab/hot.h"
 #include "slab/impl.h"
@@ -43,20 +44,6 @@ tell_entry(const struct store_entry *entry, enum store_event event, uint64_t ver
 }
 
 /* ---------------------------------------------------------------- unlinking */
-
-void
-item_drop(struct store *st, uint32_t ref)
-{
-	struct item *it = item_at(st, ref);
-
-	/* Release: what this holder read or wrote is done; acquire: the last one frees after all. */
-	if (vlen_pinnable(it->vlen) &&
-	    __atomic_fetch_sub(&item_aux(it)->references, 1, __ATOMIC_ACQ_REL) != 1)
-		return;
-	if (item_is_large(it))
-		pieces_free(st, item_aux(it)->piece);
-	class_give(st, ref);
-}
 
 static void
 count_loss(const struct store *st, struct slab_class *c, const struct item *it, enum loss loss)
@@ -109,7 +96,7 @@ item_unlink(struct store *st, uint32_t ref, bool deleted)
 	}
 	lock_drop(&c->lock);
 	if (mine)
-		item_drop(st, ref);
+		item_drop_later(st, ref);
 }
 
 void
@@ -229,6 +216,7 @@ void
 store_leave(struct store_entry *entry) NO_LOCK_ANALYSIS
 {
 	stripe_unlock(entry->view.stripe);
+	drops_settle(entry->store);
 	index_grow(entry->store);
 }
 
@@ -409,7 +397,9 @@ entry_put(struct store_entry *entry, struct store_pending *pending, uint64_t bor
 
 		store_relaxed(&slot.bucket->refs[slot.n], ref);
 	} else if (!index_insert(st, entry->key->hash, ref)) {
-		store_abort(st, pending);
+		pieces_unhold(st, pending);
+		item_drop_later(st, ref);
+		pending->ref = 0;
 		return false;
 	} else {
 		entry->slot = NULL;

@@ -100,6 +100,10 @@ growing_order(void *arg)
 	lock_take(&high);
 	lock_assert_held(&high);
 	lock_drop(&high);
+	lock_take(&low);
+	lock_assert_below(LOCK_STRIPE);
+	lock_drop(&low);
+	lock_assert_below(LOCK_CONFIG);
 }
 
 static void
@@ -189,6 +193,16 @@ assert_what_is_not_held(void *arg)
 	lock_assert_held(&middle);
 }
 
+/* One of that very rank counts, as does one above it. */
+static void
+assert_below_what_is_held(void *arg)
+{
+	(void)arg;
+	init_three();
+	lock_take(&middle);
+	lock_assert_below(LOCK_STRIPE);
+}
+
 static void
 must_panic(void (*body)(void *), const char *word)
 {
@@ -219,6 +233,7 @@ drops_are_checked(void **state)
 	must_panic(
 	    drop_what_is_not_held, "CONFIG (rank 10) dropped by a thread that does not hold it");
 	must_panic(assert_what_is_not_held, "STRIPE (rank 40) is not held");
+	must_panic(assert_below_what_is_held, "STRIPE (rank 40) is held");
 	must_panic(drop_the_twin, "STRIPE (rank 40) dropped by a thread that does not hold it");
 }
 #endif
