@@ -21,26 +21,55 @@ slice_of(const char *ptr, size_t len)
 	return (struct slice){ptr, len};
 }
 
-/* Copies S to P, which has room for it, and returns the end. For what is mostly short, as keys are: no call, and pieces
- * that overlap in place of a loop over the rest. */
+/* Copies N bytes, at most 32, to P, which has room for them: no call, and pieces that overlap in place of a loop. */
+static inline void
+bytes_copy_32(char *p, const char *from, size_t n)
+{
+	if (n >= 16) {
+		memcpy(p, from, 16);
+		memcpy(p + n - 16, from + n - 16, 16);
+	} else if (n >= 8) {
+		memcpy(p, from, 8);
+		memcpy(p + n - 8, from + n - 8, 8);
+	} else if (n >= 4) {
+		memcpy(p, from, 4);
+		memcpy(p + n - 4, from + n - 4, 4);
+	} else {
+		for (size_t i = 0; i < n; i++)
+			p[i] = from[i];
+	}
+}
+
+/* The same for what is mostly short, but can be of any size, as values are. */
+static inline void
+bytes_copy(char *p, const char *from, size_t n)
+{
+	if (n <= 32) {
+		bytes_copy_32(p, from, n);
+	} else if (n <= 128) {
+		memcpy(p, from, 32);
+		if (n > 64) {
+			memcpy(p + 32, from + 32, 32);
+			memcpy(p + n - 64, from + n - 64, 32);
+		}
+		memcpy(p + n - 32, from + n - 32, 32);
+	} else {
+		memcpy(p, from, n);
+	}
+}
+
+/* Copies S to P, which has room for it, and returns the end. For what is short, as keys are. */
 static inline char *
 slice_copy_short(char *p, struct slice s)
 {
 	size_t n = s.len;
 
-	if (n >= 16) {
-		for (size_t i = 0; i < n - 16; i += 16)
-			memcpy(p + i, s.ptr + i, 16);
-		memcpy(p + n - 16, s.ptr + n - 16, 16);
-	} else if (n >= 8) {
-		memcpy(p, s.ptr, 8);
-		memcpy(p + n - 8, s.ptr + n - 8, 8);
-	} else if (n >= 4) {
-		memcpy(p, s.ptr, 4);
-		memcpy(p + n - 4, s.ptr + n - 4, 4);
+	if (__builtin_expect(n <= 32, 1)) {
+		bytes_copy_32(p, s.ptr, n);
 	} else {
-		for (size_t i = 0; i < n; i++)
-			p[i] = s.ptr[i];
+		for (size_t i = 0; i < n - 32; i += 32)
+			memcpy(p + i, s.ptr + i, 32);
+		memcpy(p + n - 32, s.ptr + n - 32, 32);
 	}
 	return p + n;
 }

@@ -23,16 +23,17 @@
 /* "VALUE <key> <flags> <size>[ <cas>]\r\n" */
 #define REPLY_VALUE_MAX (6 + PROTO_KEY_MAX + 1 + 10 + 1 + 10 + 1 + 20 + 2)
 
-static inline char *
+static ALWAYS_INLINE char *
 reply_value_line(char *p, struct slice key, uint32_t flags, uint32_t size)
 {
-	memcpy(p, "VALUE ", 6);
+	memcpy(p, "VALUE \0", 8); /* what is too much is written over, as below */
 	p = slice_copy_short(p + 6, key);
+	if (likely(flags == 0)) {
+		memcpy(p, " 0 ", 4);
+		return number_format_u64(p + 3, size);
+	}
 	*p++ = ' ';
-	if (likely(flags == 0))
-		*p++ = '0';
-	else
-		p = number_format_u64(p, flags);
+	p = number_format_u64(p, flags);
 	*p++ = ' ';
 	return number_format_u64(p, size);
 }
@@ -44,7 +45,7 @@ reply_line_end(char *p)
 	return p + 2;
 }
 
-static inline char *
+static ALWAYS_INLINE char *
 reply_value(char *p, struct slice key, uint32_t flags, uint32_t size)
 {
 	return reply_line_end(reply_value_line(p, key, flags, size));

@@ -83,6 +83,67 @@ text_break(const char *begin, const char *p, const char *end)
 	return p;
 }
 
+#ifdef __SSE2__
+static ALWAYS_INLINE uint64_t
+text_blanks_of_16(const char *p)
+{
+	__m128i v = _mm_loadu_si128((const __m128i_u *)p);
+
+	return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_set1_epi8(' ')));
+}
+#endif
+
+/* A bit for each of the 64 bytes at P that is a blank, the first byte's lowest. */
+static ALWAYS_INLINE uint64_t
+text_blanks(const char *p)
+{
+#ifdef __SSE2__
+	return text_blanks_of_16(p) | text_blanks_of_16(p + 16) << 16 |
+	    text_blanks_of_16(p + 32) << 32 | text_blanks_of_16(p + 48) << 48;
+#else
+	uint64_t blanks = 0;
+
+	for (unsigned i = 0; i < 64; i++)
+		blanks |= (uint64_t)(p[i] == ' ') << i;
+	return blanks;
+#endif
+}
+
+/* The same for the bytes between P and END, with a bit behind the last if they are less than 64. */
+uint64_t text_last_blanks(const char *p, const char *end);
+
+/* proto_tokens_next, in line: PUT takes the N-th word, which are the LEN bytes at P. */
+static ALWAYS_INLINE unsigned
+text_words(struct slice *rest, unsigned max,
+    void (*put)(void *context, unsigned n, const char *p, size_t len), void *context)
+{
+	const char *p = rest->ptr, *end = p + rest->len, *begin = p;
+	unsigned n = 0;
+
+	for (; p < end; p += 64) {
+		uint64_t blanks = likely(end - p >= 64) ? text_blanks(p) : text_last_blanks(p, end);
+
+		for (; blanks != 0; blanks &= blanks - 1) {
+			const char *blank = p + (unsigned)__builtin_ctzll(blanks);
+
+			if (likely(blank > begin)) {
+				put(context, n++, begin, (size_t)(blank - begin));
+				if (unlikely(n == max)) {
+					/* It may be the blank that was put behind the end. */
+					*rest = slice_of(blank < end ? blank : end,
+					    blank < end ? (size_t)(end - blank) : 0);
+					return n;
+				}
+			}
+			begin = blank + 1;
+		}
+	}
+	if (begin < end) /* it ends with a full block */
+		put(context, n++, begin, (size_t)(end - begin));
+	*rest = slice_of(end, 0);
+	return n;
+}
+
 /* Whether P begins with "\r\n". */
 static inline bool
 text_is_end(const char *p)

@@ -51,10 +51,19 @@ key_set(struct store_key *key, struct slice bytes)
 	key->len = (uint16_t)bytes.len;
 }
 
-/* Parses up to WORKER_BATCH commands of INPUT into the worker's arrays, and prepares their keys; returns how many. */
+/* Whether CMD has several keys and is nothing but them: its first one need not be executed by itself. */
+static inline bool
+is_keys(const struct conn *c, const struct command *cmd, const struct command_info *info)
+{
+	return (info->flags & CMD_KEYS) && cmd->rest.len > 0 && c->worker->cluster == NULL &&
+	    c->authenticated && !worker_verbose(c->worker);
+}
+
+/* Parses up to WORKER_BATCH commands of INPUT into the worker's arrays, and prepares their keys; returns how many. With
+ * *IS_KEYS_NEXT one more follows them, whose keys are not prepared. */
 static unsigned
-batch_parse(
-    struct conn *c, struct slice input, struct parse_error *error, enum parse_result *result)
+batch_parse(struct conn *c, struct slice input, struct parse_error *error,
+    enum parse_result *result, bool *is_keys_next)
 {
 	struct worker *w = c->worker;
 	unsigned n = 0, keys = 0;
@@ -69,8 +78,13 @@ batch_parse(
 		if (*result != PARSE_COMMAND)
 			break;
 		at += cmd->used;
-		w->ends[n++] = at;
+		w->ends[n] = at;
 		info = &command_infos[cmd->op];
+		if (unlikely(is_keys(c, cmd, info))) {
+			*is_keys_next = true;
+			break;
+		}
+		n++;
 		/* One without a key is the last. */
 		if (likely(info->flags & (CMD_KEY | CMD_KEYS)))
 			key_set(&w->keys[keys++], cmd->key);
@@ -81,16 +95,17 @@ batch_parse(
 	return n;
 }
 
-/* After its first key, executed by exec_command: the rest of CMD, which ends END bytes into the input, is done key by
- * key. USED is how many bytes of input are done with. */
+/* The keys of CMD, which ends END bytes into the input, are done key by key from the byte BEGIN on. Returns how many bytes of
+ * input are done with. */
 static size_t
-keys_begin(struct conn *c, const struct command *cmd, struct slice input, size_t end)
+keys_begin(
+    struct conn *c, const struct command *cmd, struct slice input, const char *begin, size_t end)
 {
-	size_t used = (size_t)(cmd->rest.ptr - input.ptr);
+	size_t used = (size_t)(begin - input.ptr);
 
 	c->keys = (struct conn_keys){
 	    .left = (uint32_t)(end - used),
-	    .tail = (uint16_t)(end - used - cmd->rest.len),
+	    .tail = (uint16_t)(input.ptr + end - (cmd->rest.ptr + cmd->rest.len)),
 	    .op = cmd->op,
 	};
 	c->keys_exptime = cmd->exptime;
@@ -110,7 +125,7 @@ batch_execute(struct conn *c, unsigned i, struct slice input)
 	if (!(flags & CMD_KEYS))
 		return w->ends[i];
 	if (unlikely(cmd->rest.len > 0))
-		return keys_begin(c, cmd, input, w->ends[i]);
+		return keys_begin(c, cmd, input, cmd->rest.ptr, w->ends[i]);
 	exec_keys_end(c);
 	return w->ends[i];
 }
@@ -165,7 +180,8 @@ batch_execute_routed(struct conn *c, unsigned i, struct slice input, size_t begi
 		return w->ends[i];
 	}
 	(void)forward_gets(c, &w->keys[i], 1, &how);
-	return cmd->rest.len > 0 ? keys_begin(c, cmd, input, w->ends[i]) : w->ends[i];
+	return cmd->rest.len > 0 ? keys_begin(c, cmd, input, cmd->rest.ptr, w->ends[i])
+				 : w->ends[i];
 }
 
 /* The same with -vv. */
@@ -281,7 +297,10 @@ run_reads(struct conn *c, struct slice input, enum read_form form,
 
 	if (n == 0)
 		return 0;
-	store_prepare(w->store, w->keys, n);
+	if (n == 1)
+		store_prepare_one(w->store, w->keys);
+	else
+		store_prepare(w->store, w->keys, n);
 	n = likely(w->cluster == NULL) ? exec_reads(c, form, w->keys, n)
 				       : reads_routed(c, form, n, input);
 	if (likely(n > 0) || form != READ_GET)
@@ -367,11 +386,15 @@ step_batch(struct conn *c, struct slice *input)
 	struct worker *w = c->worker;
 	struct parse_error error = {0};
 	enum parse_result result;
-	bool all = true;
+	bool all = true, keys = false;
+	size_t done;
 	unsigned n;
 
-	n = batch_parse(c, *input, &error, &result);
-	slice_advance(input, batch_run(c, n, *input, &all));
+	n = batch_parse(c, *input, &error, &result, &keys);
+	done = batch_run(c, n, *input, &all);
+	if (keys && all)
+		done = keys_begin(c, &w->commands[n], *input, w->commands[n].key.ptr, w->ends[n]);
+	slice_advance(input, done);
 	if (!all || result == PARSE_COMMAND || n == WORKER_BATCH)
 		return true;
 	if (result == PARSE_MORE) {
@@ -435,26 +458,32 @@ keys_end(struct conn *c, struct slice *input)
 		(void)outq_end_group(&c->out, &w->source);
 }
 
+static ALWAYS_INLINE void
+put_key(void *context, unsigned n, const char *p, size_t len)
+{
+	struct store_key *keys = context;
+
+	key_set(&keys[n], slice_of(p, len));
+}
+
 bool
 step_keys(struct conn *c, struct slice *input)
 {
 	struct worker *w = c->worker;
 	struct conn_keys *keys = &c->keys;
 	struct slice rest = {input->ptr, keys->left - keys->tail};
-	struct slice words[WORKER_BATCH];
 	unsigned n, i;
 
 	if (unlikely(keys->failed)) {
 		keys_end(c, input);
 		return true;
 	}
-	n = proto_tokens_next(&rest, words, WORKER_BATCH);
-	for (i = 0; i < n; i++)
-		key_set(&w->keys[i], words[i]);
+	n = text_words(&rest, WORKER_BATCH, put_key, w->keys);
 	store_prepare(w->store, w->keys, n);
 	i = keys_execute(c, n);
 	if (i > 0) {
-		size_t used = (size_t)(words[i - 1].ptr + words[i - 1].len - input->ptr);
+		const struct store_key *last = &w->keys[i - 1];
+		size_t used = (size_t)(last->data + last->len - input->ptr);
 
 		slice_advance(input, used);
 		keys->left -= (uint32_t)used;

@@ -1,8 +1,8 @@
 /* server/exec_runs.c: runs of plain requests of one kind: what a pipeline of gets or sets, or the rest of a multi-get, is
  * made of.
  *
- * Several reads are looked up together, their answers are formatted one behind the other into the room behind the output, then the
- * store says how many of them are sound, and these are committed. What is not simple (a large value, an item that has
+ * Reads have been prepared together (store_prepare). Their answers are formatted one behind the other into the room behind the
+ * output, each while the store's view of it is open, and those that are sound are committed. What is not simple (a large value, an item that has
  * expired or is stale, one that is just being changed) is left to the executors of single commands.
  *
  * There is one loop, inlined once for each kind of read with that kind's functions in it.
@@ -15,15 +15,15 @@
 #include "server/settings.h"
 #include "server/watch.h"
 #include "server/worker.h"
-
-/* How many are looked up together: enough to share the work of a call, few enough that hardly ever a writer comes between. */
-#define RUN_MAX 16u
+#include "slab/look.h"
 
 /* How a kind of read answers: each writes at P and returns the end. */
 struct read_kind {
 	unsigned how; /* STORE_READ_ */
 	size_t room;  /* bytes that an answer needs beside key and value, at most */
 	char *(*hit)(
+	    char *p, const struct worker *w, struct slice key, const struct store_view *view);
+	char *(*hit_any)(
 	    char *p, const struct worker *w, struct slice key, const struct store_view *view);
 	char *(*miss)(char *p, struct slice key);
 };
@@ -45,6 +45,12 @@ key_hit(char *p, const struct worker *w, struct slice key, const struct store_vi
 	return reply_line_end(put_value(p, view));
 }
 
+static __attribute__((noinline)) char *
+key_hit_any(char *p, const struct worker *w, struct slice key, const struct store_view *view)
+{
+	return key_hit(p, w, key, view);
+}
+
 static ALWAYS_INLINE char *
 key_miss(char *p, struct slice key)
 {
@@ -63,6 +69,12 @@ static ALWAYS_INLINE char *
 get_hit(char *p, const struct worker *w, struct slice key, const struct store_view *view)
 {
 	return get_miss(key_hit(p, w, key, view), key);
+}
+
+static __attribute__((noinline)) char *
+get_hit_any(char *p, const struct worker *w, struct slice key, const struct store_view *view)
+{
+	return get_hit(p, w, key, view);
 }
 
 /* ---------------------------------------------------------------- meta */
@@ -98,9 +110,19 @@ mg_hit_flags(char *p, const struct worker *w, struct slice key, const struct sto
 static ALWAYS_INLINE char *
 mg_hit(char *p, const struct worker *w, struct slice key, const struct store_view *view)
 {
-	if (!mg_asks_value(key))
-		return mg_hit_flags(p, w, key, view);
+	if (!mg_asks_value(key)) {
+		struct store_view copy =
+		    *view; /* the compiler sees through what no call can reach */
+
+		return mg_hit_flags(p, w, key, &copy);
+	}
 	return reply_line_end(put_value(reply_meta_size(p, view->size), view));
+}
+
+static __attribute__((noinline)) char *
+mg_hit_any(char *p, const struct worker *w, struct slice key, const struct store_view *view)
+{
+	return mg_hit(p, w, key, view);
 }
 
 static char *
@@ -123,6 +145,12 @@ binary_hit(char *p, const struct worker *w, struct slice key, const struct store
 	return put_value(p, view);
 }
 
+static __attribute__((noinline)) char *
+binary_hit_any(char *p, const struct worker *w, struct slice key, const struct store_view *view)
+{
+	return binary_hit(p, w, key, view);
+}
+
 static char *
 binary_miss(char *p, struct slice key)
 {
@@ -136,69 +164,98 @@ binary_miss(char *p, struct slice key)
 #define COUNTED (STORE_READ_VALUE | STORE_READ_COUNT)
 
 static const struct read_kind kind_key = {
-    COUNTED, REPLY_VALUE_MAX - PROTO_KEY_MAX + 2, key_hit, key_miss};
+    COUNTED, REPLY_VALUE_MAX - PROTO_KEY_MAX + 2, key_hit, key_hit_any, key_miss};
 static const struct read_kind kind_get = {
-    COUNTED, REPLY_VALUE_MAX - PROTO_KEY_MAX + 2 + 5, get_hit, get_miss};
+    COUNTED, REPLY_VALUE_MAX - PROTO_KEY_MAX + 2 + 5, get_hit, get_hit_any, get_miss};
 static const struct read_kind kind_mg = {
-    COUNTED | STORE_READ_META, REPLY_META_MAX + 2, mg_hit, mg_miss};
+    COUNTED | STORE_READ_META, REPLY_META_MAX + 2, mg_hit, mg_hit_any, mg_miss};
 static const struct read_kind kind_binary = {
-    COUNTED, REPLY_BINARY_VALUE_MAX, binary_hit, binary_miss};
+    COUNTED, REPLY_BINARY_VALUE_MAX, binary_hit, binary_hit_any, binary_miss};
 
-/* Answers a run: up to RUN_MAX of N reads, as far as they are simple and there is room; returns how many, and adds those that
- * hit to *HITS. SIZES, if not NULL, takes the bytes of each answer. */
-static ALWAYS_INLINE unsigned
-answer_run(struct conn *c, const struct store_key *keys, unsigned n, const struct read_kind *kind,
-    unsigned *hits, uint32_t *sizes)
+/* Room for an answer of NEED bytes at P, which is committed; NULL where the output is full or memory is out. */
+static __attribute__((noinline)) char *
+more_room(struct conn *c, char *p, size_t need)
 {
-	struct worker *w = c->worker;
-	struct store_view views[RUN_MAX];
-	char *at[RUN_MAX + 1];
-	unsigned i = 0, sound;
-
-	n = store_read_many(w->store, keys, n < RUN_MAX ? n : RUN_MAX, kind->how, views);
-	if (n == 0)
-		return 0;
-	at[0] = outq_reserve(&c->out, &w->source, kind->room + keys[0].len + views[0].size);
-	if (unlikely(at[0] == NULL))
-		return n;
-	for (; i < n; i++) {
-		struct slice key = slice_of(keys[i].data, keys[i].len);
-
-		if (unlikely((size_t)(c->out.end - at[i]) < kind->room + key.len + views[i].size))
-			break;
-		if (unlikely(!store_view_found(&views[i]))) {
-			at[i + 1] = kind->miss(at[i], key);
-			continue;
-		}
-		if ((kind->how & STORE_READ_META) && unlikely(views[i].marks != 0))
-			break;
-		at[i + 1] = kind->hit(at[i], w, key, &views[i]);
-		++*hits;
-	}
-	sound = store_read_many_end(w->store, views, i, kind->how);
-	outq_commit(&c->out, at[sound]);
-	for (unsigned j = 0; sizes != NULL && j < sound; j++)
-		sizes[j] = (uint32_t)(at[j + 1] - at[j]);
-	while (unlikely(i > sound))
-		*hits -= store_view_found(&views[--i]);
-	return sound;
+	outq_commit(&c->out, p);
+	if (unlikely(outq_bytes(&c->out) > SERVER_OUTPUT_LIMIT))
+		return NULL;
+	return outq_reserve(&c->out, &c->worker->source, need);
 }
 
-/* As many of N reads as are simple, until the output is full. */
+/* Answers KEY, which is no plain item, behind the output. The bytes of the answer are added to *SIZE; false where it is not simple
+ * or there is no room. */
+static __attribute__((noinline)) bool
+answer_other(struct conn *c, const struct store_key *key, const struct read_kind *kind,
+    unsigned *missed, uint32_t *size)
+{
+	struct worker *w = c->worker;
+	const struct look look = look_of(w->store);
+	struct slice name = slice_of(key->data, key->len);
+	struct store_view view;
+	enum look_result found = look_any(&look, key, kind->how, &view);
+	char *p, *next;
+
+	if (found == LOOK_HARD || ((kind->how & STORE_READ_META) && view.marks != 0))
+		return false;
+	p = more_room(c, c->out.at, kind->room + name.len + view.size);
+	if (p == NULL)
+		return false;
+	next = found == LOOK_ITEM ? kind->hit_any(p, w, name, &view) : kind->miss(p, name);
+	if (!look_end(&look, &view, kind->how))
+		return false;
+	*missed += found == LOOK_NONE;
+	*size = (uint32_t)(next - p);
+	outq_commit(&c->out, next);
+	return true;
+}
+
+/* Answers as many of N reads as are simple, until the output is full; returns how many. SIZES, if not NULL, takes the bytes of
+ * each answer. */
 static ALWAYS_INLINE unsigned
 answer(struct conn *c, const struct store_key *keys, unsigned n, const struct read_kind *kind,
     uint32_t *sizes)
 {
-	unsigned done = 0, hits = 0, more;
+	struct worker *w = c->worker;
+	const struct look look = look_of(w->store);
+	const struct store_key *key = keys, *end = keys + n;
+	char *p = c->out.at, *next;
+	unsigned missed = 0;
+	uint32_t size;
 
-	do {
-		more = answer_run(
-		    c, keys + done, n - done, kind, &hits, sizes != NULL ? sizes + done : NULL);
-		done += more;
-	} while (more > 0 && done < n && likely(outq_bytes(&c->out) <= SERVER_OUTPUT_LIMIT));
-	counter_add(c->worker, get_hits, hits);
-	counter_add(c->worker, get_misses, done - hits);
-	return done;
+	for (; key != end; key++) {
+		struct slice name = slice_of(key->data, key->len);
+		struct store_view view;
+		size_t need;
+
+		if (unlikely(!look_plain(&look, key, kind->how, &view) ||
+			((kind->how & STORE_READ_META) && view.marks != 0))) {
+			outq_commit(&c->out, p);
+			if (!answer_other(c, key, kind, &missed, &size))
+				break;
+			if (sizes != NULL)
+				sizes[key - keys] = size;
+			p = c->out.at;
+			continue;
+		}
+		need = kind->room + name.len + view.size;
+		if (unlikely((size_t)(c->out.end - p) < need)) {
+			if ((next = more_room(c, p, need)) == NULL)
+				break;
+			p = next;
+		}
+		next = kind->hit(p, w, name, &view);
+		if (unlikely(!look_end(&look, &view, kind->how)))
+			break;
+		if (sizes != NULL)
+			sizes[key - keys] = (uint32_t)(next - p);
+		p = next;
+	}
+	n = (unsigned)(key - keys);
+	if (likely(!c->out.broken))
+		outq_commit(&c->out, p);
+	counter_add(w, get_hits, n - missed);
+	counter_add(w, get_misses, missed);
+	return likely(!c->out.broken) ? n : (unsigned)(end - keys);
 }
 
 unsigned

@@ -11,6 +11,7 @@
 #include "server/replicate.h"
 #include "server/settings.h"
 #include "server/worker.h"
+#include "slab/look.h"
 
 #define ROUTE_COPY 0x8000u
 #define ROUTE_NODE 0x7fffu
@@ -61,14 +62,15 @@ static bool
 is_held(struct worker *w, const struct store_key *key)
 {
 	const struct cluster_worker *cw = w->cluster;
+	const struct look look = look_of(w->store);
 	struct store_view view;
 	bool held;
 
 	if (replicate_marked(cw->replicate) != topology_epoch(cw->topology) ||
-	    store_read_many(w->store, key, 1, STORE_READ_META, &view) == 0)
+	    look_any(&look, key, STORE_READ_META, &view) != LOOK_ITEM)
 		return false;
-	held = store_view_found(&view) && !(view.marks & STORE_COPY);
-	return store_read_many_end(w->store, &view, 1, STORE_READ_META) == 1 && held;
+	held = !(view.marks & STORE_COPY);
+	return look_end(&look, &view, STORE_READ_META) && held;
 }
 
 static __attribute__((noinline)) uint64_t

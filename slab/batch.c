@@ -3,16 +3,19 @@
  * A look-up is short but for its waiting for memory. So what a pipeline or a multi-get asks for is looked up in steps, each
  * for all keys: the hash, for which only the key is needed; the bucket, which has been fetched meanwhile; the item,
  * likewise; the copy; and the check that all that was seen belongs together (index.c). That also keeps what is the same
- * for all keys in registers.
+ * for all keys in registers. The last two steps are one, in line at whoever copies (look.h).
  */
-#include "slab/hot.h"
-#include "slab/impl.h"
+#include "slab/look.h"
 
 /* The short forms are a few instructions when the length's cases are seen by the compiler. */
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #define HASH_SHORT 128u /* the longest of the short forms */
+
+/* Most keys are as long. */
+#define HASH_MOST    17u
+#define HASH_MOST_TO 32u
 
 static_assert(HASH_SECRET_SIZE == XXH3_SECRET_DEFAULT_SIZE, "what is made of a seed");
 
@@ -33,6 +36,11 @@ hash_long(const struct store *st, const char *data, size_t len)
 static ALWAYS_INLINE uint64_t
 hash_of(const struct store *st, const char *data, size_t len)
 {
+	if (likely(len - HASH_MOST <= HASH_MOST_TO - HASH_MOST)) {
+		if (len < HASH_MOST || len > HASH_MOST_TO)
+			__builtin_unreachable(); /* tells the compiler which of the forms it is */
+		return XXH3_64bits_withSecret(data, len, st->hash_secret, HASH_SECRET_SIZE);
+	}
 	if (unlikely(len > HASH_SHORT))
 		return hash_long(st, data, len);
 	return XXH3_64bits_withSecret(data, len, st->hash_secret, HASH_SECRET_SIZE);
@@ -44,103 +52,64 @@ store_key(const struct store *st, const char *data, size_t len)
 	return (struct store_key){data, (uint16_t)len, 0, 0, hash_of(st, data, len)};
 }
 
-/* Where KEY's item is likely to be. */
-static ALWAYS_INLINE void
-key_guess(const struct store *st, struct store_key *key, const struct bucket *b)
+/* Where the item with HASH is likely to be in B; 0 = it is not there. */
+static ALWAYS_INLINE uint32_t
+bucket_guess(const struct bucket *b, uint64_t hash)
 {
-	unsigned hits = bucket_match(b, hash_tag(key->hash));
+	unsigned hits = bucket_match(b, hash_tag(hash));
 
-	key->hint = 0;
-	if (unlikely(hits == 0))
-		return;
-	key->hint = load_relaxed(&b->refs[__builtin_ctz(hits)]);
-	__builtin_prefetch(item_at(st, key->hint));
+	return likely(hits != 0) ? load_relaxed(&b->refs[(unsigned)__builtin_ctz(hits)]) : 0;
+}
+
+__attribute__((flatten)) void
+store_prepare_one(const struct store *st, struct store_key *key)
+{
+	uint64_t hash = hash_of(st, key->data, key->len);
+
+	key->hash = hash;
+	key->lapses = thread_lapses;
+	key->hint = bucket_guess(bucket_of(st, hash), hash);
 }
 
 __attribute__((flatten)) void
 store_prepare(const struct store *st, struct store_key *keys, unsigned n)
 {
-	uint32_t nbuckets = load_acquire(&st->nbuckets);
-	uint16_t lapses = thread_lapses;
+	const struct store_key *end = keys + n;
+	const uint32_t nbuckets = load_acquire(&st->nbuckets), stripe_mask = st->stripe_mask;
+	const unsigned shift = st->ref_shift;
+	const uint16_t lapses = thread_lapses;
+	struct bucket *const buckets = st->buckets;
+	struct stripe *const stripes = st->stripes;
+	char *const base = st->chunk_base;
 
-	for (unsigned i = 0; i < n; i++) {
-		uint64_t hash = hash_of(st, keys[i].data, keys[i].len);
+	/* Between the two steps HINT is the bucket's number. */
+	for (struct store_key *key = keys; key != end; key++) {
+		uint64_t hash = hash_of(st, key->data, key->len);
 
-		keys[i].hash = hash;
-		keys[i].lapses = lapses;
-		__builtin_prefetch(stripe_of(st, hash));
-		__builtin_prefetch(&st->buckets[bucket_number(hash, nbuckets)]);
+		key->hash = hash;
+		key->lapses = lapses;
+		key->hint = bucket_number(hash, nbuckets);
+		__builtin_prefetch(&stripes[hash & stripe_mask]);
+		__builtin_prefetch(&buckets[key->hint]);
 	}
-	for (unsigned i = 0; i < n; i++)
-		key_guess(st, &keys[i], &st->buckets[bucket_number(keys[i].hash, nbuckets)]);
+	for (struct store_key *key = keys; key != end; key++) {
+		key->hint = bucket_guess(&buckets[key->hint], key->hash);
+		__builtin_prefetch(base + ((uintptr_t)key->hint << shift));
+	}
 }
 
 /* ---------------------------------------------------------------- reading */
 
-/* Finds it without the hint. */
-static __attribute__((noinline)) struct item *
-find_anew(const struct store *st, const struct store_key *key, struct store_view *view)
+__attribute__((noinline)) uint32_t
+look_anew(const struct store *st, const struct store_key *key)
 {
 	struct slot slot;
 
-	view->ref = index_find(st, key, &slot);
-	view->size = 0;
-	return view->ref == 0 ? NULL : item_at(st, view->ref);
+	return index_find(st, key, &slot);
 }
 
-/* False where it is not simple. */
-static ALWAYS_INLINE bool
-view_begin(const struct store *st, const struct store_key *key, uint16_t lapses, unsigned how,
-    struct store_view *view)
+bool
+look_is_dead(const struct store *st, const struct item *it)
 {
-	struct stripe *s = stripe_of(st, key->hash);
-	struct item *it = item_at(st, key->hint);
-	uint64_t version;
-
-	view->stripe = s;
-	view->sequence = load_acquire(&s->sequence);
-	view->ref = key->hint;
-	if (unlikely(view->sequence & 1))
-		return false;
-	if (unlikely(key->hint == 0 || key->lapses != lapses || !item_is_of(it, key)) &&
-	    (it = find_anew(st, key, view)) == NULL)
-		return true;
-	version = view_fill(it, view);
-	if (how & STORE_READ_META)
-		view_fill_meta(st, it, version, view);
-	return likely(!vlen_pinnable(view->size) && !item_dead(st, it));
-}
-
-unsigned
-store_read_many(struct store *st, const struct store_key *keys, unsigned n, unsigned how,
-    struct store_view *views)
-{
-	uint16_t lapses = thread_lapses;
-	unsigned i = 0;
-
-	while (i < n && view_begin(st, &keys[i], lapses, how, &views[i]))
-		i++;
-	return i;
-}
-
-unsigned
-store_read_many_end(struct store *st, const struct store_view *views, unsigned n, unsigned how)
-{
-	struct thread_counters *mine = thread_counters(st);
-
-	for (unsigned i = 0; i < n; i++) {
-		struct stripe *s = views[i].stripe;
-		uint32_t ref = views[i].ref;
-
-		/* Pairs with the fence in stripe_change. */
-		if (unlikely(load_after_loads(&s->sequence) != views[i].sequence)) {
-			bump_relaxed(&mine->read_retries, 1);
-			return i;
-		}
-		if (unlikely(ref == 0) || !(how & STORE_READ_COUNT))
-			continue;
-		item_count(st, item_at(st, ref));
-		bump_relaxed(&mine->hits[ref_class(st, ref)], 1);
-	}
-	return n;
+	return item_dead(st, it);
 }

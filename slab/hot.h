@@ -50,7 +50,7 @@ bucket_match(const struct bucket *b, uint8_t tag)
 {
 #if defined(__SSE2__) && !defined(TSAN_BUILD)
 	__m128i line = _mm_load_si128((const __m128i *)(const void *)b);
-	__m128i hits = _mm_cmpeq_epi8(line, _mm_set1_epi8((char)tag));
+	__m128i hits = _mm_cmpeq_epi8(line, _mm_set1_epi32((int)(tag * 0x01010101u)));
 
 	return (unsigned)_mm_movemask_epi8(hits) & SLOTS_ALL;
 #else
@@ -91,16 +91,8 @@ words_equal(const char *a, const char *b)
 
 /* Keys are short: words, the last one overlapping, beat a call. */
 static inline bool
-bytes_equal(const char *a, const char *b, size_t n)
+words_all_equal(const char *a, const char *b, size_t n)
 {
-#if defined(__SSE2__)
-	if (likely(n - 16 <= 16)) {
-		__m128i first = _mm_cmpeq_epi8(chunk_of(a), chunk_of(b));
-		__m128i last = _mm_cmpeq_epi8(chunk_of(a + n - 16), chunk_of(b + n - 16));
-
-		return _mm_movemask_epi8(_mm_and_si128(first, last)) == 0xffff;
-	}
-#endif
 	if (likely(n >= 8)) {
 		for (size_t i = 0; i + 8 < n; i += 8)
 			if (!words_equal(a + i, b + i))
@@ -111,6 +103,22 @@ bytes_equal(const char *a, const char *b, size_t n)
 		if (a[i] != b[i])
 			return false;
 	return true;
+}
+
+static ALWAYS_INLINE bool
+bytes_equal(const char *a, const char *b, size_t n)
+{
+#if defined(__SSE2__)
+	if (likely(n - 16 <= 16)) {
+		__m128i first = _mm_cmpeq_epi8(chunk_of(a), chunk_of(b));
+		__m128i last = _mm_cmpeq_epi8(chunk_of(a + n - 16), chunk_of(b + n - 16));
+
+		if (likely(_mm_movemask_epi8(_mm_and_si128(first, last)) == 0xffff))
+			return true;
+		return false;
+	}
+#endif
+	return words_all_equal(a, b, n);
 }
 #endif
 

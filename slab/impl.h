@@ -381,9 +381,9 @@ void index_fini(struct store *st);
 static inline uint8_t
 hash_tag(uint64_t hash)
 {
-	uint8_t tag = (uint8_t)(hash >> 56);
+	unsigned tag = (unsigned)(hash >> 56);
 
-	return tag == 0 ? 1 : tag;
+	return (uint8_t)(tag + (tag < 1));
 }
 
 static inline struct stripe *

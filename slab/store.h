@@ -14,7 +14,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
+
+#include "base/slice.h"
 
 #define STORE_KEY_MAX     250u
 #define STORE_VALUE_MAX   (1u << 30) /* bytes; the highest item_size_max that store_new takes */
@@ -121,6 +122,9 @@ struct store_key store_key(const struct store *st, const char *data, size_t len)
  * cache meanwhile, for all of them at the same time. */
 void store_prepare(const struct store *st, struct store_key *keys, unsigned n);
 
+/* The same for one that is to be looked up at once. */
+void store_prepare_one(const struct store *st, struct store_key *key);
+
 /* ---------------------------------------------------------------- reading */
 
 enum {
@@ -149,6 +153,7 @@ struct store_view {
 	bool locked;
 	uint32_t sequence;
 	void *stripe;
+	void *item; /* only of slab/look.h */
 	uint32_t ref;
 };
 
@@ -176,26 +181,7 @@ bool store_read_begin(
     struct store *st, const struct store_key *key, unsigned how, struct store_view *view);
 bool store_read_end(struct store *st, struct store_view *view);
 
-/* Reads many keys at once, as far as that is simple:
- *
- *	n = store_read_many(st, keys, n, how, views);
- *	... copy what is needed out of the first M of the views ...
- *	m = store_read_many_end(st, views, m, how);
- *
- * The first says of how many keys, from the first on, there are views; of the others the first one needs
- * store_read_begin: it is large, or somebody changes it, or it has expired. The second says of how many, from the first
- * on, what was copied is sound (the others count as not read). Between the two the same holds as above. */
-unsigned store_read_many(struct store *st, const struct store_key *keys, unsigned n, unsigned how,
-    struct store_view *views);
-unsigned store_read_many_end(
-    struct store *st, const struct store_view *views, unsigned n, unsigned how);
-
-/* Whether a view of store_read_many has an item. */
-static inline bool
-store_view_found(const struct store_view *view)
-{
-	return view->ref != 0;
-}
+/* Reading many keys that were prepared is done faster, in line: slab/look.h. */
 
 /* The size class of an item that is seen, as store_class_stats numbers them. A reader without a lock asks before
  * store_read_end. */
@@ -209,7 +195,7 @@ void store_copy(void *to, const void *from, size_t n);
 static inline void
 store_copy(void *to, const void *from, size_t n)
 {
-	memcpy(to, from, n);
+	bytes_copy(to, from, n);
 }
 #endif
 

@@ -1,6 +1,6 @@
 """t/house/layers.py: nothing points up, and what is a layer's own stays in it.
 
-base <- slab, proto <- cluster <- server; only slab/store.h leaves slab; includes are written from the top; slab,
+base <- slab, proto <- cluster <- server; only slab/store.h and slab/look.h leave slab; includes are written from the top; slab,
 proto and cluster know no socket and read no clock, proto knows no thread."""
 
 import re
@@ -16,7 +16,7 @@ MAY = {
     "ringctl": {"base", "cluster", "ringctl"},
     "bench": set(house.LAYERS) | {"bench"},
 }
-FACES = {"slab": {"slab/store.h"}}
+FACES = {"slab": {"slab/store.h", "slab/look.h"}}
 SOCKETS = r"(sys/socket|sys/epoll|netinet/.*|arpa/.*|netdb|event2/.*|event|liburing)\.h"
 NOT_FOR = {
     "slab": SOCKETS,

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "slab/look.h"
 #include "slab/store.h"
 #include "t/lib/random.h"
 #include "t/lib/unit.h"
@@ -114,15 +115,19 @@ static inline bool
 model_get_many(
     struct store *st, const struct store_key *key, struct store_view *view, char *to, bool *found)
 {
-	unsigned how = STORE_READ_VALUE | STORE_READ_COUNT | STORE_READ_META;
+	const unsigned how = STORE_READ_VALUE | STORE_READ_COUNT | STORE_READ_META;
+	const struct look look = look_of(st);
+	enum look_result result = LOOK_ITEM;
 
-	if (store_read_many(st, key, 1, how, view) == 0)
+	if (!look_plain(&look, key, how, view))
+		result = look_any(&look, key, how, view);
+	if (result == LOOK_HARD)
 		return false;
-	*found = store_view_found(view);
+	*found = result == LOOK_ITEM;
 	if (*found)
 		store_copy(to, view->value, view->size);
 	view->pin = NULL;
-	return store_read_many_end(st, view, 1, how) == 1;
+	return look_end(&look, view, how);
 }
 
 /* Reads key N into TO (room for a whole value); false = it is not there. */
