@@ -185,9 +185,9 @@ class Server:
 
 
 def free_ports(count):
-    """Ports below those that connections get of their own."""
+    """Ports below those that connections get of their own, and below those that tests of nodes take (t/lib/testlib.py)."""
     ports = []
-    for port in range(15000 + os.getpid() % 10000, 32000):
+    for port in range(2000 + os.getpid() % 8000, 12000):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
