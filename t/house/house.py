@@ -19,12 +19,12 @@ findings = 0
 
 
 def files(folders, suffixes=None):
-    """The files of these folders, as paths from the top, in order."""
+    """The files of these folders, as paths from the top, in order; not what a build in the tree leaves there."""
     found = []
     for folder in folders:
         for path, names, entries in os.walk(root / folder):
             names[:] = sorted(n for n in names if n not in ("__pycache__", ".deps", "corpus"))
-            found += [Path(path) / entry for entry in entries]
+            found += [Path(path) / entry for entry in entries if not entry.endswith((".a", ".log", ".o", ".trs"))]
     return sorted(
         p.relative_to(root) for p in found if suffixes is None or p.suffix in suffixes
     )
