@@ -41,7 +41,7 @@ def much(c):
 
 
 def tell(port):
-    c = memcache.Client(["127.0.0.1:%d" % port], cache_cas=True, debug=True)
+    c = memcache.Client(["127.0.0.1:%d" % port], cache_cas=True, debug=True, socket_timeout=60)
     basics(c)
     much(c)
     c.set("short", "x", time=1)

@@ -5,6 +5,7 @@ use Cache::Memcached::Fast;
 
 my $port = shift or die "usage: perl_client.pl PORT\n";
 my $c = Cache::Memcached::Fast->new({
+	connect_timeout => 60, io_timeout => 60,    # the machine may be busy
 	servers => ["127.0.0.1:$port"], max_size => 1024 * 1024, compress_threshold => -1, utf8 => 1,
 });
 

@@ -52,6 +52,9 @@ foreach ([false, true] as $binary) {
 	$c = new Memcached();
 	$c->setOption(Memcached::OPT_BINARY_PROTOCOL, $binary);
 	$c->setOption(Memcached::OPT_COMPRESSION, false);
+	// The machine may be busy.
+	$c->setOption(Memcached::OPT_POLL_TIMEOUT, 60000);
+	$c->setOption(Memcached::OPT_CONNECT_TIMEOUT, 60000);
 	$c->addServer('127.0.0.1', (int) $argv[1]);
 	story($c);
 }

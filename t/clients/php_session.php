@@ -12,6 +12,7 @@ function begin($port, $id)
 {
 	ini_set('session.save_handler', 'memcached');
 	ini_set('session.save_path', "127.0.0.1:$port");
+	ini_set('memcached.sess_connect_timeout', '60000');
 	ini_set('session.use_cookies', '0');
 	ini_set('session.cache_limiter', '');
 	session_id($id);

@@ -62,7 +62,7 @@ def expiry(c):
 
 def tell(port):
     for binary in (False, True):
-        c = pylibmc.Client(["127.0.0.1:%d" % port], binary=binary, behaviors={"cas": True, "tcp_nodelay": True})
+        c = pylibmc.Client(["127.0.0.1:%d" % port], binary=binary, behaviors={"cas": True, "tcp_nodelay": True, "_poll_timeout": 60000})
         basics(c)
         swap(c)
         much(c)
@@ -70,7 +70,7 @@ def tell(port):
         stats = c.get_stats()[0][1]
         check(int(stats["curr_items" if "curr_items" in stats else b"curr_items"]) > 0, "stats")
         check(c.flush_all() and c.get("touched") is None, "flush_all")
-    c = pylibmc.Client(["127.0.0.1:%d" % port], behaviors={"no_block": True, "tcp_nodelay": True})
+    c = pylibmc.Client(["127.0.0.1:%d" % port], behaviors={"no_block": True, "tcp_nodelay": True, "_poll_timeout": 60000})
     for n in range(1000):
         c.set("quiet%d" % n, n)
     check(len(c.get_multi(["quiet%d" % n for n in range(1000)])) == 1000, "sets without a reply")

@@ -11,6 +11,8 @@ from client import MANY, check, testlib
 NODES = 4
 PHP = """
 $c = new Memcached();
+$c->setOption(Memcached::OPT_POLL_TIMEOUT, 60000);
+$c->setOption(Memcached::OPT_CONNECT_TIMEOUT, 60000);
 %s
 foreach (explode(',', $argv[1]) as $port)
 	$c->addServer('127.0.0.1', (int)$port);
@@ -33,7 +35,7 @@ def pylibmc_client(behaviors):
     def use(cluster):
         import pylibmc
 
-        c = pylibmc.Client(["127.0.0.1:%d" % node.port for node in cluster.nodes], behaviors=behaviors)
+        c = pylibmc.Client(["127.0.0.1:%d" % node.port for node in cluster.nodes], behaviors={"_poll_timeout": 60000, **behaviors})
         for n in range(MANY):
             check(c.set("pylibmc%d" % n, "value%d" % n) and c.get("pylibmc%d" % n) == "value%d" % n, "set, get")
         check(len(c.get_multi(["pylibmc%d" % n for n in range(MANY)])) == MANY, "get of many")

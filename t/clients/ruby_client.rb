@@ -42,4 +42,4 @@ def story(c)
   check(c.get('big').nil?, 'flush')
 end
 
-story(Dalli::Client.new("127.0.0.1:#{PORT}", compress: false))
+story(Dalli::Client.new("127.0.0.1:#{PORT}", compress: false, socket_timeout: 60))

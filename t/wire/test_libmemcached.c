@@ -81,6 +81,8 @@ client_new(bool binary)
 	    MEMCACHED_SUCCESS);
 	assert_int_equal(
 	    memcached_behavior_set(c, MEMCACHED_BEHAVIOR_SUPPORT_CAS, 1), MEMCACHED_SUCCESS);
+	assert_int_equal(
+	    memcached_behavior_set(c, MEMCACHED_BEHAVIOR_POLL_TIMEOUT, 60000), MEMCACHED_SUCCESS);
 	assert_int_equal(memcached_server_add_unix_socket(c, socket_path), MEMCACHED_SUCCESS);
 	for (int i = 0; i < 1000 && (rc = memcached_flush(c, 0)) != MEMCACHED_SUCCESS; i++)
 		pause_ms(5);
