@@ -39,6 +39,16 @@ note_writer(struct replicate_worker *w)
 	    (struct written){.writer = w->writer, .since = w->backlog.head, .others = others};
 }
 
+/* Where the point of the key is known it goes into the entry. */
+static void
+note_point(const struct replicate_worker *w, struct backlog_entry *e, const struct store_key *key)
+{
+	const struct known_point *known = &w->points[key->hash % POINTS];
+
+	e->pointed = known->hash == (key->hash | KNOWN);
+	e->point = known->point;
+}
+
 void
 replicate_note(
     struct replicate *r, enum backlog_what what, const struct store_key *key, uint64_t order)
@@ -47,11 +57,12 @@ replicate_note(
 
 	if (here != NULL && here->all == r) {
 		note_writer(here);
-		backlog_append(&here->backlog, what, name, order, here->writer);
+		note_point(
+		    here, backlog_append(&here->backlog, what, name, order, here->writer), key);
 		return;
 	}
 	lock_take(&r->lock);
-	backlog_append(&r->foreign, what, name, order, 0);
+	(void)backlog_append(&r->foreign, what, name, order, 0);
 	store_relaxed(&r->foreign_some, true);
 	lock_drop(&r->lock);
 }
@@ -243,7 +254,10 @@ replicate_worker_new(struct replicate *r, unsigned id)
 	w->id = id;
 	for (unsigned i = 0; i < WRITERS; i++)
 		w->written[i].since = w->written[i].others = UINT64_MAX;
-	if (!backlog_init(&w->backlog, r->options.backlog / r->options.workers)) {
+	w->points = calloc(POINTS, sizeof(w->points[0]));
+	if (w->points == NULL ||
+	    !backlog_init(&w->backlog, r->options.backlog / r->options.workers)) {
+		free(w->points);
 		free(w);
 		return NULL;
 	}
@@ -299,47 +313,11 @@ replicate_worker_free(struct replicate_worker **wp)
 	marking_end(w);
 	ring_hash_free(&w->hash);
 	backlog_fini(&w->backlog);
+	free(w->points);
 	free(w);
 }
 
 /* ---------------------------------------------------------------- places */
-
-uint32_t
-replicate_point(struct replicate_worker *w, struct slice key)
-{
-	return ring_hash_key(w->hash, key);
-}
-
-unsigned
-replicate_holders(const struct replicate_worker *w, uint32_t point, uint16_t *holders)
-{
-	unsigned want = 1 + w->places.copies;
-
-	return w->places.holders(
-	    w->places.topology, point, holders, want < HOLDERS_MAX ? want : HOLDERS_MAX);
-}
-
-bool
-replicate_is_primary(struct replicate_worker *w, struct slice key, unsigned node)
-{
-	uint16_t holders[HOLDERS_MAX];
-
-	return replicate_holders(w, replicate_point(w, key), holders) > 0 && holders[0] == node;
-}
-
-bool
-replicate_both_hold(struct replicate_worker *w, struct slice key, unsigned node)
-{
-	uint16_t holders[HOLDERS_MAX];
-	unsigned n, here_too = 0;
-
-	if (replicate_all_hold(w))
-		return true;
-	n = replicate_holders(w, replicate_point(w, key), holders);
-	for (unsigned i = 0; i < n; i++)
-		here_too += holders[i] == node || holders[i] == w->places.self;
-	return here_too == 2;
-}
 
 static unsigned
 node_of(const struct replicate_worker *w, uint64_t id)
@@ -357,6 +335,7 @@ replicate_topology(struct replicate_worker *w, const struct replicate_places *pl
 
 	if (w->hash == NULL || places->kind != w->places.kind) {
 		ring_hash_free(&w->hash);
+		memset(w->points, 0, POINTS * sizeof(w->points[0]));
 		if (ring_hash_new(&w->hash, places->kind) != RING_OK)
 			panic("no memory for a digest");
 	}
@@ -610,7 +589,7 @@ heat_visit(void *context, const struct store_key *key)
 				heat_add(end, key);
 		return;
 	}
-	n = replicate_holders(w, replicate_point(w, slice_of(key->data, key->len)), holders);
+	n = replicate_holders(w, replicate_point_of(w, key), holders);
 	for (unsigned i = 1; i < n && holders[0] == w->places.self; i++)
 		heat_add(w->outgoing[holders[i]], key);
 }
@@ -652,8 +631,8 @@ take_foreign(struct replicate_worker *w)
 				replicate_want_sync(end->peer);
 	}
 	while ((e = backlog_next(&r->foreign, &r->foreign_taken)) != NULL)
-		backlog_append(&w->backlog, (enum backlog_what)e->what, slice_of(e->key, e->nkey),
-		    e->order, 0);
+		(void)backlog_append(&w->backlog, (enum backlog_what)e->what,
+		    slice_of(e->key, e->nkey), e->order, 0);
 	store_relaxed(&r->foreign_some, false);
 	lock_drop(&r->lock);
 }
@@ -765,24 +744,25 @@ replicate_on_acked(struct replicate_worker *w, void (*call)(void *context), void
 	w->on_acked_context = context;
 }
 
-void
+bool
 replicate_want(struct replicate_end *end, struct slice key)
 {
 	const struct replicate_means *means = end->worker->all->means;
 	char *body = end->link != NULL ? means->frame(end->link, 1 + key.len) : NULL;
 
 	if (body == NULL)
-		return;
+		return false;
 	*body = (char)key.len;
 	memcpy(body + 1, key.ptr, key.len);
 	means->frame_end(end->link, FRAME_WANT, 0, 0, body + 1 + key.len);
+	return true;
 }
 
 void
 replicate_pass_on(
     struct replicate_worker *w, enum backlog_what what, struct slice key, uint64_t order)
 {
-	backlog_append(&w->backlog, what, key, order, 0);
+	(void)backlog_append(&w->backlog, what, key, order, 0);
 }
 
 bool

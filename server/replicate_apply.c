@@ -215,8 +215,9 @@ touch(struct applying *a)
 	}
 	store_leave(&entry);
 	count_result(a->end, touched ? STORE_OK : STORE_EXISTS);
-	if (present < record->order && record->order > store_flushed(r->store))
-		replicate_want(a->end, record->key);
+	if (present < record->order && record->order > store_flushed(r->store) &&
+	    !replicate_want(a->end, record->key))
+		replicate_want_sync(a->end->peer);
 }
 
 static void

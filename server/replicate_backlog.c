@@ -60,7 +60,7 @@ skip_to_start(struct backlog *b, uint64_t size)
 	store_relaxed(&b->head, b->head + left);
 }
 
-void
+struct backlog_entry *
 backlog_append(
     struct backlog *b, enum backlog_what what, struct slice key, uint64_t order, uint32_t writer)
 {
@@ -82,6 +82,7 @@ backlog_append(
 	entry->number = ++b->number;
 	memcpy(entry->key, key.ptr, key.len);
 	store_relaxed(&b->head, b->head + size);
+	return entry;
 }
 
 struct backlog_entry *

@@ -60,8 +60,8 @@ struct backlog {
 bool backlog_init(struct backlog *b, size_t bytes);
 void backlog_fini(struct backlog *b);
 
-/* Appends an entry; overwrites the oldest ones where there is no room. */
-void backlog_append(
+/* Appends an entry, which it returns; overwrites the oldest ones where there is no room. */
+struct backlog_entry *backlog_append(
     struct backlog *b, enum backlog_what what, struct slice key, uint64_t order, uint32_t writer);
 
 /* The entry at *POSITION (from tail to head), which moves to the next one; NULL at the head. Valid until the next

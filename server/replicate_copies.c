@@ -15,11 +15,7 @@ entry_acked(struct replicate_worker *w, struct backlog_entry *e, uint64_t positi
 	uint16_t holders[HOLDERS_MAX];
 	unsigned n, acked = 0;
 
-	if (!e->pointed) {
-		e->point = replicate_point(w, slice_of(e->key, e->nkey));
-		e->pointed = true;
-	}
-	n = replicate_holders(w, e->point, holders);
+	n = replicate_holders(w, replicate_entry_point(w, e), holders);
 	for (unsigned i = 0; i < n; i++) {
 		struct replicate_end *end = w->outgoing[holders[i]];
 
@@ -187,7 +183,7 @@ replicate_refuses(struct replicate_worker *w, const struct store_key *key)
 
 	if (need == 0)
 		return false;
-	n = replicate_holders(w, replicate_point(w, slice_of(key->data, key->len)), holders);
+	n = replicate_holders(w, replicate_point_of(w, key), holders);
 	for (unsigned i = 0; i < n; i++)
 		current +=
 		    w->outgoing[holders[i]] != NULL && end_is_current(w->outgoing[holders[i]]);

@@ -105,6 +105,16 @@ LIST_HEAD(replicate_ends, replicate_end);
 
 /* ---------------------------------------------------------------- process and worker */
 
+/* The ring's points of keys that were asked for last, by the store's hash of them: so a key that changes often, or was just read, does
+ * not cost a hash of the ring each time. */
+#define POINTS 65536u
+#define KNOWN  UINT64_C(1)
+
+struct known_point {
+	uint64_t hash; /* with KNOWN; 0 = none */
+	uint32_t point;
+};
+
 /* Since when a writer has written what is not known to be on all replicas. What is before SURE is on COPIES of them at
  * least. Writers can come to share a place: of those that had to leave it, it is only known since when. */
 struct written {
@@ -121,6 +131,7 @@ struct replicate_worker {
 	struct replicate_places places;
 	uint64_t ids[RING_NODES_MAX]; /* of its nodes */
 	struct ring_hash *hash;
+	struct known_point *points; /* POINTS of them; none are of another kind of ring */
 	struct replicate_ends ends;
 	struct replicate_end *outgoing[RING_NODES_MAX]; /* by node */
 	uint64_t moved;          /* the number of the last entry before PLACES came */
@@ -159,25 +170,6 @@ extern _Thread_local bool replicate_evicting;
 
 /* ---------------------------------------------------------------- replicate.c */
 
-/* The ring's point of KEY. */
-uint32_t replicate_point(struct replicate_worker *w, struct slice key);
-
-/* Who holds what has POINT; [0] is the primary. At most HOLDERS_MAX. */
-unsigned replicate_holders(const struct replicate_worker *w, uint32_t point, uint16_t *holders);
-
-/* Whether all nodes hold all keys: then it is not asked which. */
-static inline bool
-replicate_all_hold(const struct replicate_worker *w)
-{
-	return w->places.count <= 1 + w->places.copies && w->places.self < w->places.count;
-}
-
-/* Whether this node is the primary of KEY, or NODE. */
-bool replicate_is_primary(struct replicate_worker *w, struct slice key, unsigned node);
-
-/* Whether both this node and NODE hold KEY. */
-bool replicate_both_hold(struct replicate_worker *w, struct slice key, unsigned node);
-
 /* The peer with that id, made where there is none; NULL where memory is out. */
 struct replicate_peer *replicate_peer(struct replicate *r, uint64_t id);
 
@@ -195,14 +187,39 @@ void replicate_pass_on(
 /* Tells the peer that KEY was deleted, up to ORDER. False where the link takes nothing. */
 bool replicate_gone(struct replicate_end *end, struct slice key, uint64_t order);
 
-/* Asks the peer for the item KEY. */
-void replicate_want(struct replicate_end *end, struct slice key);
+/* Asks the peer for the item KEY. False where the link takes nothing. */
+bool replicate_want(struct replicate_end *end, struct slice key);
 
 /* An expiry of the store in calendar seconds of END's peer, or in our own with END NULL; and back. */
 int64_t replicate_expiry_out(
     const struct replicate *r, const struct replicate_end *end, uint32_t expiry);
 uint32_t replicate_expiry_in(
     const struct replicate *r, const struct replicate_end *end, int64_t expiry);
+
+/* ---------------------------------------------------------------- replicate_places.c */
+
+/* The ring's point of KEY; and of a key of the store, which is remembered. */
+uint32_t replicate_point(struct replicate_worker *w, struct slice key);
+uint32_t replicate_point_of(struct replicate_worker *w, const struct store_key *key);
+
+/* The point of the key of an entry. */
+uint32_t replicate_entry_point(struct replicate_worker *w, struct backlog_entry *e);
+
+/* Who holds what has POINT; [0] is the primary. At most HOLDERS_MAX. */
+unsigned replicate_holders(const struct replicate_worker *w, uint32_t point, uint16_t *holders);
+
+/* Whether all nodes hold all keys: then it is not asked which. */
+static inline bool
+replicate_all_hold(const struct replicate_worker *w)
+{
+	return w->places.count <= 1 + w->places.copies && w->places.self < w->places.count;
+}
+
+/* Whether this node is the primary of KEY, or NODE. */
+bool replicate_is_primary(struct replicate_worker *w, struct slice key, unsigned node);
+
+/* Whether both this node and NODE hold KEY. */
+bool replicate_both_hold(struct replicate_worker *w, struct slice key, unsigned node);
 
 /* ---------------------------------------------------------------- replicate_mark.c */
 

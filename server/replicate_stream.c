@@ -227,11 +227,7 @@ is_for_peer(struct replicate_end *end, struct backlog_entry *e)
 
 	if (replicate_all_hold(w) && e->number > w->moved && e->what != BACKLOG_LOST)
 		return true;
-	if (!e->pointed) {
-		e->point = replicate_point(w, slice_of(e->key, e->nkey));
-		e->pointed = true;
-	}
-	n = replicate_holders(w, e->point, holders);
+	n = replicate_holders(w, replicate_entry_point(w, e), holders);
 	if (e->what == BACKLOG_LOST)
 		return n > 0 && holders[0] == end->node;
 	if (n == 0 || holders[0] != w->places.self)

@@ -280,11 +280,9 @@ hear_list(struct sync *s, struct slice rest)
 		if (!list_next(&rest, &item))
 			return false;
 		verdict = judge(s, &item, &gone);
-		if (verdict == VERDICT_WANT) {
-			replicate_want(end, item.key);
-		} else if (verdict == VERDICT_GONE && !replicate_gone(end, item.key, gone)) {
+		if ((verdict == VERDICT_WANT && !replicate_want(end, item.key)) ||
+		    (verdict == VERDICT_GONE && !replicate_gone(end, item.key, gone)))
 			s->again = true;
-		}
 	}
 	return true;
 }
@@ -304,7 +302,7 @@ take_want(struct replicate_end *end, struct slice key)
 		return;
 	}
 	if (s->queue.head - s->stream.sent < QUEUE_BYTES / 2)
-		backlog_append(&s->queue, BACKLOG_SET, key, 0, 0);
+		(void)backlog_append(&s->queue, BACKLOG_SET, key, 0, 0);
 	else
 		s->again = true;
 }

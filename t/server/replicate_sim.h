@@ -75,12 +75,18 @@ static char sim_buffer[FRAME_MAX];
 static uint64_t sim_time = 1000;
 static uint64_t sim_epoch;
 static size_t sim_unsent_extra; /* as if links had so much more to send */
+static unsigned
+    sim_full; /* of 100 frames so many find no room on a link that has something to send */
+static struct random_state sim_fullness;
 
 static inline char *
 sim_frame(void *link, size_t body_max)
 {
-	(void)link;
+	const struct sim_side *side = link;
+
 	assert_true(body_max <= FRAME_BODY_MAX);
+	if (sim_full > 0 && side->unsent > 0 && random_below(&sim_fullness, 100) < sim_full)
+		return NULL;
 	return sim_buffer;
 }
 
@@ -271,6 +277,7 @@ sim_start(struct sim *sim)
 	struct sim_link *link = sim->links;
 
 	sim_epoch = 1;
+	sim_fullness.state = random_next(&sim->chance);
 	assert_int_equal(ring_hash_new(&sim->hash, RING_NATIVE), RING_OK);
 	for (unsigned i = 0; i < sim->count; i++)
 		sim_node_start(sim, i);

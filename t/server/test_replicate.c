@@ -161,6 +161,7 @@ do_fault(struct load *l)
 	else
 		sim_link_up(sim, link);
 	sim_unsent_extra = random_below(&sim->chance, 4) == 0 ? (size_t)2 << 20 : 0;
+	sim_full = random_below(&sim->chance, 4) == 0 ? 30 : 0;
 	if (l->flushes && random_below(&sim->chance, 30) == 0)
 		do_flush(l);
 	if (l->moves && random_below(&sim->chance, 20) == 0)
@@ -297,7 +298,7 @@ converge(struct load *l, unsigned seeds)
 			else
 				sim_step(&sim);
 		}
-		sim_unsent_extra = 0;
+		sim_unsent_extra = sim_full = 0;
 		assert_true(sim_settle(&sim));
 		for (unsigned n = 0; n < KEYS; n++)
 			check_key(l, n);
