@@ -232,14 +232,14 @@ test_questions_on_a_link_for_answers(void **state)
 static void
 test_versions_at_the_end(void **state)
 {
-	enum { NAMES_VERSION = 2 }; /* of the flags of a FLUSH frame: it names a version */
-	uint64_t last = htole64(STORE_ORDER_MAX);
+	enum { FLUSH_TELL = 2 }; /* of the flags of a FLUSH frame: it tells of a flush_all */
+	/* What is flushed already, and a flush_all that is due: none. */
+	const uint64_t last[3] = {htole64(STORE_ORDER_MAX)};
 	struct scene *s = scene_new();
 	struct worker *w = node_worker(&s->ns, 0);
 
 	(void)state;
-	tell(s, &s->asked, FRAME_FLUSH, NAMES_VERSION, 1,
-	    slice_of((const char *)&last, sizeof(last)));
+	tell(s, &s->asked, FRAME_FLUSH, FLUSH_TELL, 1, slice_of((const char *)last, sizeof(last)));
 	assert_non_null(s->asked.conn);
 	for (unsigned i = 0; i < 3; i++)
 		store_version_raise(w->store, store_version_take(w->store));
