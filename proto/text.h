@@ -24,14 +24,14 @@ text_find(const char *begin, const char *p, const char *end, char a, char b)
 		hits = (unsigned)_mm_movemask_epi8(
 		    _mm_or_si128(_mm_cmpeq_epi8(v, as), _mm_cmpeq_epi8(v, bs)));
 		if (hits != 0)
-			return p + __builtin_ctz(hits);
+			return p + (unsigned)__builtin_ctz(hits);
 	}
 	if (end - begin >= 16) { /* the last 16 bytes, those before P ignored */
 		v = _mm_loadu_si128((const __m128i_u *)(end - 16));
 		hits = (unsigned)_mm_movemask_epi8(
 		    _mm_or_si128(_mm_cmpeq_epi8(v, as), _mm_cmpeq_epi8(v, bs)));
 		hits >>= 16 - (end - p);
-		return hits != 0 ? p + __builtin_ctz(hits) : end;
+		return hits != 0 ? p + (unsigned)__builtin_ctz(hits) : end;
 	}
 #else
 	(void)begin;
@@ -63,17 +63,15 @@ text_break(const char *begin, const char *p, const char *end)
 	for (; end - p >= 32; p += 32) {
 		hits = text_breaks(p) | text_breaks(p + 16) << 16;
 		if (likely(hits != 0))
-			return p + __builtin_ctz(hits);
+			return p + (unsigned)__builtin_ctz(hits);
 	}
-	if (end - p >= 16) {
-		hits = text_breaks(p);
-		if (hits != 0)
-			return p + __builtin_ctz(hits);
-		p += 16;
+	if (end - p >= 16) { /* two blocks that overlap */
+		hits = text_breaks(p) | text_breaks(end - 16) << (end - p - 16);
+		return likely(hits != 0) ? p + (unsigned)__builtin_ctz(hits) : end;
 	}
 	if (end - begin >= 16) { /* the last 16 bytes, those before P ignored */
 		hits = text_breaks(end - 16) >> (16 - (end - p));
-		return hits != 0 ? p + __builtin_ctz(hits) : end;
+		return hits != 0 ? p + (unsigned)__builtin_ctz(hits) : end;
 	}
 #else
 	(void)begin;

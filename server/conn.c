@@ -139,11 +139,13 @@ conn_free(struct conn **conn)
 
 /* ---------------------------------------------------------------- the loop */
 
-static bool
+static ALWAYS_INLINE bool
 step(struct conn *c, struct slice *input)
 {
 	size_t n;
 
+	if (likely(c->state == CONN_COMMANDS))
+		return step_commands(c, input);
 	switch ((enum conn_state)c->state) {
 	case CONN_COMMANDS:
 		return step_commands(c, input);
@@ -173,7 +175,7 @@ step(struct conn *c, struct slice *input)
 
 /* Works through INPUT until it needs more bytes (true), its output is full, or its turn is over (false); takes what
  * is done with off its front. */
-static bool
+static ALWAYS_INLINE bool
 work(struct conn *c, struct slice *input)
 {
 	uint32_t budget = c->worker->server->settings->reqs_per_event;
@@ -205,7 +207,7 @@ memory_failed(struct conn *c)
 	conn_close(c, CONN_ERROR);
 }
 
-static void
+static ALWAYS_INLINE void
 conn_work(struct conn *c, struct slice *input)
 {
 	store_relaxed(&c->in.need, 0u);
@@ -274,7 +276,7 @@ input_enough(const struct conn *c, const char *bytes, size_t n, size_t held)
 }
 
 /* Works through what the own buffer holds. */
-static void
+static __attribute__((noinline)) void
 input_work(struct conn *c)
 {
 	struct slice input = {c->in.data, c->in.len};
@@ -295,15 +297,15 @@ note_input(struct conn *c, size_t n)
 }
 
 /* Works through WINDOW, which begins with what the own buffer holds, if anything; the rest is kept there. */
-static void
+static ALWAYS_INLINE void
 window_work(struct conn *c, struct slice window)
 {
 	conn_work(c, &window);
 	c->in.at = c->in.len = 0;
-	if (window.len == 0 || c->state == CONN_CLOSING)
-		input_release(c);
-	else
+	if (unlikely(window.len != 0 && c->state != CONN_CLOSING))
 		input_keep(c, window.ptr, window.len);
+	else if (unlikely(c->in.data != NULL))
+		input_release(c);
 }
 
 void
@@ -341,14 +343,12 @@ conn_room(struct conn *c, size_t *size)
 	return c->in.data + c->in.len;
 }
 
-void
-conn_filled(struct conn *c, size_t n)
+/* N bytes arrived behind the HELD ones. */
+static __attribute__((noinline)) void
+filled_behind(struct conn *c, size_t n, size_t held)
 {
-	size_t held = c->in.len - c->in.at;
 	const char *bytes;
 
-	ASSERT(c->waiting);
-	note_input(c, n);
 	if (held > REST_COPIED) {
 		bytes = c->in.data + c->in.len;
 		c->in.len += (uint32_t)n;
@@ -361,6 +361,38 @@ conn_filled(struct conn *c, size_t n)
 		window_work(c, slice_of(c->worker->receive, held + n));
 	else
 		input_keep(c, bytes, n);
+}
+
+static __attribute__((noinline)) void
+filled_rest(struct conn *c, struct slice input)
+{
+	window_work(c, input);
+}
+
+/* INPUT arrived, and nothing was left over from before. Mostly one step takes all of it, and leaves C as it was. */
+static ALWAYS_INLINE void
+filled_first(struct conn *c, struct slice input)
+{
+	if (likely(c->state == CONN_COMMANDS && c->worker->cluster == NULL && !conn_full(c))) {
+		store_relaxed(&c->in.need, 0u);
+		if (likely(step_commands(c, &input) && input.len == 0 &&
+			c->state == CONN_COMMANDS && !c->out.broken))
+			return;
+	}
+	filled_rest(c, input);
+}
+
+void
+conn_filled(struct conn *c, size_t n)
+{
+	size_t held = c->in.len - c->in.at;
+
+	ASSERT(c->waiting);
+	note_input(c, n);
+	if (likely(held == 0))
+		filled_first(c, slice_of(c->worker->receive, n));
+	else
+		filled_behind(c, n, held);
 }
 
 void
@@ -400,13 +432,6 @@ conn_want(const struct conn *c)
 	if (unlikely(conn_full(c) || c->paused))
 		return want;
 	return want | (c->waiting ? CONN_WANT_INPUT : CONN_WANT_TURN);
-}
-
-void
-conn_sent(struct conn *c, size_t n)
-{
-	counter_add(c->worker, bytes_written, n);
-	outq_sent(&c->out, &c->worker->source, n);
 }
 
 void

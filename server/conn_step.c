@@ -274,7 +274,7 @@ reads_routed(struct conn *c, enum read_form form, unsigned n, struct slice input
 		size_t begin = i > 0 ? w->ends[i - 1] : 0;
 		int node = route(w, key, true);
 
-		if (node == ROUTE_LOCAL && exec_reads(c, form, key, 1) == 0)
+		if (node == ROUTE_LOCAL && !exec_read_one(c, form, key))
 			return i;
 		if (node != ROUTE_LOCAL && c->inner)
 			c->foreign = true;
@@ -287,27 +287,53 @@ reads_routed(struct conn *c, enum read_form form, unsigned n, struct slice input
 	return n;
 }
 
-/* A run of reads; returns how many are answered. */
-static ALWAYS_INLINE unsigned
-run_reads(struct conn *c, struct slice input, enum read_form form,
+/* The one request that INPUT is, with KEY; returns whether it is answered. */
+static bool
+run_one(struct conn *c, enum read_form form, struct slice bytes)
+{
+	struct worker *w = c->worker;
+	struct store_key *key = &w->keys[0];
+
+	key_set(key, bytes);
+	store_prepare_one(w->store, key);
+	if (likely(exec_read_one(c, form, key)))
+		return true;
+	if (form != READ_GET)
+		return false;
+	exec_key(c, OP_GET, key, 0);
+	exec_keys_end(c);
+	return true;
+}
+
+/* A run of reads; takes those that are answered off INPUT and returns whether there are any. */
+static ALWAYS_INLINE bool
+run_reads(struct conn *c, struct slice *input, enum read_form form,
     size_t (*read)(const char *p, const char *end, struct slice *key))
 {
 	struct worker *w = c->worker;
-	unsigned n = cut_reads(w, input, read);
+	struct slice key;
+	unsigned n;
 
-	if (n == 0)
-		return 0;
-	if (n == 1)
-		store_prepare_one(w->store, w->keys);
-	else
-		store_prepare(w->store, w->keys, n);
+	if (likely(w->cluster == NULL) &&
+	    read(input->ptr, input->ptr + input->len, &key) == input->len) {
+		if (!run_one(c, form, key))
+			return false;
+		slice_advance(input, input->len);
+		return true;
+	}
+	if ((n = cut_reads(w, *input, read)) == 0)
+		return false;
+	store_prepare(w->store, w->keys, n);
 	n = likely(w->cluster == NULL) ? exec_reads(c, form, w->keys, n)
-				       : reads_routed(c, form, n, input);
-	if (likely(n > 0) || form != READ_GET)
-		return n;
-	exec_key(c, OP_GET, &w->keys[0], 0);
-	exec_keys_end(c);
-	return 1;
+				       : reads_routed(c, form, n, *input);
+	if (unlikely(n == 0) && form == READ_GET) {
+		exec_key(c, OP_GET, &w->keys[0], 0);
+		exec_keys_end(c);
+		n = 1;
+	}
+	if (n > 0)
+		slice_advance(input, w->ends[n - 1]);
+	return n > 0;
 }
 
 /* Executes N sets of INPUT where there are several nodes; returns how many, as exec_sets. */
@@ -363,17 +389,15 @@ run_sets(struct conn *c, struct slice input)
 static bool
 step_run(struct conn *c, struct slice *input)
 {
-	unsigned n = 0;
+	unsigned n;
 
 	if (c->protocol == PROTOCOL_BINARY)
-		n = run_reads(c, *input, READ_BINARY, plain_binary);
-	else if (input->ptr[0] == 'g')
-		n = run_reads(c, *input, READ_GET, plain_get);
-	else if (input->ptr[0] == 's')
-		n = run_sets(c, *input);
-	else if (input->ptr[0] == 'm')
-		n = run_reads(c, *input, READ_MG, plain_mg);
-	if (n == 0)
+		return run_reads(c, input, READ_BINARY, plain_binary);
+	if (input->ptr[0] == 'g')
+		return run_reads(c, input, READ_GET, plain_get);
+	if (input->ptr[0] == 'm')
+		return run_reads(c, input, READ_MG, plain_mg);
+	if (input->ptr[0] != 's' || (n = run_sets(c, *input)) == 0)
 		return false;
 	slice_advance(input, c->worker->ends[n - 1]);
 	return true;

@@ -12,6 +12,9 @@
 #include "proto/classic.h"
 #include "proto/command.h"
 #include "server/conn.h"
+#include "server/settings.h"
+#include "server/watch.h"
+#include "server/worker.h"
 #include "slab/store.h"
 
 /* Executes CMD. KEY is the hashed CMD->key, where CMD has one. A multi-get is executed for its first key only:
@@ -25,11 +28,23 @@ void exec_key(struct conn *c, enum opcode op, const struct store_key *key, int32
 enum read_form { READ_KEY, READ_GET, READ_MG, READ_BINARY };
 
 /* Whether exec_reads and exec_sets may answer: nobody looks on at each request, and the client may ask. */
-bool exec_runs(const struct conn *c);
+static inline bool
+exec_runs(const struct conn *c)
+{
+	const struct worker *w = c->worker;
+	const struct settings *settings = w->server->settings;
+
+	return c->authenticated && load_relaxed(&settings->verbosity) <= 1 &&
+	    !load_relaxed(&settings->detail_enabled) &&
+	    !watch_wanted_any(w, 1u << WATCH_FETCHERS | 1u << WATCH_MUTATIONS);
+}
 
 /* Answers up to N (at least 1) reads in a row, whose KEYS lie where they came and are prepared; returns how many, which is
  * fewer where the output became full, or the next one needs exec_command or exec_key. */
 unsigned exec_reads(struct conn *c, enum read_form form, const struct store_key *keys, unsigned n);
+
+/* The same for one; false where it needs exec_command or exec_key. */
+bool exec_read_one(struct conn *c, enum read_form form, const struct store_key *key);
 
 /* The same for READ_KEY and READ_GET; the bytes of each answer go to SIZES. */
 unsigned exec_reads_sized(

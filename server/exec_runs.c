@@ -258,6 +258,54 @@ answer(struct conn *c, const struct store_key *keys, unsigned n, const struct re
 	return likely(!c->out.broken) ? n : (unsigned)(end - keys);
 }
 
+/* The same for one, without what is set up for a run of them. */
+static ALWAYS_INLINE bool
+answer_one(struct conn *c, const struct store_key *key, const struct read_kind *kind)
+{
+	struct worker *w = c->worker;
+	const struct look look = look_of(w->store);
+	struct slice name = slice_of(key->data, key->len);
+	struct store_view view;
+	struct look end;
+	unsigned missed = 0;
+	uint32_t size;
+	char *p;
+
+	if (unlikely(!look_plain(&look, key, kind->how, &view) ||
+		((kind->how & STORE_READ_META) && view.marks != 0))) {
+		if (!answer_other(c, key, kind, &missed, &size))
+			return c->out.broken;
+		counter_add(w, get_hits, 1 - missed);
+		counter_add(w, get_misses, missed);
+		return true;
+	}
+	p = outq_reserve(&c->out, &w->source, kind->room + name.len + view.size);
+	if (unlikely(p == NULL))
+		return true;
+	p = kind->hit(p, w, name, &view);
+	end = look_of(w->store); /* what is for the end alone need not be kept until then */
+	if (unlikely(!look_end(&end, &view, kind->how)))
+		return false;
+	outq_commit(&c->out, p);
+	counter_add(w, get_hits, 1);
+	return true;
+}
+
+bool
+exec_read_one(struct conn *c, enum read_form form, const struct store_key *key)
+{
+	if (likely(form == READ_GET))
+		return answer_one(c, key, &kind_get);
+	if (form == READ_KEY)
+		return answer_one(c, key, &kind_key);
+	if (form == READ_BINARY)
+		return answer_one(c, key, &kind_binary);
+	if (!answer_one(c, key, &kind_mg))
+		return false;
+	counter_add(c->worker, cmd_meta, 1);
+	return true;
+}
+
 unsigned
 exec_reads(struct conn *c, enum read_form form, const struct store_key *keys, unsigned n)
 {
@@ -310,16 +358,4 @@ exec_sets(struct conn *c, const struct plain_set *sets, const struct store_key *
 	outq_commit(&c->out, p);
 	counter_add(w, cmd_set, i);
 	return i;
-}
-
-/* ---------------------------------------------------------------- when */
-
-bool
-exec_runs(const struct conn *c)
-{
-	const struct worker *w = c->worker;
-
-	return c->authenticated && !worker_verbose(w) &&
-	    !load_relaxed(&w->server->settings->detail_enabled) &&
-	    !watch_wanted(w, WATCH_FETCHERS) && !watch_wanted(w, WATCH_MUTATIONS);
 }

@@ -92,7 +92,7 @@ static void
 answer_here(struct conn *c, const struct store_key *key, const struct forward_get *how)
 {
 	if (how->quick && how->op == OP_GET &&
-	    likely(exec_reads(c, how->ends ? READ_GET : READ_KEY, key, 1) == 1))
+	    likely(exec_read_one(c, how->ends ? READ_GET : READ_KEY, key)))
 		return;
 	exec_key(c, how->op, key, how->exptime);
 	if (how->ends)

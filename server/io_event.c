@@ -16,6 +16,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "server/conn.h"
+#include "server/conn_io.h"
 #include "server/io.h"
 #include "server/settings.h"
 #include "server/worker.h"
@@ -112,7 +113,7 @@ event_serve(struct conn *c)
 	unsigned want;
 	short watch;
 
-	if (!event_send(c)) {
+	if (unlikely(!event_send(c))) {
 		event_drop(c);
 		return;
 	}
@@ -129,22 +130,44 @@ event_serve(struct conn *c)
 		worker_queue_turn(c->worker, c);
 }
 
-static void
+/* The same where, as after most requests, what is to be sent goes with one call and nothing is wanted then but more input. */
+static ALWAYS_INLINE void
+event_answer(struct conn *c)
+{
+	const struct event_conn *ec = conn_io(c);
+	struct slice bytes = outq_plain(&c->out);
+	ssize_t n;
+
+	if (likely(conn_is_plain(c) && bytes.len > 0 && ec->watched == EV_READ)) {
+		n = send_call(c->fd, bytes);
+		if (unlikely(n < 0 && errno != EAGAIN && errno != EINTR)) {
+			event_drop(c);
+			return;
+		}
+		if (likely(n > 0))
+			conn_sent(c, (size_t)n);
+		if (likely(n == (ssize_t)bytes.len))
+			return;
+	}
+	event_serve(c);
+}
+
+static ALWAYS_INLINE void
 event_receive(struct conn *c)
 {
 	size_t size;
 	char *room;
 	ssize_t n;
 
-	room = conn_room(c, &size);
+	room = conn_room_fast(c, &size);
 	if (room != NULL) {
 		n = receive_call(c->fd, room, size);
-		if (n > 0)
+		if (likely(n > 0))
 			conn_filled(c, (size_t)n);
 		else if (n == 0 || (errno != EAGAIN && errno != EINTR))
 			conn_end(c);
 	}
-	event_serve(c);
+	event_answer(c);
 }
 
 static void

@@ -39,6 +39,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "server/conn.h"
+#include "server/conn_io.h"
 #include "server/io.h"
 #include "server/settings.h"
 #include "server/uring_ring.h"
@@ -386,6 +387,7 @@ static void
 on_send(struct conn *c, int result)
 {
 	struct uring_conn *uc = conn_io(c);
+	bool quiet;
 
 	uc->sending = uc->send_cancelled = false;
 	if (likely(result > 0))
@@ -394,7 +396,9 @@ on_send(struct conn *c, int result)
 		uring_drop(c);
 		return;
 	}
-	if (conn_want(c) != CONN_WANT_INPUT || !uc->receiving)
+	quiet =
+	    likely(conn_is_plain(c) && outq_bytes(&c->out) == 0) || conn_want(c) == CONN_WANT_INPUT;
+	if (unlikely(!quiet || !uc->receiving))
 		next_turn(c);
 }
 

@@ -55,6 +55,7 @@ outq_source_fini(struct outq_source *src)
 		src->free = next;
 	}
 	src->free_count = 0;
+	ASSERT(!src->lent);
 	if (src->spare != NULL) {
 		pool_back(src->pool, OUTQ_BLOCK);
 		pool_give(src->pool, src->spare, OUTQ_BLOCK);
@@ -62,30 +63,17 @@ outq_source_fini(struct outq_source *src)
 	src->spare = NULL;
 }
 
-/* Most answers fit into one block and are sent at once: the block goes from queue to queue, past the pool. */
-static char *
-block_take(struct outq_source *src, size_t n, size_t *capacity)
-{
-	char *block = src->spare;
-
-	if (likely(block != NULL && n <= OUTQ_BLOCK)) {
-		src->spare = NULL;
-		pool_back(src->pool, OUTQ_BLOCK);
-		*capacity = OUTQ_BLOCK;
-		return block;
-	}
-	return pool_take(src->pool, n > OUTQ_BLOCK ? n : OUTQ_BLOCK, capacity);
-}
-
 static void
 block_give(struct outq_source *src, char *block, size_t capacity)
 {
-	if (unlikely(src->spare != NULL || capacity != OUTQ_BLOCK)) {
+	if (src->spare != NULL || capacity != OUTQ_BLOCK) {
 		pool_give(src->pool, block, capacity);
 		return;
 	}
 	src->spare = block;
-	pool_aside(src->pool, OUTQ_BLOCK);
+	if (!src->lent)
+		pool_aside(src->pool, OUTQ_BLOCK);
+	store_relaxed(&src->lent, false);
 }
 
 static struct segment *
@@ -139,7 +127,7 @@ outq_init(struct outq *q)
 	*q = (struct outq){0};
 }
 
-static void
+void
 outq_drop_block(struct outq *q, struct outq_source *src)
 {
 	if (q->block != NULL)
@@ -197,7 +185,9 @@ outq_grow(struct outq *q, struct outq_source *src, size_t n)
 
 	if (q->block != NULL && !outq_close(q, src, true))
 		return NULL;
-	block = block_take(src, n, &capacity);
+	if (src->spare != NULL && n <= OUTQ_BLOCK)
+		return outq_lend(q, src);
+	block = pool_take(src->pool, n > OUTQ_BLOCK ? n : OUTQ_BLOCK, &capacity);
 	if (block == NULL) {
 		q->broken = true;
 		return NULL;
@@ -278,7 +268,7 @@ segment_advance(struct segment *seg, struct outq_source *src, size_t n)
 }
 
 void
-outq_sent(struct outq *q, struct outq_source *src, size_t n)
+outq_sent_segments(struct outq *q, struct outq_source *src, size_t n)
 {
 	while (q->head != NULL) {
 		struct segment *seg = q->head;

@@ -49,6 +49,10 @@ struct outq_source {
 	struct segment *free; /* segments that wait for use */
 	uint32_t free_count;
 	char *spare; /* a block of OUTQ_BLOCK bytes that the next queue takes, or NULL */
+
+	/* Atomic. A block that was the spare one is with a queue. To the pool it lies free all the same, as long as no other
+	 * block has become the spare one: most answers fit into one block and are sent at once. */
+	bool lent;
 };
 
 struct outq {
@@ -78,12 +82,27 @@ outq_bytes(const struct outq *q)
  * the queue is broken; N is bounded by OUTQ_BLOCK there, NULL above. */
 char *outq_grow(struct outq *q, struct outq_source *src, size_t n);
 
+/* The spare block, for a queue that has none. */
+static ALWAYS_INLINE char *
+outq_lend(struct outq *q, struct outq_source *src)
+{
+	char *block = src->spare;
+
+	src->spare = NULL;
+	store_relaxed(&src->lent, true);
+	q->block = q->open = q->at = block;
+	q->end = block + OUTQ_BLOCK;
+	return block;
+}
+
 /* Room for N bytes to write at. NULL only where memory is out; the queue is broken then. */
 static inline char *
 outq_reserve(struct outq *q, struct outq_source *src, size_t n)
 {
 	if (likely((size_t)(q->end - q->at) >= n))
 		return q->at;
+	if (likely(q->block == NULL && src->spare != NULL && n <= OUTQ_BLOCK))
+		return outq_lend(q, src);
 	return outq_grow(q, src, n);
 }
 
@@ -184,7 +203,30 @@ outq_plain(const struct outq *q)
 unsigned outq_gather(
     const struct outq *q, struct outq_source *src, struct iovec *iov, unsigned max);
 
+/* For outq_sent: the same where there are segments; the block goes back where it came from. */
+void outq_sent_segments(struct outq *q, struct outq_source *src, size_t n);
+void outq_drop_block(struct outq *q, struct outq_source *src);
+
 /* The first N bytes are sent: lets go of them. */
-void outq_sent(struct outq *q, struct outq_source *src, size_t n);
+static inline void
+outq_sent(struct outq *q, struct outq_source *src, size_t n)
+{
+	if (unlikely(q->head != NULL)) {
+		outq_sent_segments(q, src, n);
+		return;
+	}
+	ASSERT((size_t)(q->at - q->open) >= n);
+	q->open += n;
+	if (unlikely(q->open != q->at))
+		return;
+	if (unlikely(
+		src->spare != NULL || !src->lent || (size_t)(q->end - q->block) != OUTQ_BLOCK)) {
+		outq_drop_block(q, src);
+		return;
+	}
+	src->spare = q->block;
+	store_relaxed(&src->lent, false);
+	q->block = q->open = q->at = q->end = NULL;
+}
 
 #endif

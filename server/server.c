@@ -25,7 +25,7 @@ server_init(struct server *server)
 	server->worker_count = 0;
 	server->prefixes = prefixes_new(s->prefix_delimiter);
 	server->baseline = counter_baseline_new();
-	server->watchers = watchers_new(server->store, server->clock);
+	server->watchers = watchers_new(server->store, server->clock, &server->watched);
 	if (server->prefixes != NULL && server->baseline != NULL && server->watchers != NULL)
 		return true;
 	server_fini(server);

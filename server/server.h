@@ -54,6 +54,7 @@ struct server {
 	struct parse_limits limits;
 	bool auth_required;                /* clients say first who they are: -Y, -S */
 	struct watchers *watchers;         /* of the watch command */
+	uint32_t watched;                  /* atomic: the streams that they watch, see watch.h */
 	struct prefixes *prefixes;         /* the counts of stats detail */
 	struct counter_baseline *baseline; /* what `stats reset` took off */
 

@@ -51,11 +51,13 @@ pools(const struct server *server)
 	struct pool_sum sum = {0};
 
 	for (uint32_t i = 0; i < server->worker_count; i++) {
-		const struct pool *pool = &server->workers[i]->pool;
+		const struct worker *w = server->workers[i];
+		const struct pool *pool = &w->pool;
+		unsigned lent = load_relaxed(&w->source.lent);
 
-		sum.count += load_relaxed(&pool->count_out);
+		sum.count += load_relaxed(&pool->count_out) + lent;
 		sum.bytes += load_relaxed(&pool->bytes_out) + load_relaxed(&pool->bytes_free);
-		sum.bytes_free += load_relaxed(&pool->bytes_free);
+		sum.bytes_free += load_relaxed(&pool->bytes_free) - lent * OUTQ_BLOCK;
 	}
 	return sum;
 }

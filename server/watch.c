@@ -44,7 +44,7 @@ struct watchers {
 	struct lock lock;
 	struct watch *list[WATCHERS_MAX];
 	uint32_t count;
-	uint32_t wanted;        /* atomic: the streams of all of them */
+	uint32_t *wanted;       /* atomic: the streams of all of them */
 	uint64_t ids;           /* atomic: lines made */
 	uint64_t sent, skipped; /* lines */
 	const struct clock *clock;
@@ -164,12 +164,6 @@ line_tell(struct watchers *all, struct line *line, enum watch_stream stream)
 }
 
 /* ---------------------------------------------------------------- what happens */
-
-bool
-watch_wanted(const struct worker *w, enum watch_stream stream)
-{
-	return load_relaxed(&w->server->watchers->wanted) & (1u << stream);
-}
 
 void
 watch_look(const struct worker *w, const struct store_key *key, struct watch_item *item)
@@ -362,7 +356,7 @@ observe(void *context, const struct store_mutation *mutation)
 	int64_t ttl = -1;
 
 	if (mutation->event != STORE_EVENT_EVICT ||
-	    !(load_relaxed(&all->wanted) & (1u << WATCH_EVICTIONS)))
+	    !(load_relaxed(all->wanted) & (1u << WATCH_EVICTIONS)))
 		return;
 	if (view->exptime != 0)
 		ttl = (int64_t)view->exptime - clock_now(all->clock);
@@ -412,7 +406,7 @@ update_wanted(struct watchers *all)
 
 	for (uint32_t i = 0; i < all->count; i++)
 		wanted |= all->list[i]->streams;
-	store_relaxed(&all->wanted, wanted);
+	store_relaxed(all->wanted, wanted);
 	evictions = (wanted & (1u << WATCH_EVICTIONS)) != 0;
 	if (evictions && !all->observing)
 		store_observe(all->store, observe, all);
@@ -517,7 +511,7 @@ exec_watch(struct conn *c, const struct command *cmd)
 /* ---------------------------------------------------------------- all of them */
 
 struct watchers *
-watchers_new(struct store *st, const struct clock *clock)
+watchers_new(struct store *st, const struct clock *clock, uint32_t *watched)
 {
 	struct watchers *all = calloc(1, sizeof(*all));
 
@@ -526,6 +520,7 @@ watchers_new(struct store *st, const struct clock *clock)
 	lock_init(&all->lock, LOCK_WATCH);
 	all->clock = clock;
 	all->store = st;
+	all->wanted = watched;
 	return all;
 }
 

@@ -14,6 +14,8 @@
 #include "base/atomics.h"
 #include "proto/command.h"
 #include "server/conn.h"
+#include "server/server.h"
+#include "server/worker.h"
 #include "slab/store.h"
 
 /* memcached has as many. */
@@ -21,11 +23,10 @@
 
 struct clock;
 struct watchers;
-struct worker;
 
-/* NULL where memory is out. When somebody watches evictions it begins to observe ST, which must not be called any more
- * when this is freed. */
-struct watchers *watchers_new(struct store *st, const struct clock *clock);
+/* NULL where memory is out. The streams that somebody watches are kept in *WATCHED, which is 0 at first. When somebody watches
+ * evictions it begins to observe ST, which must not be called any more when this is freed. */
+struct watchers *watchers_new(struct store *st, const struct clock *clock, uint32_t *watched);
 void watchers_free(struct watchers **watchers);
 
 struct watch_stats {
@@ -41,8 +42,18 @@ void exec_watch(struct conn *c, const struct command *cmd);
 /* There are lines for watchers of W: gives them a turn. */
 void watch_wake(struct worker *w);
 
-/* Whether anybody watches STREAM. */
-bool watch_wanted(const struct worker *w, enum watch_stream stream);
+/* Whether anybody watches one of STREAMS (1 << enum watch_stream), or STREAM. */
+static inline bool
+watch_wanted_any(const struct worker *w, uint32_t streams)
+{
+	return load_relaxed(&w->server->watched) & streams;
+}
+
+static inline bool
+watch_wanted(const struct worker *w, enum watch_stream stream)
+{
+	return watch_wanted_any(w, 1u << stream);
+}
 
 /* What lines tell of an item; zeros where there is none. */
 struct watch_item {

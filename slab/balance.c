@@ -62,10 +62,8 @@ window_class(struct store *st, struct slab_class *c)
 static void
 window_turn(struct store *st) REQUIRES(st->mover.lock)
 {
-	uint64_t requests = 0, bytes = thread_set_bytes(st);
+	uint64_t requests = thread_requests(st), bytes = thread_set_bytes(st);
 
-	for (uint32_t id = 1; id <= st->nclasses; id++)
-		requests += thread_sets(st, id) + thread_hits(st, id);
 	if (requests - st->mover.window_requests < load_relaxed(&st->items) &&
 	    (bytes - st->mover.window_bytes) * 2 <
 		((uint64_t)load_relaxed(&st->pages_limit) << st->page_shift))

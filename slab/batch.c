@@ -34,16 +34,37 @@ hash_long(const struct store *st, const char *data, size_t len)
 }
 
 static ALWAYS_INLINE uint64_t
-hash_of(const struct store *st, const char *data, size_t len)
+hash_short(const struct store *st, const char *data, size_t len)
 {
-	if (likely(len - HASH_MOST <= HASH_MOST_TO - HASH_MOST)) {
-		if (len < HASH_MOST || len > HASH_MOST_TO)
-			__builtin_unreachable(); /* tells the compiler which of the forms it is */
-		return XXH3_64bits_withSecret(data, len, st->hash_secret, HASH_SECRET_SIZE);
-	}
 	if (unlikely(len > HASH_SHORT))
 		return hash_long(st, data, len);
 	return XXH3_64bits_withSecret(data, len, st->hash_secret, HASH_SECRET_SIZE);
+}
+
+static ALWAYS_INLINE bool
+hash_is_most(size_t len)
+{
+	return likely(len - HASH_MOST <= HASH_MOST_TO - HASH_MOST);
+}
+
+static ALWAYS_INLINE uint64_t
+hash_most(const struct store *st, const char *data, size_t len)
+{
+	if (len < HASH_MOST || len > HASH_MOST_TO)
+		__builtin_unreachable(); /* tells the compiler which of the forms it is */
+	return XXH3_64bits_withSecret(data, len, st->hash_secret, HASH_SECRET_SIZE);
+}
+
+static ALWAYS_INLINE uint64_t
+hash_of(const struct store *st, const char *data, size_t len)
+{
+	return hash_is_most(len) ? hash_most(st, data, len) : hash_short(st, data, len);
+}
+
+__attribute__((flatten, noinline)) static uint64_t
+hash_other(const struct store *st, const char *data, size_t len)
+{
+	return hash_short(st, data, len);
 }
 
 __attribute__((flatten)) struct store_key
@@ -64,7 +85,8 @@ bucket_guess(const struct bucket *b, uint64_t hash)
 __attribute__((flatten)) void
 store_prepare_one(const struct store *st, struct store_key *key)
 {
-	uint64_t hash = hash_of(st, key->data, key->len);
+	uint64_t hash = hash_is_most(key->len) ? hash_most(st, key->data, key->len)
+					       : hash_other(st, key->data, key->len);
 
 	key->hash = hash;
 	key->lapses = thread_lapses;

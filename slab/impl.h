@@ -179,8 +179,9 @@ struct store {
 	uint32_t now;
 	uint32_t nbuckets;
 	enum store_eviction eviction;
-	bool lfu;        /* hits are counted so */
-	bool replicated; /* atomic; see store_replicated */
+	uint32_t heat_full; /* from here on a hit does not raise the hit counter of an item */
+	bool lfu;           /* hits are counted so */
+	bool replicated;    /* atomic; see store_replicated */
 	char hash_secret[HASH_SECRET_SIZE] __attribute__((aligned(CACHE_LINE)));
 
 	/* Written by every writer. */
@@ -555,6 +556,9 @@ int memory_file_open(const char *path, size_t size);
 /* This thread's number, from 1; 0 = it has not joined. */
 extern _Thread_local unsigned thread_number;
 
+/* Where this thread's counters are, in bytes from the first thread's. */
+extern _Thread_local size_t thread_place;
+
 /* How often this thread has let go of what it saw: passed a quiescent point or paused, be it within a call. */
 extern _Thread_local uint16_t thread_lapses;
 
@@ -565,13 +569,14 @@ static inline struct thread_counters *
 thread_counters(const struct store *st)
 {
 	ASSERT(thread_number != 0);
-	return &st->threads[thread_number - 1];
+	return (struct thread_counters *)(void *)((char *)st->threads + thread_place);
 }
 
 /* Sums over all threads: hits and sets of a class, bytes set. */
 uint64_t thread_hits(const struct store *st, uint32_t slab_class);
 uint64_t thread_sets(const struct store *st, uint32_t slab_class);
 uint64_t thread_set_bytes(const struct store *st);
+uint64_t thread_requests(const struct store *st); /* hits and sets of all classes */
 uint64_t thread_retries(const struct store *st);
 uint64_t thread_found_expired(const struct store *st);
 uint64_t thread_found_flushed(const struct store *st);

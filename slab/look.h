@@ -44,7 +44,7 @@ look_of(struct store *st)
 	    .shift = st->ref_shift,
 	    .page_shift = st->page_ref_shift,
 	    .now = load_relaxed(&st->now),
-	    .heat_full = unlikely(st->lfu) ? UINT32_MAX : HEAT_FETCHED | HITS_MAX,
+	    .heat_full = st->heat_full,
 	    .lapses = thread_lapses,
 	};
 }
@@ -75,7 +75,9 @@ look_plain(
 	uint64_t version;
 
 	sequence = load_acquire(&s->sequence);
-	if (unlikely((sequence & 1) || ref == 0 || key->lapses != look->lapses))
+	if (unlikely(ref == 0))
+		return false;
+	if (unlikely((sequence & 1) || key->lapses != look->lapses))
 		return false;
 	/* As item_is_of. */
 	version = load_acquire(&it->version);

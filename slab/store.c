@@ -218,6 +218,7 @@ store_new(struct store **out, const struct store_options *options, const char **
 	hash_init(st, st->options.hash_seed);
 	st->eviction = st->options.eviction;
 	st->lfu = st->eviction == STORE_EVICT_LFU || st->eviction == STORE_EVICT_VOLATILE_LFU;
+	st->heat_full = st->lfu ? UINT32_MAX : HEAT_FETCHED | HITS_MAX;
 	st->now = 1;
 	st->automove = 1;
 	choose_units(st);

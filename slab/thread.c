@@ -8,6 +8,7 @@ static pthread_mutex_t numbers_mutex = PTHREAD_MUTEX_INITIALIZER;
 static bool numbers_taken[THREADS_MAX];
 static unsigned numbers_used; /* all numbers ever taken are below */
 _Thread_local unsigned thread_number;
+_Thread_local size_t thread_place;
 _Thread_local uint16_t thread_lapses;
 _Thread_local uint32_t thread_spares;
 
@@ -27,6 +28,7 @@ store_thread_join(void)
 		store_relaxed(&numbers_used, n + 1);
 	(void)pthread_mutex_unlock(&numbers_mutex);
 	thread_number = n + 1;
+	thread_place = n * sizeof(struct thread_counters);
 	urcu_qsbr_register_thread();
 }
 
@@ -90,6 +92,21 @@ uint64_t
 thread_set_bytes(const struct store *st)
 {
 	return sum_of(st, offsetof(struct thread_counters, set_bytes));
+}
+
+uint64_t
+thread_requests(const struct store *st)
+{
+	unsigned used = load_relaxed(&numbers_used);
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < used; i++) {
+		const struct thread_counters *one = &st->threads[i];
+
+		for (uint32_t id = 1; id <= st->nclasses; id++)
+			sum += load_relaxed(&one->hits[id]) + load_relaxed(&one->sets[id]);
+	}
+	return sum;
 }
 
 uint64_t

@@ -11,6 +11,7 @@
 #include "base/atomics.h"
 #include "server/clock.h"
 #include "server/conn.h"
+#include "server/conn_io.h"
 #include "server/server.h"
 #include "server/settings.h"
 #include "server/worker.h"
