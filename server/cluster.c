@@ -29,7 +29,8 @@
 #include "server/worker.h"
 
 /* Topologies that are remembered at a time: with more of them all is stale. */
-#define PAST_MAX 16u
+#define PAST_MAX  16u
+#define LANES_MAX 16u
 
 /* ---------------------------------------------------------------- the secret */
 
@@ -230,11 +231,26 @@ cluster_free(struct cluster **cluster)
 	free(cl);
 }
 
+/* So that a CAS token is one item's in the whole cluster. More lanes would use up too many versions. */
+static void
+take_lane(struct cluster *cl, const struct topology *t)
+{
+	uint32_t lanes = 1;
+	unsigned self;
+
+	if (!topology_find_id(t, cl->node_id, &self))
+		return;
+	while (lanes < topology_count(t) && lanes < LANES_MAX)
+		lanes *= 2;
+	store_lanes(cl->server->store, lanes, self % lanes);
+}
+
 bool
 cluster_attach(struct cluster *cl, struct server *server, char *error)
 {
 	cl->server = server;
 	server->cluster = cl;
+	take_lane(cl, cl->topology);
 	store_version_raise(server->store, topology_epoch(cl->topology) << TOPOLOGY_EPOCH_SHIFT);
 	if (!replicate_start(cl))
 		return fail(error, "no memory for replication");
@@ -376,6 +392,7 @@ cluster_install(struct cluster *cl, struct topology *t)
 		return false;
 	}
 	/* First the versions, then the keys that come under them. */
+	take_lane(cl, t);
 	store_version_raise(cl->server->store, topology_epoch(t) << TOPOLOGY_EPOCH_SHIFT);
 	store_release(&cl->topology, t);
 	wake_workers(cl);

@@ -186,6 +186,8 @@ struct store {
 
 	/* Written by every writer. */
 	uint64_t sequence __attribute__((aligned(CACHE_LINE))); /* the last version given */
+	uint64_t
+	    lanes; /* atomic: their number less one in the upper half, ours in the lower; see store_lanes */
 	uint64_t items;
 	uint64_t held; /* bytes in pieces of unfinished values */
 

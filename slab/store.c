@@ -304,6 +304,13 @@ store_version_take(struct store *st)
 }
 
 void
+store_lanes(struct store *st, uint32_t lanes, uint32_t lane)
+{
+	ASSERT(lanes > 0 && (lanes & (lanes - 1)) == 0 && lane < lanes);
+	store_relaxed(&st->lanes, (uint64_t)(lanes - 1) << 32 | lane);
+}
+
+void
 store_version_raise(struct store *st, uint64_t version)
 {
 	ASSERT(version <= STORE_ORDER_MAX);

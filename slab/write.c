@@ -30,7 +30,19 @@ version_raise(struct store *st, uint64_t version)
 uint64_t
 version_next(struct store *st)
 {
-	return add_relaxed(&st->sequence, 1) + 1;
+	uint64_t lanes = load_relaxed(&st->lanes), mask = lanes >> 32;
+	uint64_t old, next;
+
+	if (likely(lanes == 0))
+		return add_relaxed(&st->sequence, 1) + 1;
+	old = load_relaxed(&st->sequence);
+	do {
+		next = (old & ~mask) | (lanes & mask);
+		if (next <= old)
+			next += mask + 1;
+	} while (!__atomic_compare_exchange_n(
+	    &st->sequence, &old, next, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+	return next;
 }
 
 static void

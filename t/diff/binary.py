@@ -61,7 +61,7 @@ class Generator(classic.Generator):
         rng = self.rng
         if rng.random() > share:
             return 0
-        return BinaryCas(key) if rng.random() < 0.7 else rng.choice([1, 99999999, (1 << 63) - 1, (1 << 64) - 1])
+        return BinaryCas(key) if rng.random() < 0.7 else rng.choice([99999999, (1 << 63) - 1, (1 << 64) - 1])
 
     def quiet(self, opcode):
         return QUIET[opcode] if self.rng.random() < 0.3 else opcode
@@ -204,8 +204,7 @@ def _same(cas, a, b):
         return False
     if a[1] == 0 or b[1] == 0:
         return a[1] == b[1]
-    key = _ALL[a[0][6]] if len(a[0]) == 7 and a[0][6] < len(_ALL) else None
-    return cas.same(b"%d" % a[1], b"%d" % b[1], key)
+    return cas.same(b"%d" % a[1], b"%d" % b[1])
 
 
 def _show(theirs, ours, at):

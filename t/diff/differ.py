@@ -239,10 +239,8 @@ class CasMap:
         self.here = {}
         self.itself = itself  # both are memcached
 
-    def same(self, theirs, ours, key):
-        if self.there.setdefault(theirs, ours) != ours:
-            return False
-        return key is None or self.here.setdefault((key, ours), theirs) == theirs
+    def same(self, theirs, ours):
+        return self.there.setdefault(theirs, ours) == ours and self.here.setdefault(ours, theirs) == theirs
 
 
 class Run:
@@ -268,7 +266,7 @@ class Run:
             raise Mismatch("before the batch: keys that are here and not there: %r, there and not here: %r" % (
                 sorted(set(here) - set(there)), sorted(set(there) - set(here))))
         for key in here:
-            if not self.cas.same(there[key], here[key], key):
+            if not self.cas.same(there[key], here[key]):
                 raise Mismatch("before the batch: cas of %r is %r, with memcached %r, and was not so before" % (
                     key, here[key], there[key]))
         gap = 0.0003 if batch.seed % 4 == 0 and len(batch.commands) < 200 else 0

@@ -221,6 +221,34 @@ flush_reaches_a_version(void **state)
 	store_free(&st);
 }
 
+/* Stores that hear of each other's versions give none twice, also when the lanes change. */
+static void
+lanes_do_not_meet(void **state)
+{
+	struct store *stores[4];
+	uint64_t highest = 1;
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++)
+		stores[i] = fresh();
+	for (unsigned n = 0; n < 4000; n++) {
+		unsigned i = (n * n + n / 7) % 4, lanes = n < 2000 ? 4 : 8;
+		uint64_t version;
+
+		store_lanes(stores[i], lanes, n < 2000 ? i : 7 - i);
+		version = store_version_take(stores[i]);
+		assert_int_equal(version % lanes, n < 2000 ? i : 7 - i);
+		if (n % 3 == 0)
+			store_version_raise(stores[(i + 1) % 4], version);
+		highest = version > highest ? version : highest;
+	}
+	for (unsigned i = 0; i < 4; i++) {
+		store_version_raise(stores[i], highest);
+		assert_true(store_version_take(stores[i]) > highest);
+		store_free(&stores[i]);
+	}
+}
+
 /* What a client chose as a version says nothing about the order. */
 static void
 chosen_versions_keep_the_order(void **state)
@@ -323,6 +351,7 @@ main(void)
 	    cmocka_unit_test(marking_changes_no_version),
 	    cmocka_unit_test(older_is_lost),
 	    cmocka_unit_test(flush_reaches_a_version),
+	    cmocka_unit_test(lanes_do_not_meet),
 	    cmocka_unit_test(chosen_versions_keep_the_order),
 	    cmocka_unit_test(a_guard_can_refuse),
 	    cmocka_unit_test(hits_are_heard),
