@@ -10,12 +10,14 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/atomics.h"
 
 struct maintain {
 	struct store *store;
 	struct clock *clock;
 	pthread_t thread;
-	int stop_fd;
+	int wake_fd;   /* an eventfd: somebody wants something */
+	bool stopping; /* atomic */
 };
 
 /* Milliseconds to the next second of CLOCK_MONOTONIC, and a little. */
@@ -28,20 +30,30 @@ to_next_second(void)
 	return (int)(1000 - ts.tv_nsec / 1000000);
 }
 
+/* The store's own call, from any thread. */
+static void
+wake(void *context)
+{
+	const struct maintain *m = context;
+
+	/* The only failure is a counter that is full, and then the thread is awake anyhow. */
+	(void)eventfd_write(m->wake_fd, 1);
+}
+
 /* False when the thread is to end. */
 static bool
 rest(const struct maintain *m, unsigned wanted)
 {
-	struct pollfd stop = {.fd = m->stop_fd, .events = POLLIN};
+	struct pollfd woken = {.fd = m->wake_fd, .events = POLLIN};
 	int second = to_next_second();
 	int timeout = wanted < (unsigned)second ? (int)wanted : second;
+	eventfd_t ignored;
 
-	if (timeout == 0)
-		return poll(&stop, 1, 0) <= 0;
 	store_thread_pause();
-	(void)poll(&stop, 1, timeout);
+	if (poll(&woken, 1, timeout) > 0)
+		(void)eventfd_read(m->wake_fd, &ignored);
 	store_thread_resume();
-	return stop.revents == 0;
+	return !load_acquire(&m->stopping);
 }
 
 static void *
@@ -70,15 +82,16 @@ maintain_start(struct maintain **out, struct store *store, struct clock *clock)
 		return -ENOMEM;
 	m->store = store;
 	m->clock = clock;
-	m->stop_fd = eventfd(0, EFD_CLOEXEC);
-	error = m->stop_fd < 0 ? errno : pthread_create(&m->thread, NULL, maintain_main, m);
+	m->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	error = m->wake_fd < 0 ? errno : pthread_create(&m->thread, NULL, maintain_main, m);
 	if (error == 0) {
+		store_upkeep(store, wake, m);
 		(void)pthread_setname_np(m->thread, "maintain");
 		*out = m;
 		return 0;
 	}
-	if (m->stop_fd >= 0)
-		(void)close(m->stop_fd);
+	if (m->wake_fd >= 0)
+		(void)close(m->wake_fd);
 	free(m);
 	return -error;
 }
@@ -89,8 +102,10 @@ maintain_stop(struct maintain **out)
 	struct maintain *m = *out;
 
 	*out = NULL;
-	ASSERT(eventfd_write(m->stop_fd, 1) == 0);
+	store_upkeep(m->store, NULL, NULL);
+	store_release(&m->stopping, true);
+	wake(m);
 	ASSERT(pthread_join(m->thread, NULL) == 0);
-	(void)close(m->stop_fd);
+	(void)close(m->wake_fd);
 	free(m);
 }

@@ -9,7 +9,8 @@
 
 struct maintain;
 
-/* Starts the thread; STORE and CLOCK outlive it. Zero, or a negative errno. */
+/* Starts the thread; STORE and CLOCK outlive it. Zero, or a negative errno. It is there before any other thread calls STORE, and
+ * until no other does: they may wake it. */
 int maintain_start(struct maintain **out, struct store *store, struct clock *clock);
 
 /* Ends and frees it, within milliseconds. */

@@ -17,12 +17,17 @@
 #define MOVE_SHARE    50   /* one in so many pages may move in a window */
 #define STEP_CLAIM    64   /* chunks that an allocation works on */
 #define STEP_BYTES    128  /* and one more for so many bytes that it has evicted */
-#define STEP_MOST     4096 /* but so many at most: below half a millisecond */
+#define STEP_MOST     1536 /* but so many at most: about half a millisecond */
 #define STEP_MAINTAIN 512
 #define NOISE_FACTOR  2 /* times as many ghost hits as chance alone would give count for nothing */
-#define CLAIM_MOST    32768 /* chunks that one request works on at the very most */
+#define CLAIM_MOST                                                                                 \
+	32768 /* chunks emptied at the very most where there is no other way to a chunk */
 #define CLAIM_TRIES   16
-#define WINDOW_TELLS  8 /* one in so many of the limit, written without a hit */
+#define REST_FULL     10   /* milliseconds between two slices of upkeep */
+#define REST          20   /* where memory is not full yet */
+#define REST_MOVER    1    /* where somebody else is at it */
+#define WINDOW_TELLS  8    /* one in so many of the limit, written without a hit */
+#define LOSS_OF_ONLY  1e30 /* more than any worth and rate */
 #define AGE_RATIO_NUM 3
 #define AGE_RATIO_DEN 2
 
@@ -195,7 +200,9 @@ donor_any(struct store *st, const struct slab_class *to)
 
 		if (c == to || load_relaxed(&c->npages) == 0 || !class_holds_items(c))
 			continue;
-		loss += load_relaxed(&c->npages) == 1 ? 1 : 0;
+		/* It has just come to its only page, and had no time yet to show what that is worth. */
+		if (load_relaxed(&c->npages) == 1)
+			loss += LOSS_OF_ONLY;
 		if (loss < least) {
 			least = loss;
 			best = id;
@@ -205,17 +212,19 @@ donor_any(struct store *st, const struct slab_class *to)
 }
 
 static uint32_t
-donor_choose(struct store *st, struct slab_class *to, bool force) REQUIRES(st->mover.lock)
+donor_choose(struct store *st, struct slab_class *to, bool any) REQUIRES(st->mover.lock)
 {
-	uint32_t from = donor_with_spare(st, to);
+	uint32_t spare = donor_with_spare(st, to), from = 0;
 
 	/* A spare page that could not be emptied just now would be chosen again and again. */
-	if (from != 0 && !st->mover.gave_up)
-		return from;
+	if (spare != 0 && !mover_gave_up(st))
+		return spare;
 	if (st->eviction == STORE_EVICT_NONE)
 		return 0;
 	from = donor_idle(st, to);
-	return from == 0 && force ? donor_any(st, to) : from;
+	if (from == 0 && any)
+		from = donor_any(st, to);
+	return from == 0 && any ? spare : from;
 }
 
 /* Takes the mover, waiting for whoever has it only if WAIT: he may be waiting for this thread to let go of what it
@@ -233,76 +242,111 @@ mover_take(struct store *st, bool wait) TRY_ACQUIRES(true, st->mover.lock) NO_LO
 	return true;
 }
 
-/* How many chunks of a donor's page an allocation works on: in step with what the class evicts for want of pages. */
+/* How many chunks of the donor's page an allocation works on: in step with what the class evicts for want of pages; or so
+ * that a page comes before the one that came before is used up. */
 static unsigned
-claim_budget(const struct slab_class *c)
+claim_budget(const struct store *st, const struct slab_class *c, enum claim how)
+    REQUIRES(st->mover.lock)
 {
 	uint64_t bytes = (uint64_t)load_relaxed(&c->since_grant) * c->chunk_size;
 	uint64_t budget = STEP_CLAIM + bytes / STEP_BYTES;
 
+	if (how == CLAIM_AHEAD)
+		budget = STEP_CLAIM + 2 * st->classes[st->mover.from].per_page / c->per_page;
 	return budget < STEP_MOST ? (unsigned)budget : STEP_MOST;
 }
 
-/* One attempt, or a step of the move under way: MOVE_GIVEN_UP also where there is nothing to move. */
-static enum move_state
-claim_try(struct store *st, struct slab_class *c, bool force, unsigned *budget)
-    REQUIRES(st->mover.lock)
+/* Sees to it that a page is being emptied for C; false = there is none to be had. Who needs one has that of another class. */
+static bool
+claim_start(struct store *st, struct slab_class *c, enum claim how) REQUIRES(st->mover.lock)
 {
-	enum move_state state;
+	uint32_t from;
 
-	if (st->mover.page == NONE) {
-		uint32_t from;
-
-		window_turn(st);
-		from = donor_choose(st, c, force);
-
-		if (from == 0 || !move_start(st, from, c->id))
-			return MOVE_GIVEN_UP;
+	if (st->mover.page != NONE) {
+		if (how >= CLAIM_NEED)
+			st->mover.to = c->id;
+		return true;
 	}
-	do {
-		unsigned step = claim_budget(c);
+	window_turn(st);
+	from = donor_choose(st, c, how != CLAIM_WANT);
+	return from != 0 && move_start(st, from, c->id);
+}
 
-		state = move_step(st, step);
-		*budget -= step < *budget ? step : *budget;
-	} while (force && state == MOVE_UNDER_WAY && *budget > 0);
-	return state;
+/* Waits for the oldest of the pages that are empty already; it comes to C. False = there is none. */
+static bool
+claim_empty(struct store *st, struct slab_class *c) REQUIRES(st->mover.lock)
+{
+	if (st->mover.nleaving == 0)
+		return false;
+	st->mover.leaving[0].to = c->id;
+	move_await(st, st->mover.leaving[0].number);
+	return move_arrivals(st, c->id);
+}
+
+/* All the way to a page. One can hold something that is being made or sent just now; another one will do. */
+static bool
+claim_press(struct store *st, struct slab_class *c) REQUIRES(st->mover.lock)
+{
+	uint64_t end = thread_drained + CLAIM_MOST;
+
+	for (int tries = 0; tries < CLAIM_TRIES && thread_drained < end;) {
+		if (claim_empty(st, c))
+			return true;
+		if (!claim_start(st, c, CLAIM_MUST))
+			return false;
+		tries += move_step(st, STEP_MOST) == MOVE_GIVEN_UP;
+	}
+	return false;
+}
+
+/* A step of the way; true = a page has come. */
+static bool
+claim_step(struct store *st, struct slab_class *c, enum claim how) REQUIRES(st->mover.lock)
+{
+	enum move_state state = MOVE_GIVEN_UP;
+
+	if (move_arrivals(st, c->id))
+		return true;
+	if (how >= CLAIM_NEED && st->mover.nleaving > 0)
+		st->mover.leaving[0].to = c->id;
+	else if (claim_start(st, c, how))
+		state = move_step(st, claim_budget(st, c, how));
+	else
+		class_granted(c, c->per_page / 2 + 1); /* not at once again */
+	return state == MOVE_LEFT && move_arrivals(st, c->id);
 }
 
 /* A page that was kept back, for a class in need: the upkeep will see to another. */
 static bool
-claim_reserve(struct store *st, struct slab_class *c)
+claim_reserve(struct store *st, struct slab_class *c, enum page_reserve reserve)
 {
-	uint32_t page = page_pool_take(st, true);
+	uint32_t page = page_pool_take(st, reserve);
 
 	if (page == NONE)
 		return false;
 	lock_take(&c->lock);
 	class_gain_page(st, c, page);
+	class_granted(c, c->per_page);
 	lock_drop(&c->lock);
+	(void)upkeep_wake(st);
 	return true;
 }
 
 bool
-balance_claim(struct store *st, struct slab_class *c, bool force)
+balance_claim(struct store *st, struct slab_class *c, enum claim how)
 {
-	enum move_state state;
-	unsigned budget = CLAIM_MOST;
+	bool came;
 
-	if (load_relaxed(&st->automove) == 0 && !force)
+	if (load_relaxed(&st->automove) == 0 && how == CLAIM_WANT)
 		return false;
-	if (force && claim_reserve(st, c))
+	if (how >= CLAIM_NEED &&
+	    claim_reserve(st, c, how == CLAIM_MUST ? RESERVE_ALL : RESERVE_SOME))
 		return true;
-	if (!mover_take(st, force))
+	if (!mover_take(st, how == CLAIM_MUST))
 		return false;
-	state = claim_try(st, c, force, &budget);
-	/* A page can hold something that is being made or sent just now; another one will do. */
-	for (int tries = 1; force && state == MOVE_GIVEN_UP && tries < CLAIM_TRIES && budget > 0;
-	     tries++)
-		state = claim_try(st, c, force, &budget);
+	came = how == CLAIM_MUST ? claim_press(st, c) : claim_step(st, c, how);
 	lock_drop(&st->mover.lock);
-	if (state == MOVE_GIVEN_UP)
-		class_granted(c, c->per_page / 2 + 1); /* not at once again */
-	return state == MOVE_ARRIVED;
+	return came;
 }
 
 /* ---------------------------------------------------------------- upkeep */
@@ -330,16 +374,30 @@ balance_choose(struct store *st, uint32_t *from, uint32_t *to)
 	return *to != 0 && *from != 0 && *to != *from && best >= poorest * WORTH_RATIO;
 }
 
+/* How many pages are on their way to the pool. */
+static uint32_t
+pages_to_pool(const struct store *st) REQUIRES(st->mover.lock)
+{
+	uint32_t n = 0;
+
+	for (unsigned i = 0; i < st->mover.nleaving; i++)
+		n += st->mover.leaving[i].to == 0;
+	return n;
+}
+
 /* Starts the next move, if there is reason for one. */
 static void
 balance_start(struct store *st) REQUIRES(st->mover.lock)
 {
 	uint32_t from, to;
 
-	if (page_pool_excess(st) > 0) {
+	if (page_pool_excess(st) > pages_to_pool(st)) {
 		struct slab_class nobody = {.id = 0};
 
 		from = donor_with_spare(st, &nobody);
+		/* Who has just got a page, for want of it, shall have the time to use it. */
+		if (from != 0 && load_relaxed(&st->classes[from].gained) == load_relaxed(&st->now))
+			from = 0;
 		if (from == 0 && st->eviction != STORE_EVICT_NONE)
 			from = donor_any(st, &nobody);
 		if (from != 0)
@@ -354,23 +412,28 @@ balance_start(struct store *st) REQUIRES(st->mover.lock)
 	(void)move_start(st, from, to);
 }
 
-bool
+unsigned
 balance_maintain(struct store *st)
 {
 	enum move_state state = MOVE_GIVEN_UP;
-	bool busy;
+	uint64_t left = 0;
 
 	if (!lock_try(&st->mover.lock))
-		return false;
+		return REST_MOVER;
 	window_turn(st);
+	(void)move_arrivals(st, 0);
 	if (st->mover.page == NONE)
 		balance_start(st);
 	if (st->mover.page != NONE)
 		state = move_step(st, STEP_MAINTAIN);
-	/* What could not be given back to the system this time may be so for long: it is not tried again at once. */
-	busy = state == MOVE_UNDER_WAY || (state == MOVE_ARRIVED && page_pool_excess(st) > 0);
+	if (st->mover.nleaving > 0)
+		left = st->mover.left;
 	lock_drop(&st->mover.lock);
-	return busy;
+	move_await(st, left);
+	/* What could not be given back to the system this time may be so for long: it is not tried again at once. */
+	if (left != 0 || state != MOVE_GIVEN_UP)
+		return 0;
+	return load_relaxed(&st->limit_kept) ? REST_FULL : REST;
 }
 
 enum store_reassign

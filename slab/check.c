@@ -138,7 +138,7 @@ void
 store_check(struct store *st)
 {
 	uint64_t items = 0;
-	uint32_t held = 0, free_pages = 0;
+	uint32_t held = st->mover.nleaving, free_pages = 0;
 
 	for (uint32_t i = 0; i <= st->stripe_mask; i++)
 		ASSERT((st->stripes[i].sequence & 1) == 0);
@@ -150,6 +150,11 @@ store_check(struct store *st)
 	for (uint32_t page = st->free_page; page != NONE; page = st->pages[page].next) {
 		ASSERT(st->page_class[page] == 0 && st->pages[page].state == PAGE_FREE);
 		free_pages++;
+	}
+	for (unsigned i = 0; i < st->mover.nleaving; i++) {
+		uint32_t page = st->mover.leaving[i].page;
+
+		ASSERT(st->page_class[page] == 0 && st->pages[page].state == PAGE_LEAVING);
 	}
 	ASSERT(held == st->pages_held && free_pages == st->free_pages);
 	ASSERT(held + free_pages == st->pages_made);

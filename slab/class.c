@@ -13,7 +13,8 @@
 #define SIZES_FEW     8.0 /* size classes per doubling */
 #define SIZES_MANY    16.0
 #define PAGES_MANY    512u /* from so many pages on */
-#define RESERVE_PAGES 2u   /* kept for classes that have nothing */
+#define RESERVE_FEW   2u   /* pages kept for classes that have nothing */
+#define RESERVE_MANY  4u   /* where pages are many */
 #define RESERVE_SHARE 64u  /* but at most one in so many */
 #define GRANTS_OWED   8u   /* pages that a class may claim in a row */
 
@@ -110,13 +111,16 @@ class_random(struct slab_class *c)
 
 /* Pages that classes may hold: all, or all but what is kept for a class in need. */
 static uint32_t
-pages_allowed(const struct store *st, bool reserve) REQUIRES(st->pages_lock)
+pages_allowed(const struct store *st, enum page_reserve reserve) REQUIRES(st->pages_lock)
 {
 	uint32_t kept = st->eviction == STORE_EVICT_NONE ? 0 : st->pages_limit / RESERVE_SHARE;
+	uint32_t most = st->pages_limit < PAGES_MANY ? RESERVE_FEW : RESERVE_MANY;
 
-	if (kept > RESERVE_PAGES)
-		kept = RESERVE_PAGES;
-	return st->pages_limit - (reserve ? 0 : kept);
+	if (kept > most)
+		kept = most;
+	if (reserve == RESERVE_SOME)
+		return st->pages_limit - (kept + 1) / 2;
+	return st->pages_limit - (reserve == RESERVE_ALL ? 0 : kept);
 }
 
 /* A free page, or one that was never used; NONE = no memory. */
@@ -138,9 +142,10 @@ page_pool_next(struct store *st) REQUIRES(st->pages_lock)
 }
 
 uint32_t
-page_pool_take(struct store *st, bool reserve)
+page_pool_take(struct store *st, enum page_reserve reserve)
 {
 	uint32_t page = NONE;
+	bool cold;
 
 	lock_take(&st->pages_lock);
 	if (st->pages_held < pages_allowed(st, reserve))
@@ -149,7 +154,12 @@ page_pool_take(struct store *st, bool reserve)
 		store_relaxed(&st->pages_held, st->pages_held + 1);
 	else
 		store_relaxed(&st->limit_kept, true);
+	/* The next one is still to be faulted in. */
+	cold = page != NONE && st->pages_made >= st->pages_touched &&
+	    st->pages_touched < st->pages_limit;
 	lock_drop(&st->pages_lock);
+	if (cold)
+		(void)upkeep_wake(st);
 	return page;
 }
 
@@ -164,7 +174,7 @@ page_pool_give(struct store *st, uint32_t page)
 	st->free_page = page;
 	st->free_pages++;
 	store_relaxed(&st->pages_held, st->pages_held - 1);
-	store_relaxed(&st->limit_kept, st->pages_held >= pages_allowed(st, false));
+	store_relaxed(&st->limit_kept, st->pages_held >= pages_allowed(st, RESERVE_KEPT));
 	lock_drop(&st->pages_lock);
 }
 
@@ -174,7 +184,7 @@ page_pool_excess(struct store *st)
 	uint32_t allowed;
 
 	lock_take(&st->pages_lock);
-	allowed = pages_allowed(st, false);
+	allowed = pages_allowed(st, RESERVE_KEPT);
 	lock_drop(&st->pages_lock);
 	return load_relaxed(&st->pages_held) > allowed ? load_relaxed(&st->pages_held) - allowed
 						       : 0;
@@ -247,8 +257,8 @@ class_gain_page(struct store *st, struct slab_class *c, uint32_t page)
 	store_relaxed(&c->npages, c->npages + 1);
 	store_relaxed(&st->page_class[page], (uint8_t)c->id);
 	class_room_add(st, c, page);
+	store_relaxed(&c->gained, load_relaxed(&st->now));
 	c->n.pages_in++;
-	class_granted(c, c->per_page);
 }
 
 void
@@ -305,10 +315,13 @@ class_take(struct store *st, struct slab_class *c)
 
 	lock_take(&c->lock);
 	if (c->roomy == NONE) {
-		uint32_t page = load_relaxed(&st->limit_kept) ? NONE : page_pool_take(st, false);
+		uint32_t page =
+		    load_relaxed(&st->limit_kept) ? NONE : page_pool_take(st, RESERVE_KEPT);
 
-		if (page != NONE)
+		if (page != NONE) {
 			class_gain_page(st, c, page);
+			class_granted(c, c->per_page);
+		}
 	}
 	if (c->roomy != NONE)
 		ref = page_take_chunk(st, c, c->roomy);

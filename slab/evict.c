@@ -11,6 +11,7 @@
 #define SMALL_SHARE   20  /* the small queue is one in so many */
 #define ROUNDS_MAX    256 /* items looked at before the next in line goes, whatever it is */
 #define ALLOC_TRIES   1000
+#define PRESS_TRIES   16
 #define BORROW_FACTOR 2 /* a chunk is borrowed up to so many times as large */
 
 /* ---------------------------------------------------------------- S3-FIFO */
@@ -237,10 +238,10 @@ make_room(struct store *st, struct slab_class *c)
 	if (expire_glance(st, c) > 0)
 		return true;
 	if (st->eviction == STORE_EVICT_NONE)
-		return expire_class(st, c) > 0 || balance_claim(st, c, false);
-	if (load_relaxed(&c->since_grant) >= c->per_page && balance_claim(st, c, false))
+		return expire_class(st, c) > 0 || balance_claim(st, c, CLAIM_WANT);
+	if (load_relaxed(&c->since_grant) >= c->per_page && balance_claim(st, c, CLAIM_WANT))
 		return true;
-	return evict_one(st, c) || expire_class(st, c) > 0 || balance_claim(st, c, true);
+	return evict_one(st, c) || expire_class(st, c) > 0 || balance_claim(st, c, CLAIM_NEED);
 }
 
 static uint32_t
@@ -253,6 +254,24 @@ chunk_try(struct store *st, struct slab_class *c)
 			return ref;
 	}
 	return 0;
+}
+
+/* The ways left for a class that has nothing, and gets none in a step: a larger chunk is better than none; then a page,
+ * whatever it takes. */
+static uint32_t
+chunk_press(struct store *st, struct slab_class *c)
+{
+	uint32_t ref = 0;
+
+	for (uint32_t id = c->id + 1; ref == 0 && id <= st->nclasses; id++)
+		if (!class_barren(&st->classes[id]))
+			ref = chunk_try(st, &st->classes[id]);
+	for (int tries = 0; ref == 0 && tries < PRESS_TRIES; tries++) {
+		if (!balance_claim(st, c, CLAIM_MUST))
+			break;
+		ref = class_take(st, c);
+	}
+	return ref;
 }
 
 uint32_t
@@ -268,17 +287,25 @@ chunk_alloc(struct store *st, uint32_t slab_class)
 	ref = chunk_try(st, from);
 	if (ref == 0 && from != c)
 		ref = chunk_try(st, c);
-	/* All pages that C could have are held by what is being made or sent: a larger chunk is better than none. */
-	for (uint32_t id = c->id + 1;
-	     ref == 0 && st->eviction != STORE_EVICT_NONE && id <= st->nclasses; id++)
-		if (!class_barren(&st->classes[id]))
-			ref = chunk_try(st, &st->classes[id]);
+	if (ref == 0 && st->eviction != STORE_EVICT_NONE)
+		ref = chunk_press(st, c);
 	if (ref == 0) {
 		lock_take(&c->lock);
 		c->n.no_memory++;
 		lock_drop(&c->lock);
 	}
 	return ref;
+}
+
+void
+chunk_claim_ahead(struct store *st)
+{
+	struct slab_class *c = &st->classes[st->piece_class];
+	uint64_t chunks = (uint64_t)load_relaxed(&c->npages) * c->per_page;
+
+	if (load_relaxed(&st->limit_kept) && st->eviction != STORE_EVICT_NONE &&
+	    chunks - load_relaxed(&c->used) < c->per_page && class_barren(c))
+		(void)balance_claim(st, c, CLAIM_AHEAD);
 }
 
 const char *

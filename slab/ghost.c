@@ -49,6 +49,12 @@ ghost_bucket(const struct store *st, uint64_t hash)
 }
 
 void
+ghost_prefetch(const struct store *st, uint64_t hash)
+{
+	__builtin_prefetch(ghost_bucket(st, hash));
+}
+
+void
 ghost_add(struct store *st, struct slab_class *c, uint64_t hash)
 {
 	struct ghost_bucket *b = ghost_bucket(st, hash);

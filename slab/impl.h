@@ -25,11 +25,12 @@
 #define THRIFTY_BELOW    (512u << 20)
 #define HITS_MAX         3u /* S3-FIFO counts to here */
 #define JOIN_LOCKS       64u
+#define LEAVING_MAX      8u /* pages that wait for readers at a time */
 #define LFU_NEW          5u /* the LFU counter of a new item, as in Redis */
 
 /* ---------------------------------------------------------------- pages and classes */
 
-enum page_state { PAGE_FREE, PAGE_ACTIVE, PAGE_DRAINING };
+enum page_state { PAGE_FREE, PAGE_ACTIVE, PAGE_DRAINING, PAGE_LEAVING };
 
 /* Guarded by the lock of its class, in the free pool by PAGES; EARLIEST is lowered by anybody. */
 struct page {
@@ -74,6 +75,7 @@ struct slab_class {
 	uint64_t random;
 	uint64_t evict_clock; /* evictions so far: the time of this class's ghosts */
 	uint32_t since_grant; /* chunks evicted since the last page came */
+	uint32_t gained;      /* the clock when that was */
 	uint32_t earliest;    /* no item of this class expires before */
 	uint32_t glance_slot,
 	    glance_chunk; /* where allocations look for dead items: a place in PAGES */
@@ -146,14 +148,25 @@ struct thread_counters {
 
 /* ---------------------------------------------------------------- moving a page */
 
+/* An empty page, of no class, that may be cut for class TO when the readers that its NUMBER stands for are gone. */
+struct leaving {
+	uint32_t page, to;
+	uint64_t number;
+};
+
 /* Guarded by MOVE. */
 struct mover {
 	struct lock lock;
-	uint32_t page;     /* NONE = no move under way */
+	struct leaving leaving[LEAVING_MAX]; /* oldest first */
+	unsigned nleaving;
+	uint64_t left;     /* the last number given */
+	uint64_t gone;     /* atomic: the readers of the pages up to this number are gone */
+	uint32_t page;     /* being emptied; NONE = none */
 	uint32_t from, to; /* classes; TO 0 = back to the system */
 	uint32_t cursor;
 	unsigned passes;
-	bool gave_up; /* the last move: the same page would be busy again */
+	uint32_t
+	    gave_up; /* the second, and 1, in which a move gave up, none having arrived since */
 	/* The balancer's window. */
 	uint64_t window_requests; /* hits and sets at its start */
 	uint64_t window_bytes;    /* bytes set until then */
@@ -210,7 +223,7 @@ struct store {
 	uint32_t pages_touched; /* pages below this number have memory */
 	uint32_t free_page;     /* list */
 	uint32_t free_pages;
-	uint32_t pages_held; /* in classes */
+	uint32_t pages_held; /* in classes, or on the way from one to another */
 	bool limit_kept;     /* no longer growing: memory is full */
 
 	struct lock joins[JOIN_LOCKS]
@@ -226,6 +239,8 @@ struct store {
 	uint32_t ghost_buckets __attribute__((aligned(CACHE_LINE))); /* grows under GROW */
 	uint32_t flush_at; /* a flush that is not due yet; 0 = none */
 	unsigned automove;
+	store_waker *wake; /* atomic, NULL = there is no upkeep */
+	void *wake_context;
 	struct mover mover;
 	uint64_t pages_moved, pages_moved_at_reset, retries_at_reset;
 	uint64_t expired_at_reset, flushed_at_reset;
@@ -339,15 +354,17 @@ void class_give_locked(struct store *st, struct slab_class *c, uint32_t ref) REQ
 void class_lose_page(struct store *st, struct slab_class *c, uint32_t page) REQUIRES(c->lock);
 void class_gain_page(struct store *st, struct slab_class *c, uint32_t page) REQUIRES(c->lock);
 
-/* Takes CHUNKS off what the class has evicted since it last got a page. */
+/* Takes CHUNKS off what the class has evicted since it last got a page, or was to get one. */
 void class_granted(struct slab_class *c, uint32_t chunks);
 
 /* The list of pages with room. */
 void class_room_add(struct store *st, struct slab_class *c, uint32_t page) REQUIRES(c->lock);
 void class_room_remove(struct store *st, struct slab_class *c, uint32_t page) REQUIRES(c->lock);
 
-/* The free pool. page_pool_take says NONE when it is empty and the limit reached; RESERVE: also what is kept back. */
-uint32_t page_pool_take(struct store *st, bool reserve);
+/* The free pool. page_pool_take says NONE when it is empty and the limit reached, but for what is kept back: SOME of that is for
+ * a class that has nothing, all of it for one that can have nothing else. */
+enum page_reserve { RESERVE_KEPT, RESERVE_SOME, RESERVE_ALL };
+uint32_t page_pool_take(struct store *st, enum page_reserve reserve);
 void page_pool_give(struct store *st, uint32_t page);
 
 /* How many pages classes hold beyond the limit, less what is to be kept back. */
@@ -442,6 +459,8 @@ void hash_init(struct store *st, uint64_t seed);
 int ghost_init(struct store *st);
 void ghost_fini(struct store *st);
 
+void ghost_prefetch(const struct store *st, uint64_t hash);
+
 /* Remembers that a key of class C was evicted. */
 void ghost_add(struct store *st, struct slab_class *c, uint64_t hash) REQUIRES(c->lock);
 
@@ -515,25 +534,48 @@ void observers_tell_set(const struct store *st, const struct store_key *key, uin
 /* A chunk of class C, whatever must go for it; 0 = no memory. */
 uint32_t chunk_alloc(struct store *st, uint32_t slab_class);
 
+/* Works towards a page for the next pieces where the class of pieces has nothing to evict for them, so that not one of them has
+ * to go all the way. */
+void chunk_claim_ahead(struct store *st);
+
 /* Loses the item that the policy likes least; false = there is none. */
 bool evict_one(struct store *st, struct slab_class *c);
 
 /* Whether the policy lets the item go at all. */
 bool evictable(const struct store *st, const struct item *it);
 
+/* Has store_maintain called soon; false = there is nobody to call it. */
+bool upkeep_wake(const struct store *st);
+
 /* Begins to move a page of class FROM to class TO (0 = back to the system); false = FROM has none to give. */
 bool move_start(struct store *st, uint32_t from, uint32_t to) REQUIRES(st->mover.lock);
 
-/* Works on up to BUDGET chunks of it. */
-enum move_state { MOVE_UNDER_WAY, MOVE_ARRIVED, MOVE_GIVEN_UP };
+/* Whether a page was busy just now, and would be so again. */
+static inline bool
+mover_gave_up(const struct store *st)
+{
+	return st->mover.gave_up == load_relaxed(&st->now) + 1;
+}
+
+/* Works on up to BUDGET chunks of it. MOVE_LEFT: it is empty; where there is an upkeep it has been told, else the readers have been
+ * waited for. */
+enum move_state { MOVE_UNDER_WAY, MOVE_LEFT, MOVE_GIVEN_UP };
 enum move_state move_step(struct store *st, unsigned budget) REQUIRES(st->mover.lock);
 
-/* Tries to get a page for C from a class to which it is of no use. FORCE: from any class. True = there is
- * progress and a chunk may be had. */
-bool balance_claim(struct store *st, struct slab_class *c, bool force);
+/* Hands over the pages whose readers are gone; true = one of them came to class TO. */
+bool move_arrivals(struct store *st, uint32_t to) REQUIRES(st->mover.lock);
 
-/* A slice of balancing; true when there is more to do at once. */
-bool balance_maintain(struct store *st);
+/* Waits for the readers of the pages up to number LEFT. The upkeep does it without the lock: meanwhile all others pass by. */
+void move_await(struct store *st, uint64_t left);
+
+/* Tries to get a page for C. WANT: from a class to which it is of no use. AHEAD: from any class, since C will need it. NEED: C
+ * has nothing; also what was kept back. All of these do a step of the way at most. MUST: as NEED, but goes all the way, and
+ * waits for other threads. True = there is progress and a chunk may be had. */
+enum claim { CLAIM_WANT, CLAIM_AHEAD, CLAIM_NEED, CLAIM_MUST };
+bool balance_claim(struct store *st, struct slab_class *c, enum claim how);
+
+/* A slice of balancing; the milliseconds to wait before the next. */
+unsigned balance_maintain(struct store *st);
 
 /* Removes the expired items of a page; returns how many. */
 unsigned expire_page(struct store *st, uint32_t page);
@@ -566,6 +608,13 @@ extern _Thread_local uint16_t thread_lapses;
 
 /* The item that this thread does not evict, or 0: it is making the longer one that will take its place. */
 extern _Thread_local uint32_t thread_spares;
+
+/* How many chunks this thread has emptied for page moves. */
+extern _Thread_local uint64_t thread_drained;
+
+/* Returns when every other thread has passed a quiescent point since the call, or is paused, so that nobody uses what could not
+ * be found any more when it began. A quiescent point of the caller's. */
+void thread_await_readers(void);
 
 static inline struct thread_counters *
 thread_counters(const struct store *st)

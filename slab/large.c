@@ -58,6 +58,8 @@ piece_new(struct store *st, struct store_pending *pending)
 	else
 		store_relaxed(&piece_at(st, pending->tail)->next, ref);
 	pending->tail = ref;
+	if (rest > most)
+		chunk_claim_ahead(st);
 	return ref;
 }
 

@@ -133,7 +133,7 @@ look_any(
 static ALWAYS_INLINE bool
 look_end(const struct look *look, const struct store_view *view, unsigned how)
 {
-	const struct stripe *s = view->stripe;
+	struct stripe *s = view->stripe;
 	struct item *it = view->item;
 	uint64_t *hits;
 

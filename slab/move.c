@@ -4,17 +4,19 @@
  * class: each item is taken off its queue first, which makes it the mover's to free, then its reference in the index
  * is replaced under its stripe's lock. Dead items are not worth a copy, and a copy of one that was flushed would lie
  * where the walk for the flush has been already. Items in the making and pinned ones cannot be moved: the mover comes back to
- * them a few times and then gives the page up. An empty page waits until every reader has passed a quiescent
- * point, since a reader may still write hit counters to where an item was, and is then cut anew.
+ * them a few times and then gives the page up.
+ *
+ * An empty page leaves its class, so that nothing in it can be found any more. It is cut anew when every reader has passed a
+ * quiescent point, since one may still write hit counters to where an item was. The upkeep waits for that, not the
+ * request that emptied the page; whoever comes to the mover next hands it over.
  */
 #include "slab/hot.h"
 #include "slab/impl.h"
 
-#include <urcu-qsbr.h>
-
 #define PASSES_MAX  3
 #define DRAWS       4  /* pages looked at to find a cheap one */
 #define LOOKS       16 /* chunks looked at in each */
+#define AHEAD       16 /* chunks whose surroundings are fetched together */
 #define ROOMY_LOOKS 64 /* pages with room among which an empty one is sought */
 #define PART_WORTH  16 /* small items that go for the head or end of a large one */
 
@@ -63,7 +65,7 @@ page_choose(struct store *st, struct slab_class *c) REQUIRES(c->lock)
 		page = st->pages[page].next;
 	}
 	for (unsigned i = 0; i <= DRAWS && c->npages > 0; i++) {
-		uint32_t page = i == 0 && !st->mover.gave_up
+		uint32_t page = i == 0 && !mover_gave_up(st)
 		    ? tail_page(st, c)
 		    : c->pages[class_random(c) % c->npages];
 		uint64_t worth = page == NONE ? UINT64_MAX : page_worth(st, c, page);
@@ -83,6 +85,8 @@ move_start(struct store *st, uint32_t from, uint32_t to)
 	uint32_t page;
 
 	ASSERT(st->mover.page == NONE);
+	if (st->mover.nleaving == LEAVING_MAX)
+		return false;
 	lock_take(&c->lock);
 	page = page_choose(st, c);
 	if (page != NONE) {
@@ -352,34 +356,76 @@ chunk_drain(struct store *st, struct slab_class *c, uint32_t ref)
 
 /* ---------------------------------------------------------------- a page */
 
+/* The page is empty: it leaves its class. */
 static void
-move_finish(struct store *st, struct slab_class *c)
+move_leave(struct store *st, struct slab_class *c) REQUIRES(st->mover.lock)
 {
-	uint32_t page = st->mover.page;
+	struct mover *m = &st->mover;
 
+	ASSERT(m->nleaving < LEAVING_MAX);
 	lock_take(&c->lock);
-	class_lose_page(st, c, page);
+	class_lose_page(st, c, m->page);
+	st->pages[m->page].state = PAGE_LEAVING;
 	lock_drop(&c->lock);
-	thread_lapses++;
-	urcu_qsbr_synchronize_rcu();
-	if (st->mover.to == 0) {
+	m->leaving[m->nleaving++] = (struct leaving){m->page, m->to, ++m->left};
+	m->page = NONE;
+	class_granted(&st->classes[m->to], st->classes[m->to].per_page);
+	if (!upkeep_wake(st))
+		move_await(st, m->left);
+}
+
+void
+move_await(struct store *st, uint64_t left)
+{
+	uint64_t gone = load_relaxed(&st->mover.gone);
+
+	if (gone >= left)
+		return;
+	thread_await_readers();
+	while (gone < left &&
+	    !__atomic_compare_exchange_n(
+		&st->mover.gone, &gone, left, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+		;
+}
+
+/* Nobody can use any more what was in the page. */
+static void
+page_arrive(struct store *st, uint32_t page, uint32_t to) REQUIRES(st->mover.lock)
+{
+	if (to == 0) {
 		if (load_relaxed(&st->pages_held) > load_relaxed(&st->pages_limit))
 			reserve_release(&st->arena, (size_t)page << st->page_shift, st->page_size);
 		page_pool_give(st, page);
 	} else {
-		struct slab_class *to = &st->classes[st->mover.to];
+		struct slab_class *c = &st->classes[to];
 
-		lock_take(&to->lock);
-		class_gain_page(st, to, page);
-		lock_drop(&to->lock);
+		lock_take(&c->lock);
+		class_gain_page(st, c, page);
+		lock_drop(&c->lock);
 	}
 	(void)add_relaxed(&st->pages_moved, 1);
-	st->mover.page = NONE;
-	st->mover.gave_up = false;
+	st->mover.gave_up = 0;
+}
+
+bool
+move_arrivals(struct store *st, uint32_t to)
+{
+	struct mover *m = &st->mover;
+	uint64_t gone = load_acquire(&m->gone);
+	unsigned n = 0;
+	bool came = false;
+
+	for (; n < m->nleaving && m->leaving[n].number <= gone; n++) {
+		page_arrive(st, m->leaving[n].page, m->leaving[n].to);
+		came |= m->leaving[n].to == to;
+	}
+	m->nleaving -= n;
+	memmove(m->leaving, m->leaving + n, m->nleaving * sizeof(m->leaving[0]));
+	return came;
 }
 
 static void
-move_give_up(struct store *st, struct slab_class *c)
+move_give_up(struct store *st, struct slab_class *c) REQUIRES(st->mover.lock)
 {
 	struct page *p = &st->pages[st->mover.page];
 
@@ -389,7 +435,33 @@ move_give_up(struct store *st, struct slab_class *c)
 		class_room_add(st, c, st->mover.page);
 	lock_drop(&c->lock);
 	st->mover.page = NONE;
-	st->mover.gave_up = true;
+	st->mover.gave_up = load_relaxed(&st->now) + 1;
+}
+
+/* Brings what emptying the next chunks will touch into the cache: most of the time goes into waiting for it. With the class
+ * locked, since a queued item's key is there to be read, and stays. */
+static void
+move_prefetch(struct store *st, struct slab_class *c)
+{
+	const struct page *p = &st->pages[st->mover.page];
+	uint32_t end = st->mover.cursor + AHEAD < p->carved ? st->mover.cursor + AHEAD : p->carved;
+
+	lock_take(&c->lock);
+	for (uint32_t n = st->mover.cursor; n < end; n++) {
+		uint32_t ref = page_chunk(st, st->mover.page, c, n);
+		const struct item *it = item_at(st, ref);
+		struct store_key key;
+
+		if (load_relaxed(&it->nkey) == 0 || !queue_holds(st, ref))
+			continue;
+		key = item_key(st, it);
+		__builtin_prefetch(stripe_of(st, key.hash));
+		__builtin_prefetch(bucket_of(st, key.hash));
+		ghost_prefetch(st, key.hash);
+		__builtin_prefetch(item_at(st, load_relaxed(&it->next)));
+		__builtin_prefetch(item_at(st, load_relaxed(&it->prev)));
+	}
+	lock_drop(&c->lock);
 }
 
 enum move_state
@@ -398,11 +470,15 @@ move_step(struct store *st, unsigned budget)
 	struct slab_class *c = &st->classes[st->mover.from];
 	struct page *p = &st->pages[st->mover.page];
 
-	for (; budget > 0 && st->mover.cursor < p->carved && load_relaxed(&p->used) > 0; budget--)
+	for (; budget > 0 && st->mover.cursor < p->carved && load_relaxed(&p->used) > 0; budget--) {
+		if (budget % AHEAD == 0)
+			move_prefetch(st, c);
 		(void)chunk_drain(st, c, page_chunk(st, st->mover.page, c, st->mover.cursor++));
+		thread_drained++;
+	}
 	if (load_relaxed(&p->used) == 0) {
-		move_finish(st, c);
-		return MOVE_ARRIVED;
+		move_leave(st, c);
+		return MOVE_LEFT;
 	}
 	if (st->mover.cursor < p->carved)
 		return MOVE_UNDER_WAY;

@@ -389,20 +389,33 @@ touch_ahead(struct store *st)
 		    (size_t)(to - from) << st->page_shift);
 }
 
+void
+store_upkeep(struct store *st, store_waker *wake, void *context)
+{
+	st->wake_context = context;
+	store_release(&st->wake, wake);
+}
+
+bool
+upkeep_wake(const struct store *st)
+{
+	store_waker *wake = load_acquire(&st->wake);
+
+	if (wake != NULL)
+		wake(st->wake_context);
+	return wake != NULL;
+}
+
 unsigned
 store_maintain(struct store *st)
 {
-	unsigned delay = expire_maintain(st);
-	bool full = load_relaxed(&st->limit_kept);
+	unsigned delay = expire_maintain(st), moves;
 
 	touch_ahead(st);
 	if (lock_try(&st->grow_lock)) {
 		ghost_grow(st);
 		lock_drop(&st->grow_lock);
 	}
-	if (balance_maintain(st))
-		return 0;
-	if (full && delay > 10)
-		delay = 10;
-	return !full && delay > 20 ? 20 : delay;
+	moves = balance_maintain(st);
+	return delay < moves ? delay : moves;
 }

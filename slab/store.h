@@ -391,8 +391,15 @@ void store_flush(struct store *st, uint32_t at);
 bool store_limit_set(struct store *st, size_t bytes);
 
 /* One slice of upkeep, below 1 ms: expired memory, balance of the classes, memory faulted ahead, growth of the
- * index. One thread at a time. Returns the milliseconds after which it should be called again (0 = at once). */
+ * index. One thread at a time. It may also wait for readers, which no request does then: the call is a quiescent point, and lasts
+ * as long as the longest turn of any thread. Returns the milliseconds after which it should be called again (0 = at once). */
 unsigned store_maintain(struct store *st);
+
+/* There is a thread that calls store_maintain; WAKE makes it do so at once (any thread calls it, with locks held; it must not
+ * block or call the store). It and CONTEXT are good until all threads that call the store are gone, or have passed a quiescent
+ * point after store_upkeep(st, NULL, NULL). */
+typedef void store_waker(void *context);
+void store_upkeep(struct store *st, store_waker *wake, void *context);
 
 /* Moves one page from class FROM (-1 = any) to class TO. */
 enum store_reassign {

@@ -11,6 +11,7 @@ _Thread_local unsigned thread_number;
 _Thread_local size_t thread_place;
 _Thread_local uint16_t thread_lapses;
 _Thread_local uint32_t thread_spares;
+_Thread_local uint64_t thread_drained;
 
 void
 store_thread_join(void)
@@ -61,6 +62,13 @@ void
 store_thread_resume(void)
 {
 	urcu_qsbr_thread_online();
+}
+
+void
+thread_await_readers(void)
+{
+	thread_lapses++;
+	urcu_qsbr_synchronize_rcu();
 }
 
 /* Of all threads, the counter that lies OFFSET bytes into their struct thread_counters. */

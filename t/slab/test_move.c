@@ -82,7 +82,7 @@ settle(struct store *st)
 {
 	do
 		(void)store_maintain(st);
-	while (st->mover.page != NONE);
+	while (st->mover.page != NONE || st->mover.nleaving > 0);
 }
 
 static void
@@ -226,7 +226,7 @@ items_in_the_making_stay(void **state)
 	key = model_key(w.st, name, 0);
 	assert_int_equal(store_alloc(w.st, &pending, &key, &head), STORE_OK);
 	page = ref_page(w.st, pending.ref);
-	w.st->mover.gave_up = true;
+	w.st->mover.gave_up = store_clock(w.st) + 1;
 	for (int i = 0; i < 50; i++) {
 		(void)store_reassign(w.st, (int)ref_class(w.st, pending.ref), (int)w.st->nclasses);
 		settle(w.st);

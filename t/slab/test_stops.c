@@ -1,0 +1,355 @@
+/* t/slab/test_stops.c: how long a request can be stopped by what goes on beside it: sizes that shift from class to class,
+ * so that pages move, and a table that grows. Work is counted, since no noise of the machine disturbs that: chunks
+ * emptied for page moves and buckets split. Processor time is shown beside it.
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "slab/impl.h"
+#include "t/slab/model.h"
+
+#define MIB          (1u << 20)
+#define KEY          18u
+#define STEP         1536u /* chunks that one allocation may work on */
+#define BEYOND       4u /* requests of a shift that found no other way than to empty a whole page */
+#define STEP_MUST    9400u /* chunks, then: two pages */
+#define SPLITS       4u    /* buckets that one write may split */
+#define TIME_BUCKETS 64u   /* of 100 us each */
+#define TIME_BUCKET  100000u
+
+struct load {
+	struct random_state chance;
+	struct store *st;
+	uint32_t next; /* number of the next key */
+	char *value;
+	bool write_only;
+	pthread_t upkeep;
+	sem_t wanted;
+	atomic_bool over;
+	uint64_t requests, refused;
+	uint64_t beyond;  /* requests that emptied more than STEP of them */
+	uint64_t most;    /* chunks emptied by one request, for each chunk that it took */
+	uint64_t longest; /* nanoseconds of processor time of one request */
+	uint64_t times[TIME_BUCKETS];
+};
+
+struct sizes {
+	const char *name;
+	size_t low, high;
+};
+
+static uint64_t
+thread_time(void)
+{
+	struct timespec ts;
+
+	assert_int_equal(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts), 0);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static void
+wake(void *context)
+{
+	struct load *l = context;
+
+	(void)sem_post(&l->wanted);
+}
+
+static void *
+upkeep_main(void *arg)
+{
+	struct load *l = arg;
+
+	store_thread_join();
+	while (!atomic_load(&l->over)) {
+		unsigned rest = store_maintain(l->st);
+		struct timespec until;
+
+		store_thread_pause();
+		(void)clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += (rest < 10 ? rest : 10) * 1000000;
+		until.tv_sec += until.tv_nsec / 1000000000;
+		until.tv_nsec %= 1000000000;
+		(void)sem_timedwait(&l->wanted, &until);
+		store_thread_resume();
+	}
+	store_thread_leave();
+	return NULL;
+}
+
+static void
+load_init(struct load *l, size_t memory)
+{
+	struct store_options o = {.memory_limit = memory, .index_power = 10};
+	const char *error;
+
+	memset(l, 0, sizeof(*l));
+	random_init(&l->chance);
+	l->value = test_calloc(1, MIB);
+	assert_int_equal(store_new(&l->st, &o, &error), 0);
+}
+
+static void
+upkeep_start(struct load *l)
+{
+	assert_int_equal(sem_init(&l->wanted, 0, 0), 0);
+	store_upkeep(l->st, wake, l);
+	assert_int_equal(pthread_create(&l->upkeep, NULL, upkeep_main, l), 0);
+}
+
+static void
+upkeep_stop(struct load *l)
+{
+	atomic_store(&l->over, true);
+	wake(l);
+	store_thread_pause();
+	assert_int_equal(pthread_join(l->upkeep, NULL), 0);
+	store_thread_resume();
+	store_upkeep(l->st, NULL, NULL);
+	(void)sem_destroy(&l->wanted);
+}
+
+static void
+load_fini(struct load *l)
+{
+	store_check(l->st);
+	store_free(&l->st);
+	test_free(l->value);
+}
+
+/* Log-uniform between the two. */
+static size_t
+some_size(struct load *l, const struct sizes *s)
+{
+	size_t low = s->low;
+
+	while (low * 2 <= s->high && random_below(&l->chance, 2) == 0)
+		low *= 2;
+	if (low == s->high)
+		return low;
+	return low + random_below(&l->chance, (low * 2 < s->high ? low * 2 : s->high) - low);
+}
+
+/* All keys are as long: the size of the value alone says which class it is. */
+static struct store_key
+stop_key(const struct store *st, char *to, uint32_t n)
+{
+	memset(to, 'k', KEY);
+	memcpy(to, &n, sizeof(n));
+	return store_key(st, to, KEY);
+}
+
+static enum store_result
+set(struct load *l, uint32_t n, size_t size)
+{
+	struct store_head head = {.size = size};
+	struct store_put put = {.mode = STORE_SET};
+	struct store_pending pending;
+	char name[STORE_KEY_MAX];
+	struct store_key key = stop_key(l->st, name, n);
+	enum store_result result;
+	uint64_t version;
+
+	if (size <= l->st->chunk_max / 2) {
+		result = store_offer(l->st, &pending, &key, &head, l->value);
+		return result != STORE_OK ? result
+					  : store_put(l->st, &key, &pending, &put, &version);
+	}
+	result = store_alloc(l->st, &pending, &key, &head);
+	if (result == STORE_OK)
+		result = store_pending_write(l->st, &pending, l->value, size);
+	return result != STORE_OK ? result : store_put(l->st, &key, &pending, &put, &version);
+}
+
+static bool
+get(struct load *l, uint32_t n)
+{
+	struct store_view view;
+	char name[STORE_KEY_MAX];
+	struct store_key key = stop_key(l->st, name, n);
+
+	do {
+		if (!store_read_begin(l->st, &key, STORE_READ_COUNT, &view))
+			return false;
+	} while (!store_read_end(l->st, &view));
+	return true;
+}
+
+static void
+request(struct load *l, size_t size)
+{
+	uint64_t chunks = 2 + size / (l->st->chunk_max - ITEM_HEADER);
+	uint64_t time = thread_time(), work = thread_drained;
+
+	l->refused += set(l, l->next, size) != STORE_OK;
+	work = (thread_drained - work + chunks - 1) / chunks;
+	time = thread_time() - time;
+	l->most = work > l->most ? work : l->most;
+	l->beyond += work > STEP;
+	l->longest = time > l->longest ? time : l->longest;
+	l->times[time / TIME_BUCKET < TIME_BUCKETS ? time / TIME_BUCKET : TIME_BUCKETS - 1]++;
+	if (!l->write_only)
+		(void)get(l, (uint32_t)random_below(&l->chance, l->next + 1));
+	l->next++;
+	store_thread_quiescent();
+	l->requests++;
+}
+
+/* Stores as many bytes as the limit, and shows what that cost. */
+static void
+shift(struct load *l, const struct sizes *s)
+{
+	uint64_t limit = (uint64_t)l->st->pages_limit << l->st->page_shift;
+	uint64_t slow = 0;
+
+	l->most = l->longest = l->requests = l->beyond = 0;
+	memset(l->times, 0, sizeof(l->times));
+	for (uint64_t bytes = 0; bytes < limit;) {
+		size_t size = some_size(l, s);
+
+		request(l, size);
+		bytes += size + ITEM_HEADER + KEY;
+	}
+	for (unsigned i = 1000000 / TIME_BUCKET; i < TIME_BUCKETS; i++)
+		slow += l->times[i];
+	printf(
+	    "  %-16s %8lu sets, at most %5lu chunks emptied for one, longest %6.3f ms, %lu above 1 ms\n",
+	    s->name, l->requests, l->most, (double)l->longest / 1e6, slow);
+}
+
+static void
+shift_all(struct load *l)
+{
+	static const struct sizes all[] = {
+	    {"10 B", 10, 10},
+	    {"1000 B", 1000, 1000},
+	    {"10 B to 1 KB", 10, 1000},
+	    {"500 KB", 500000, 500000},
+	    {"100 B", 100, 100},
+	    {"10 KB", 10000, 10000},
+	    {"10 B to 900 KB", 10, 900000},
+	    {"10 B", 10, 10},
+	};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		shift(l, &all[i]);
+		assert_true(l->beyond <= BEYOND);
+		assert_true(l->most <= STEP_MUST);
+	}
+	assert_int_equal(l->refused, 0);
+}
+
+static void
+moves_are_done_in_steps(void **state)
+{
+	struct load l;
+
+	(void)state;
+	load_init(&l, 64 * MIB);
+	upkeep_start(&l);
+	shift_all(&l);
+	upkeep_stop(&l);
+	load_fini(&l);
+}
+
+static void
+so_they_are_without_upkeep(void **state)
+{
+	struct load l;
+
+	(void)state;
+	load_init(&l, 24 * MIB);
+	shift_all(&l);
+	load_fini(&l);
+}
+
+/* A write splits a few buckets, whatever the table's size. */
+static void
+the_table_grows_in_steps(void **state)
+{
+	struct load l;
+
+	(void)state;
+	load_init(&l, 64 * MIB);
+	upkeep_start(&l);
+	for (int i = 0; i < 300000; i++) {
+		uint32_t before = l.st->nbuckets;
+
+		request(&l, 20);
+		assert_true(l.st->nbuckets - before <= SPLITS);
+	}
+	assert_true(l.st->items <= index_room(l.st));
+	upkeep_stop(&l);
+	load_fini(&l);
+}
+
+/* ---------------------------------------------------------------- a reader that stays */
+
+struct reader {
+	struct store *st;
+	atomic_int stage; /* 1: it reads; 2: it shall end */
+};
+
+static void *
+reader_main(void *arg)
+{
+	struct reader *r = arg;
+
+	store_thread_join();
+	atomic_store(&r->stage, 1);
+	while (atomic_load(&r->stage) != 2)
+		(void)sched_yield();
+	store_thread_leave();
+	return NULL;
+}
+
+/* A thread that passes no quiescent point for long holds up the page, but no request. */
+static void
+nobody_waits_for_a_reader(void **state)
+{
+	static const struct sizes first = {"100 B", 100, 100}, second = {"1000 B", 1000, 1000};
+	struct reader reader = {0};
+	pthread_t thread;
+	struct load l;
+	uint64_t moved;
+
+	(void)state;
+	load_init(&l, 16 * MIB);
+	upkeep_start(&l);
+	l.write_only = true;
+	shift(&l, &first);
+	reader.st = l.st;
+	assert_int_equal(pthread_create(&thread, NULL, reader_main, &reader), 0);
+	while (atomic_load(&reader.stage) != 1)
+		(void)sched_yield();
+	moved = l.st->pages_moved;
+	shift(&l, &second);
+	assert_int_equal(l.st->pages_moved, moved);
+	assert_true(l.st->mover.nleaving > 0);
+	store_check(l.st);
+	atomic_store(&reader.stage, 2);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	for (int i = 0; i < 100 && l.st->pages_moved <= moved + 10; i++)
+		shift(&l, &second);
+	assert_true(l.st->pages_moved > moved + 10);
+	assert_int_equal(l.refused, 0);
+	upkeep_stop(&l);
+	load_fini(&l);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(moves_are_done_in_steps),
+	    cmocka_unit_test(so_they_are_without_upkeep),
+	    cmocka_unit_test(the_table_grows_in_steps),
+	    cmocka_unit_test(nobody_waits_for_a_reader),
+	};
+
+	return cmocka_run_group_tests(tests, model_join, model_leave);
+}
