@@ -468,6 +468,19 @@ cluster_turn(struct worker *w)
 	}
 }
 
+bool
+cluster_owes(struct worker *w)
+{
+	const struct conn *c;
+
+	if (w->cluster == NULL)
+		return false;
+	TAILQ_FOREACH(c, &w->conns, all)
+		if (!LIST_EMPTY(&c->forwards) || c->paused)
+			return true;
+	return !LIST_EMPTY(&w->cluster->waiters) || replicate_is_behind(w->cluster->replicate);
+}
+
 void
 cluster_turn_end(struct worker *w)
 {

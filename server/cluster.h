@@ -62,7 +62,9 @@ struct cluster_worker {
 	    *past;     /* atomic: of this turn as well; NULL when the walk over the store is over */
 	unsigned self; /* this node's index in it, or CLUSTER_NOBODY */
 	uint64_t now;  /* see link_now; 0 = not read in this turn */
-	bool tick;     /* atomic: 20 ms have passed */
+	uint64_t clock; /* when that was */
+	uint64_t away;  /* milliseconds that do not count in it */
+	bool tick;      /* atomic: 20 ms have passed */
 	struct link_set *links;
 	struct forward_worker *forward;
 	struct replicate_worker *replicate;
@@ -113,5 +115,9 @@ void cluster_worker_fini(struct worker *w);
 /* Only where w->cluster is not NULL: a turn begins, or goes on behind a quiescent point; and ends. */
 void cluster_turn(struct worker *w);
 void cluster_turn_end(struct worker *w);
+
+/* Whether connections wait for other nodes, or these for W; or have not acknowledged all that it has changed. Always false without
+ * a cluster. */
+bool cluster_owes(struct worker *w);
 
 #endif

@@ -595,7 +595,10 @@ on_fail(struct ticket *t, enum link_failure why)
 	struct forward *f = of_ticket(t);
 
 	f->asked = false;
-	if (f->partial || f->kind == FORWARD_RELAY || (why != LINK_UNSENT && !f->repeatable))
+	/* A stream stores nothing before its end, and its bytes are not kept. */
+	if (f->kind == FORWARD_RELAY)
+		forward_fail(f, why == LINK_UNSENT ? FORWARD_CUT : FORWARD_SILENT);
+	else if (f->partial || (why != LINK_UNSENT && !f->repeatable))
 		forward_fail(f, FORWARD_SILENT);
 	else
 		forward_park(f, FORWARD_SILENT);

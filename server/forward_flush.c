@@ -120,6 +120,13 @@ ask(struct flush_ask *one, uint8_t flags, const struct flush_news *news)
 	return false;
 }
 
+/* As link_now, and the same for all workers. */
+static uint64_t
+clock_of(struct worker *w)
+{
+	return link_now(w) + w->cluster->away;
+}
+
 /* The answer is to nobody's question (ids begin with 1), and dropped. */
 void
 forward_link_up(struct link *l)
@@ -127,7 +134,7 @@ forward_link_up(struct link *l)
 	struct worker *w = link_worker(l);
 	struct flush_news news = {.version = store_flushed(w->store)};
 
-	news.order = flush_plan_tell(&w->cluster->cluster->flush, link_now(w), &news.milliseconds);
+	news.order = flush_plan_tell(&w->cluster->cluster->flush, clock_of(w), &news.milliseconds);
 	if (link_outgoing(l) && (news.version > 0 || news.order > 0) &&
 	    !say(l, FLUSH_TELL, 0, &news))
 		link_break(l, "no memory to tell of a flush");
@@ -189,7 +196,7 @@ hear(struct worker *w, const struct flush_news *news)
 	uint64_t seconds = (news->milliseconds + 999) / 1000;
 	bool command = news->order > 0 &&
 	    flush_plan_hear(
-		&w->cluster->cluster->flush, news->order, link_now(w), news->milliseconds);
+		&w->cluster->cluster->flush, news->order, clock_of(w), news->milliseconds);
 
 	store_version_raise(w->store, news->order);
 	if (news->version > store_flushed(w->store)) {
@@ -487,7 +494,7 @@ void
 flush_tick(struct worker *w)
 {
 	struct flush_plan *plan = &w->cluster->cluster->flush;
-	uint64_t now = link_now(w), order;
+	uint64_t now = clock_of(w), order;
 	uint64_t patience = 2 * (uint64_t)w->server->settings->peer_timeout;
 
 	if (w->id != 0 || w->cluster->forward->due != NULL || !flush_plan_due(plan, now, &order))

@@ -235,7 +235,7 @@ finish(struct conn *c, struct relay *r)
 	f->binary = c->protocol == PROTOCOL_BINARY;
 	f->silent = r->silent;
 	if (r->lost)
-		forward_doom(f, FORWARD_DOWN);
+		forward_doom(f, r->begun ? FORWARD_CUT : FORWARD_DOWN);
 	else
 		forward_ask(f);
 }

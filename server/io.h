@@ -35,8 +35,9 @@ struct io_driver {
 	/* Begins to serve C. False where that cannot be done: the caller frees it. */
 	bool (*attach)(struct conn *c);
 
-	/* Serves what has arrived on all connections, without waiting. */
-	void (*drain)(struct worker *w);
+	/* Serves what has arrived on all connections, without waiting; with LINKS on those with other nodes, as far as the system tells
+	 * them apart. */
+	void (*drain)(struct worker *w, bool links);
 
 	/* C has output or work done outside of its own events: sends, and rearms what it waits for. May
 	 * free C. */

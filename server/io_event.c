@@ -171,14 +171,18 @@ event_receive(struct conn *c)
 }
 
 static void
-event_drain(struct worker *w)
+event_drain(struct worker *w, bool links)
 {
 	struct conn *c, *next;
 
 	for (c = TAILQ_FIRST(&w->conns); c != NULL; c = next) {
+		unsigned want = conn_want(c);
+
 		next = TAILQ_NEXT(c, all);
-		if (conn_want(c) & CONN_WANT_INPUT)
+		if ((want & CONN_WANT_INPUT) && (c->linked || !links))
 			event_receive(c);
+		else if (want & CONN_WANT_OUTPUT)
+			event_serve(c);
 	}
 }
 

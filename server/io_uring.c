@@ -503,8 +503,9 @@ turn(struct worker *w, bool block)
 }
 
 static void
-uring_drain(struct worker *w)
+uring_drain(struct worker *w, bool links)
 {
+	(void)links;
 	for (unsigned i = 0; i < DRAIN_ROUNDS; i++) {
 		if (turn(w, false) == 0 && TAILQ_EMPTY(&w->turns))
 			return;

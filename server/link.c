@@ -33,10 +33,22 @@
 /* Milliseconds after which a link that is down is asked for once more: memory may have been out the first time. */
 #define WANTED_AGAIN 1000u
 
-/* Milliseconds between two ticks, of 20, after which something has kept this process. */
-#define LATE 200u
+/* Milliseconds between two looks at the clock, one each 20, that count at most: where there are more, something has kept this
+ * worker. */
+#define ABSENCE 100u
 
 /* ---------------------------------------------------------------- one link */
+
+uint64_t
+link_time(struct worker *w, uint64_t clock)
+{
+	struct cluster_worker *cw = w->cluster;
+
+	if (cw->clock != 0 && clock - cw->clock > ABSENCE)
+		cw->away += clock - cw->clock - ABSENCE;
+	cw->clock = clock;
+	return clock - cw->away;
+}
 
 uint64_t
 link_now(struct worker *w)
@@ -46,7 +58,7 @@ link_now(struct worker *w)
 
 	if (cw->now == 0) {
 		(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-		cw->now = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+		cw->now = link_time(w, (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000);
 	}
 	return cw->now;
 }
@@ -609,17 +621,6 @@ link_want(struct link *l, uint64_t now)
 	cluster_dial(w->cluster->cluster, w->id, l->node_id);
 }
 
-/* Whether this worker itself was away since the last tick: what has come meanwhile is to be read before others are judged. */
-static bool
-was_away(struct link_set *set, uint64_t now)
-{
-	bool late = set->ticked != 0 && now - set->ticked > LATE;
-
-	set->ticked = now;
-	set->excused = late && !set->excused;
-	return set->excused;
-}
-
 void
 links_tick(struct worker *w)
 {
@@ -627,8 +628,6 @@ links_tick(struct worker *w)
 	uint64_t now = link_now(w);
 	struct link *l;
 
-	if (was_away(set, now))
-		return;
 	if (unlikely(set->incomplete))
 		(void)links_update(w);
 	LIST_FOREACH(l, &set->outgoing, entry) {

@@ -69,8 +69,12 @@ void link_frame_end(
 /* Ends the connection at the end of this turn, for WHY (for the log). */
 void link_break(struct link *l, const char *why);
 
-/* Milliseconds, monotonic; read at most once a turn. */
+/* Milliseconds, monotonic, of this worker: time in which it was kept from running does not count, as what came meanwhile could not be
+ * read. Read at most once a turn. */
 uint64_t link_now(struct worker *w);
+
+/* What link_now says when the clock says CLOCK, which never goes back. For tests, which are the clock. */
+uint64_t link_time(struct worker *w, uint64_t clock);
 
 /* A place for what the answering side keeps with an incoming link; see forward_link_closed. */
 void **link_slot(struct link *l);

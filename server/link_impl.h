@@ -48,8 +48,6 @@ struct link_set {
 	struct link *nodes[TOPOLOGY_NODES_MAX]; /* by index in the topology of this turn */
 	LIST_HEAD(link_list, link) outgoing, incoming;
 	TAILQ_HEAD(, link) dirty;
-	uint64_t ticked; /* when links_tick was called last; 0 = never */
-	bool excused;    /* it was late then */
 	bool incomplete; /* memory was out for some */
 	struct written_bits written;
 };

@@ -112,6 +112,9 @@ bool replicate_receive(struct replicate_end *end, const struct frame *frame);
 
 /* ---------------------------------------------------------------- how far copies are */
 
+/* Whether a peer that is linked has not acknowledged all that this worker has changed. */
+bool replicate_is_behind(const struct replicate_worker *w);
+
 /* How many copies of a key there are when all is well. */
 unsigned replicate_copies(const struct replicate_worker *w);
 

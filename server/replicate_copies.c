@@ -8,6 +8,18 @@ replicate_position(const struct replicate_worker *w)
 	return w->backlog.head;
 }
 
+bool
+replicate_is_behind(const struct replicate_worker *w)
+{
+	const struct replicate_end *end;
+
+	LIST_FOREACH(end, &w->ends, entry)
+		if (end->outgoing && end->link != NULL && end->node != NODE_NONE &&
+		    end->stream.acked < w->backlog.head)
+			return true;
+	return false;
+}
+
 /* On how many peers the entry, which ends at POSITION, is. */
 static unsigned
 entry_acked(struct replicate_worker *w, struct backlog_entry *e, uint64_t position)

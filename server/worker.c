@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -155,6 +156,26 @@ worker_sweep(struct worker *w)
 	}
 }
 
+/* Answers what has arrived, and waits for what other nodes owe, are owed, or are to have copies of. */
+static void
+drain(struct worker *w)
+{
+	const struct timespec moment = {0, 1000000};
+	unsigned rounds = 2 * w->server->settings->peer_timeout;
+
+	w->driver->drain(w, false);
+	for (unsigned i = 0; i < rounds && cluster_owes(w); i++) {
+		(void)worker_turn_end(w);
+		(void)nanosleep(&moment, NULL);
+		if (i % 20 == 0)
+			store_relaxed(&w->cluster->tick, true);
+		worker_turn_begin(w);
+		w->driver->drain(w, true);
+	}
+	(void)worker_turn_end(w);
+	worker_turn_begin(w);
+}
+
 void
 worker_drop_all(struct worker *w)
 {
@@ -162,7 +183,7 @@ worker_drop_all(struct worker *w)
 
 	worker_adopt(w);
 	if (load_relaxed(&w->draining))
-		w->driver->drain(w);
+		drain(w);
 	for (c = TAILQ_FIRST(&w->conns); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, all);
 		w->driver->drop(c);

@@ -4,6 +4,7 @@
  */
 FORWARD_ERROR(SILENT, "did not answer")
 FORWARD_ERROR(DOWN, "cannot be reached")
+FORWARD_ERROR(CUT, "was lost in the middle of this value: nothing was stored")
 FORWARD_ERROR(BUSY, "is busy")
 FORWARD_ERROR(CHANGING, "does not own this key: the cluster is changing")
 FORWARD_ERROR(WRONG, "gave a wrong answer")

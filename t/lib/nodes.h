@@ -154,7 +154,7 @@ node_init(struct nodes *ns, unsigned i, const char *list)
 	node->m.worker->driver = &memory_driver;
 	if (!replicate_start(&node->cluster) || !cluster_worker_init(node->m.worker))
 		panic("no memory");
-	node->m.worker->cluster->now = ns->now;
+	node->m.worker->cluster->now = link_time(node->m.worker, ns->now);
 }
 
 static inline void
@@ -276,7 +276,7 @@ node_turn(struct nodes *ns, unsigned i)
 	struct worker *w = node_worker(ns, i);
 	struct conn *c;
 
-	w->cluster->now = ns->now;
+	w->cluster->now = link_time(w, ns->now);
 	forward_turn_end(w);
 	for (unsigned n = 0; n < 1000 && (c = TAILQ_FIRST(&w->turns)) != NULL; n++) {
 		TAILQ_REMOVE(&w->turns, c, turn);
@@ -306,7 +306,7 @@ nodes_turn(struct nodes *ns, uint64_t milliseconds)
 
 		if (ns->nodes[i].stands)
 			continue;
-		w->cluster->now = ns->now;
+		w->cluster->now = link_time(w, ns->now);
 		links_tick(w);
 		forward_tick(w);
 		cluster_turn_end(w);

@@ -322,7 +322,7 @@ test_who_was_away_accuses_nobody(void **state)
 	nodes_turn(ns, 20);
 	assert_true(ask(l, &one, 0));
 	ns->now += 5000;
-	w->cluster->now = ns->now;
+	w->cluster->now = link_time(w, ns->now);
 	links_tick(w);
 	links_flush(w);
 	assert_true(link_up(l));
@@ -331,6 +331,30 @@ test_who_was_away_accuses_nobody(void **state)
 	pass(ns, 2000);
 	assert_true(link_up(l));
 	assert_true(one.last);
+	nodes_drop(ns);
+}
+
+/* A question is asked at the end of a turn that was interrupted for nearly as long as an answer may take. */
+static void
+test_an_interrupted_turn_takes_no_time_from_the_answer(void **state)
+{
+	struct nodes *ns = nodes_make(2);
+	struct worker *w = node_worker(ns, 0);
+	struct link *l = link_to(w, 1);
+	struct asked one = {0}, other = {0};
+
+	(void)state;
+	nodes_turn(ns, 20);
+	assert_true(ask(l, &one, 0));
+	ns->now += 980;
+	ns->nodes[1].stands = true;
+	pass(ns, 500);
+	assert_int_equal(one.failures, 0);
+	answer(l, one.ticket.id, FRAME_LAST);
+	assert_true(one.last);
+	assert_true(ask(l, &other, 0));
+	pass(ns, 1100);
+	assert_int_equal(other.failures, 1);
 	nodes_drop(ns);
 }
 
@@ -457,6 +481,7 @@ main(void)
 	    cmocka_unit_test(test_tickets_expire_one_by_one),
 	    cmocka_unit_test(test_a_silent_node_loses_its_links),
 	    cmocka_unit_test(test_who_was_away_accuses_nobody),
+	    cmocka_unit_test(test_an_interrupted_turn_takes_no_time_from_the_answer),
 	    cmocka_unit_test(test_a_changed_byte_ends_that_link_alone),
 	    cmocka_unit_test(test_links_follow_the_topology),
 	    cmocka_unit_test(test_a_new_incarnation_ends_older_links),
