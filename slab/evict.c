@@ -302,10 +302,15 @@ chunk_claim_ahead(struct store *st)
 {
 	struct slab_class *c = &st->classes[st->piece_class];
 	uint64_t chunks = (uint64_t)load_relaxed(&c->npages) * c->per_page;
+	bool barren;
 
-	if (load_relaxed(&st->limit_kept) && st->eviction != STORE_EVICT_NONE &&
-	    chunks - load_relaxed(&c->used) < c->per_page && class_barren(c))
+	if (!load_relaxed(&st->limit_kept) || st->eviction == STORE_EVICT_NONE)
+		return;
+	barren = class_barren(c);
+	if (barren && chunks - load_relaxed(&c->used) < c->per_page)
 		(void)balance_claim(st, c, CLAIM_AHEAD);
+	else if (!barren && load_relaxed(&c->since_grant) >= c->per_page)
+		(void)balance_claim(st, c, CLAIM_WANT);
 }
 
 const char *

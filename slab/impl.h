@@ -534,8 +534,8 @@ void observers_tell_set(const struct store *st, const struct store_key *key, uin
 /* A chunk of class C, whatever must go for it; 0 = no memory. */
 uint32_t chunk_alloc(struct store *st, uint32_t slab_class);
 
-/* Works towards a page for the next pieces where the class of pieces has nothing to evict for them, so that not one of them has
- * to go all the way. */
+/* A step towards a page for the next pieces: where their class has nothing to evict for them, so that not one of them has to go all
+ * the way; and where it evicts for want of pages, since of the pieces of a value only the first has something to evict. */
 void chunk_claim_ahead(struct store *st);
 
 /* Loses the item that the policy likes least; false = there is none. */
