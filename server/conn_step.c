@@ -287,15 +287,10 @@ reads_routed(struct conn *c, enum read_form form, unsigned n, struct slice input
 	return n;
 }
 
-/* The one request that INPUT is, with KEY; returns whether it is answered. */
+/* The one request that INPUT is, of KEY, which is prepared and ours; returns whether it is answered. */
 static bool
-run_one(struct conn *c, enum read_form form, struct slice bytes)
+run_one(struct conn *c, enum read_form form, const struct store_key *key)
 {
-	struct worker *w = c->worker;
-	struct store_key *key = &w->keys[0];
-
-	key_set(key, bytes);
-	store_prepare_one(w->store, key);
 	if (likely(exec_read_one(c, form, key)))
 		return true;
 	if (form != READ_GET)
@@ -303,6 +298,15 @@ run_one(struct conn *c, enum read_form form, struct slice bytes)
 	exec_key(c, OP_GET, key, 0);
 	exec_keys_end(c);
 	return true;
+}
+
+/* Whether KEY is to be read here, by a client. */
+static inline bool
+is_ours(struct conn *c, const struct store_key *key)
+{
+	struct worker *w = c->worker;
+
+	return likely(w->cluster == NULL) || (!c->inner && route(w, key, true) == ROUTE_LOCAL);
 }
 
 /* A run of reads; takes those that are answered off INPUT and returns whether there are any. */
@@ -314,12 +318,15 @@ run_reads(struct conn *c, struct slice *input, enum read_form form,
 	struct slice key;
 	unsigned n;
 
-	if (likely(w->cluster == NULL) &&
-	    read(input->ptr, input->ptr + input->len, &key) == input->len) {
-		if (!run_one(c, form, key))
-			return false;
-		slice_advance(input, input->len);
-		return true;
+	if (read(input->ptr, input->ptr + input->len, &key) == input->len) {
+		key_set(&w->keys[0], key);
+		store_prepare_one(w->store, &w->keys[0]);
+		if (is_ours(c, &w->keys[0])) {
+			if (!run_one(c, form, &w->keys[0]))
+				return false;
+			slice_advance(input, input->len);
+			return true;
+		}
 	}
 	if ((n = cut_reads(w, *input, read)) == 0)
 		return false;

@@ -190,6 +190,22 @@ ask_node(struct conn *c, const struct store_key *keys, uint32_t mask, unsigned n
 	forward_ask(f);
 }
 
+/* Answers what it can of the keys up to N that are in a row ours, the first of which is; returns how many, at least 1. */
+static unsigned
+answer_run(struct conn *c, const struct store_key *keys, const int *nodes, unsigned n,
+    const struct forward_get *how)
+{
+	unsigned run = 1, done = 0;
+
+	while (run < n && nodes[run] == ROUTE_LOCAL)
+		run++;
+	if (run > 1 && how->quick && how->op == OP_GET)
+		done = exec_reads(c, how->ends ? READ_GET : READ_KEY, keys, run);
+	if (done == 0)
+		answer_here(c, keys, how);
+	return done == 0 ? 1 : done;
+}
+
 unsigned
 forward_gets(
     struct conn *c, const struct store_key *keys, unsigned n, const struct forward_get *how)
@@ -200,25 +216,28 @@ forward_gets(
 	size_t weight = forward_weight(w), total = 0;
 	bool reads = how->op == OP_GET || how->op == OP_GETS;
 	uint32_t remote = 0;
-	unsigned i;
+	unsigned i = 0;
 
-	for (i = 0; n > 1 && i < n; i++)
-		route_prefetch(w->cluster->forward->routes, &keys[i]);
-	for (i = 0; i < n && (i == 0 || !conn_full(c)); i++) {
-		nodes[i] = route(w, &keys[i], reads);
+	for (unsigned j = 0; n > 1 && j < n; j++)
+		route_prefetch(w->cluster->forward->routes, &keys[j]);
+	for (unsigned j = 0; j < n; j++)
+		nodes[j] = route(w, &keys[j], reads);
+	while (i < n && (i == 0 || !conn_full(c))) {
 		if (nodes[i] == ROUTE_LOCAL) {
-			answer_here(c, &keys[i], how);
-		} else if (nodes[i] == last) {
+			i += answer_run(c, keys + i, nodes + i, n - i, how);
+			last = ROUTE_LOCAL;
+			continue;
+		}
+		if (nodes[i] == last) {
 			holes[i] = holes[i - 1];
 			outq_hole_weigh(&c->out, holes[i], total += weight);
-			remote |= UINT32_C(1) << i;
 		} else {
 			holes[i] = outq_hole(&c->out, &w->source, total = weight);
 			if (holes[i] == NULL)
 				return n;
-			remote |= UINT32_C(1) << i;
 		}
-		last = nodes[i];
+		remote |= UINT32_C(1) << i;
+		last = nodes[i++];
 	}
 	while (remote != 0) {
 		int node = nodes[__builtin_ctz(remote)];
