@@ -4,6 +4,7 @@ Servers listen on 127.0.0.1 on a free port, run on one set of cores, the generat
 
 import argparse
 import json
+import math
 import os
 import resource
 import shlex
@@ -200,10 +201,10 @@ def free_ports(count):
 
 
 class Spread:
-    """Median, minimum and maximum of samples."""
+    """Median, minimum and maximum of samples; not numbers where there is none: a run may have been too short for the clock."""
 
     def __init__(self, samples):
-        self.samples = list(samples)
+        self.samples = list(samples) or [math.nan]
         self.median = statistics.median(self.samples)
         self.low = min(self.samples)
         self.high = max(self.samples)
