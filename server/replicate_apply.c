@@ -70,6 +70,18 @@ count_result(struct replicate_end *end, enum store_result result)
 		bump_relaxed(&end->counts.refused, 1);
 }
 
+/* One copy has given this to another: it may have been deleted, which only its primary is sure to know. */
+static void
+ask_primary(const struct applying *a)
+{
+	struct replicate_worker *w = a->end->worker;
+	uint16_t holders[HOLDERS_MAX];
+	unsigned n = replicate_holders(w, replicate_point(w, a->record->key), holders);
+
+	if (n > 0 && w->outgoing[holders[0]] != NULL)
+		replicate_want_sync(w->outgoing[holders[0]]->peer);
+}
+
 /* Puts PENDING, which is whole. */
 static void
 put(struct applying *a, struct store_pending *pending)
@@ -89,6 +101,8 @@ put(struct applying *a, struct store_pending *pending)
 	/* The sender does not know: it has lost what it knew. */
 	if (result == STORE_EXISTS && a->deleted >= record->order)
 		replicate_gone(a->end, record->key, a->deleted);
+	if (result == STORE_OK && !a->ours && !a->primary)
+		ask_primary(a);
 	/* What the primary has got back, the other holders may have to learn as well. */
 	if (result == STORE_OK && a->ours)
 		replicate_pass_on(a->end->worker, BACKLOG_SET, record->key, record->order);
@@ -215,9 +229,21 @@ touch(struct applying *a)
 	}
 	store_leave(&entry);
 	count_result(a->end, touched ? STORE_OK : STORE_EXISTS);
+	if (touched && a->ours)
+		replicate_pass_on(a->end->worker, BACKLOG_TOUCH, record->key, record->order);
 	if (present < record->order && record->order > store_flushed(r->store) &&
 	    !replicate_want(a->end, record->key))
 		replicate_want_sync(a->end->peer);
+}
+
+static void
+forget(struct applying *a)
+{
+	bool gone = apply_delete(a->end->worker->all, &a->key, a->record->order);
+
+	count_result(a->end, gone ? STORE_OK : STORE_EXISTS);
+	if (gone && a->ours)
+		replicate_pass_on(a->end->worker, BACKLOG_DELETE, a->record->key, a->record->order);
 }
 
 static void
@@ -234,8 +260,7 @@ apply_record(struct applying *a)
 			set_piece(a);
 		break;
 	case RECORD_DELETE:
-		count_result(
-		    a->end, apply_delete(r, &a->key, record->order) ? STORE_OK : STORE_EXISTS);
+		forget(a);
 		break;
 	case RECORD_TOUCH:
 		touch(a);
