@@ -226,15 +226,18 @@ answer(struct conn *c, const struct store_key *keys, unsigned n, const struct re
 		struct slice name = slice_of(key->data, key->len);
 		struct store_view view;
 		size_t need;
+		bool other;
 
 		if (unlikely(!look_plain(&look, key, kind->how, &view) ||
 			((kind->how & STORE_READ_META) && view.marks != 0))) {
 			outq_commit(&c->out, p);
-			if (!answer_other(c, key, kind, &missed, &size))
+			other = answer_other(c, key, kind, &missed, &size);
+			/* The room may be another one by now, also where there is no answer. */
+			p = c->out.at;
+			if (!other)
 				break;
 			if (sizes != NULL)
 				sizes[key - keys] = size;
-			p = c->out.at;
 			continue;
 		}
 		need = kind->room + name.len + view.size;
