@@ -321,15 +321,17 @@ static bool
 claim_reserve(struct store *st, struct slab_class *c, enum page_reserve reserve)
 {
 	uint32_t page = page_pool_take(st, reserve);
+	bool gained;
 
 	if (page == NONE)
 		return false;
 	lock_take(&c->lock);
-	class_gain_page(st, c, page);
-	class_granted(c, c->per_page);
+	gained = class_gain_page(st, c, page);
+	if (gained)
+		class_granted(c, c->per_page);
 	lock_drop(&c->lock);
 	(void)upkeep_wake(st);
-	return true;
+	return gained;
 }
 
 bool

@@ -230,19 +230,31 @@ class_granted(struct slab_class *c, uint32_t chunks)
 	store_relaxed(&c->since_grant, since > chunks ? since - chunks : 0);
 }
 
-void
+/* Room for one more page in the list of C's; false where memory is out. */
+static bool
+class_list_room(struct slab_class *c) REQUIRES(c->lock)
+{
+	uint32_t room = c->pages_room == 0 ? 8 : c->pages_room * 2;
+	uint32_t *pages;
+
+	if (c->npages < c->pages_room)
+		return true;
+	pages = realloc(c->pages, room * sizeof(*pages));
+	if (pages == NULL)
+		return false;
+	c->pages = pages;
+	c->pages_room = room;
+	return true;
+}
+
+bool
 class_gain_page(struct store *st, struct slab_class *c, uint32_t page)
 {
 	struct page *p = &st->pages[page];
 
-	if (c->npages == c->pages_room) {
-		uint32_t room = c->pages_room == 0 ? 8 : c->pages_room * 2;
-		uint32_t *pages = realloc(c->pages, room * sizeof(*pages));
-
-		if (pages == NULL)
-			panic("no memory for the list of %u pages", room);
-		c->pages = pages;
-		c->pages_room = room;
+	if (!class_list_room(c)) {
+		page_pool_give(st, page);
+		return false;
 	}
 	p->carved = 0;
 	store_relaxed(&p->used, 0u);
@@ -259,6 +271,7 @@ class_gain_page(struct store *st, struct slab_class *c, uint32_t page)
 	class_room_add(st, c, page);
 	store_relaxed(&c->gained, load_relaxed(&st->now));
 	c->n.pages_in++;
+	return true;
 }
 
 void
@@ -318,10 +331,8 @@ class_take(struct store *st, struct slab_class *c)
 		uint32_t page =
 		    load_relaxed(&st->limit_kept) ? NONE : page_pool_take(st, RESERVE_KEPT);
 
-		if (page != NONE) {
-			class_gain_page(st, c, page);
+		if (page != NONE && class_gain_page(st, c, page))
 			class_granted(c, c->per_page);
-		}
 	}
 	if (c->roomy != NONE)
 		ref = page_take_chunk(st, c, c->roomy);

@@ -350,9 +350,10 @@ uint32_t class_take(struct store *st, struct slab_class *c);
 void class_give(struct store *st, uint32_t ref);
 void class_give_locked(struct store *st, struct slab_class *c, uint32_t ref) REQUIRES(c->lock);
 
-/* A page leaves its class (it must be empty) or comes to one. */
+/* A page leaves its class (it must be empty) or comes to one: false where memory is out for its list, the page goes to the pool
+ * then. */
 void class_lose_page(struct store *st, struct slab_class *c, uint32_t page) REQUIRES(c->lock);
-void class_gain_page(struct store *st, struct slab_class *c, uint32_t page) REQUIRES(c->lock);
+bool class_gain_page(struct store *st, struct slab_class *c, uint32_t page) REQUIRES(c->lock);
 
 /* Takes CHUNKS off what the class has evicted since it last got a page, or was to get one. */
 void class_granted(struct slab_class *c, uint32_t chunks);

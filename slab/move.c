@@ -126,7 +126,7 @@ item_copy(struct item *to, uint32_t ref, const struct item *it)
 {
 	store_relaxed(&to->next, ref);
 	store_relaxed(&to->prev, ref);
-	store_relaxed(&to->version, load_relaxed(&it->version));
+	store_release(&to->version, load_relaxed(&it->version)); /* see queue_holds */
 	store_release(&to->nkey, load_relaxed(&it->nkey));
 	store_relaxed(&to->life, load_relaxed(&it->life));
 	store_relaxed(&to->heat, load_relaxed(&it->heat));
@@ -400,7 +400,7 @@ page_arrive(struct store *st, uint32_t page, uint32_t to) REQUIRES(st->mover.loc
 		struct slab_class *c = &st->classes[to];
 
 		lock_take(&c->lock);
-		class_gain_page(st, c, page);
+		(void)class_gain_page(st, c, page);
 		lock_drop(&c->lock);
 	}
 	(void)add_relaxed(&st->pages_moved, 1);

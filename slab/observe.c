@@ -48,8 +48,11 @@ store_observe(struct store *st, store_observer *observer, void *context)
 {
 	struct observer *slot = observer_slot(st, observer, context);
 
-	slot->call = observer;
-	slot->context = context;
+	/* One that comes again may still be read by who is telling it. */
+	if (slot->call == NULL) {
+		slot->call = observer;
+		slot->context = context;
+	}
 	store_release(&slot->on, true);
 	observers_count(st);
 }

@@ -270,7 +270,8 @@ pages_take_up(struct store *st, const struct meta *m) NO_LOCK_ANALYSIS
 			page_pool_give(st, page);
 			continue;
 		}
-		class_gain_page(st, c, page);
+		if (!class_gain_page(st, c, page))
+			continue; /* what lies in it will be missed */
 		st->pages[page].carved = m->pages[page].carved;
 		st->pages[page].used = m->pages[page].carved;
 		st->pages[page].earliest = 1;

@@ -110,8 +110,21 @@ def whole_or_not_at_all(scarcity, rounds):
     assert ended > 0, "no connection has felt it"
 
 
+def sizes_that_are_new(scarcity, rounds):
+    """Each value is the first of its size class: a page is taken for it, or it is refused."""
+    with scarcity, testlib.ringcached(["-m", "256"]) as server:
+        store_long(server)
+        for number in range(20 * rounds):
+            with scarcity.of(0.5), contextlib.suppress(EOFError, OSError), server.connect() as c:
+                for size in range(50 + 10 * number, 60000, 1000):
+                    assert c.set(b"size%d" % size, b"x" * size).startswith((b"STORED", b"SERVER_ERROR"))
+            assert server.alive(), server.output()[-3000:]
+        store_long(server)
+        assert pipeline(server.port)
+
+
 def fill(cluster):
-    """Values of all sizes that the load has, on all nodes: the store has its pages for them."""
+    """Values of all sizes that the load has, on all nodes."""
     with cluster.connect() as c:
         for n in range(400):
             store(c, b"fill%d" % n, b"x" * (100 * (n % 40)))
@@ -172,7 +185,7 @@ def main():
     if testlib.is_sanitized():
         testlib.skip("sanitizers have an allocator of their own")
     scarcity = Scarcity()
-    for story in (whole_or_not_at_all, nodes_live_on):
+    for story in (whole_or_not_at_all, sizes_that_are_new, nodes_live_on):
         story(scarcity, arguments.rounds)
         print("%s: ok, %d allocations have failed" % (story.__name__, scarcity.failures()))
 
