@@ -35,13 +35,16 @@ static void
 check_pieces(struct store *st, uint32_t ref)
 {
 	uint64_t size = 0;
+	uint32_t prev = 0;
 
 	for (uint32_t p = item_aux(item_at(st, ref))->piece; p != 0; p = piece_at(st, p)->next) {
 		struct piece *piece = piece_at(st, p);
 
 		ASSERT(piece->nkey == 0 && piece->kind == CHUNK_PIECE && piece->owner == ref);
-		ASSERT(ITEM_HEADER + piece->used <= st->classes[ref_class(st, p)].chunk_size);
+		ASSERT(piece->prev == prev);
+		ASSERT(PIECE_HEADER + piece->used <= st->classes[ref_class(st, p)].chunk_size);
 		size += piece->used;
+		prev = p;
 	}
 	ASSERT(size == item_aux(item_at(st, ref))->size);
 }

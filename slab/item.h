@@ -21,11 +21,11 @@
  *
  * A piece of a large value, and a free chunk:
  *
- *	 0        8     12     16     20 21 22   24    26
- *	 +--------+------+------+------+--+--+-----+-----+------+
- *	 |   -    | next |owner | used | 0| -|  1  |  -  | data |
- *	 |   -    | next |  -   |  -   | 0| -|  0  |  -  |      |
- *	 +--------+------+------+------+--+--+-----+-----+------+
+ *	 0        8     12     16     20 21 22   24    26    28     32
+ *	 +--------+------+------+------+--+--+-----+-----+-----+------+------+
+ *	 |   -    | next |owner | used | 0| -|  1  |  -  |  -  | prev | data |
+ *	 |   -    | next |  -   |  -   | 0| -|  0  |  -  |     |      |      |
+ *	 +--------+------+------+------+--+--+-----+-----+-----+------+------+
  *
  * Who may write what: version, STALE, WON, expiry and the value of a linked item: the holder of its stripe. next,
  * prev and the queue bit: the holder of its class; so life is only changed by compare and swap. heat and atime: any
@@ -75,13 +75,15 @@ struct piece {
 	uint8_t unused_heat;
 	uint16_t kind; /* CHUNK_FREE, CHUNK_PIECE */
 	uint16_t unused_atime;
+	uint32_t prev; /* the piece before this one; 0 = it is the first */
 	char data[];
 };
 
 static_assert(offsetof(struct piece, nkey) == offsetof(struct item, nkey), "layout");
 static_assert(offsetof(struct piece, kind) == offsetof(struct item, vlen), "layout");
 static_assert(offsetof(struct piece, next) == offsetof(struct item, next), "layout");
-static_assert(offsetof(struct piece, data) == 26, "layout");
+static_assert(offsetof(struct piece, prev) == 28, "layout");
+static_assert(offsetof(struct piece, data) == 32, "layout");
 
 enum { CHUNK_FREE = 0, CHUNK_PIECE = 1 };
 
@@ -93,6 +95,7 @@ struct aux {
 };
 
 #define ITEM_HEADER     ((uint32_t)offsetof(struct item, data))
+#define PIECE_HEADER    ((uint32_t)offsetof(struct piece, data))
 #define VERSION_EXT     (1ull << 63)
 #define VERSION_COPY    (1ull << 62) /* only without VERSION_EXT */
 #define LIFE_EXPIRY     ((1u << 29) - 1)

@@ -1,7 +1,7 @@
 /* slab/large.c: values that do not fit one chunk: a chain of pieces; and appending to values.
  *
  * The pieces of a large value are chunks of the largest class, but for the last, which takes what it needs. They
- * are taken as the bytes arrive. The item's own chunk holds the head only; in the queues it stands in the class of
+ * are taken as the bytes arrive, and linked both ways, so that one can be moved without a walk over all. The item's own chunk holds the head only; in the queues it stands in the class of
  * its pieces, because that is the memory that comes back with it.
  */
 #include "slab/impl.h"
@@ -40,8 +40,8 @@ static uint32_t
 piece_new(struct store *st, struct store_pending *pending)
 {
 	uint32_t rest = pending->size - pending->written;
-	uint32_t most = st->chunk_max - ITEM_HEADER;
-	uint32_t size = ITEM_HEADER + (rest < most ? rest : most);
+	uint32_t most = st->chunk_max - PIECE_HEADER;
+	uint32_t size = PIECE_HEADER + (rest < most ? rest : most);
 	uint32_t ref = may_hold(st, pending, size) ? chunk_alloc(st, class_for(st, size)) : 0;
 	struct piece *piece;
 
@@ -50,6 +50,7 @@ piece_new(struct store *st, struct store_pending *pending)
 	hold(st, pending, ref);
 	piece = piece_at(st, ref);
 	store_relaxed(&piece->next, 0u);
+	store_relaxed(&piece->prev, pending->tail);
 	store_relaxed(&piece->used, 0u);
 	store_relaxed(&piece->owner, pending->ref);
 	store_release(&piece->kind, (uint16_t)CHUNK_PIECE);
@@ -69,7 +70,7 @@ piece_room(const struct store *st, const struct store_pending *pending)
 {
 	if (pending->tail == 0)
 		return 0;
-	return st->chunk_max - ITEM_HEADER - piece_at(st, pending->tail)->used;
+	return st->chunk_max - PIECE_HEADER - piece_at(st, pending->tail)->used;
 }
 
 enum store_result

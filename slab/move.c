@@ -211,25 +211,31 @@ static void
 piece_copy(struct piece *to, const struct piece *from)
 {
 	store_relaxed(&to->next, load_relaxed(&from->next));
+	store_relaxed(&to->prev, load_relaxed(&from->prev));
 	store_relaxed(&to->owner, load_relaxed(&from->owner));
 	store_relaxed(&to->used, load_relaxed(&from->used));
 	chunk_write(to->data, from->data, from->used);
 	store_release(&to->kind, (uint16_t)CHUNK_PIECE);
 }
 
-/* Puts COPY in the place of the piece REF in the chain of IT, whose stripe is locked; false = it is not there. */
+/* Puts COPY in the place of the piece REF in the chain of its owner IT, which is linked and its stripe locked; false = it is in
+ * none any more. A page that is being emptied gives no chunks, so REF can only have become free: before the chunk of IT did, had
+ * that been another item then. */
 static bool
 piece_replace(struct store *st, struct item *it, uint32_t ref, uint32_t copy)
 {
-	uint32_t *link = &item_aux(it)->piece;
+	struct piece *piece = piece_at(st, ref);
+	uint32_t prev = load_relaxed(&piece->prev), next = load_relaxed(&piece->next);
+	uint32_t *link = prev == 0 ? &item_aux(it)->piece : &piece_at(st, prev)->next;
 
-	while (*link != 0 && *link != ref)
-		link = &piece_at(st, *link)->next;
-	if (*link == 0)
+	if (load_relaxed(&piece->kind) != CHUNK_PIECE)
 		return false;
-	piece_copy(piece_at(st, copy), piece_at(st, ref));
-	store_relaxed(&piece_at(st, ref)->owner, 0u);
+	ASSERT(load_relaxed(link) == ref);
+	piece_copy(piece_at(st, copy), piece);
+	store_relaxed(&piece->owner, 0u);
 	store_relaxed(link, copy);
+	if (next != 0)
+		store_relaxed(&piece_at(st, next)->prev, copy);
 	return true;
 }
 

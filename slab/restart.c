@@ -21,7 +21,7 @@
 #include "slab/impl.h"
 
 #define META_MAGIC  "RCSTORE\n"
-#define META_FORMAT 1u
+#define META_FORMAT 2u
 
 /* FILE.meta: a head, CLASSES classes (from 1), PAGES pages (from 0). Native byte order; another order shows in FORMAT. */
 struct meta_head {
@@ -312,12 +312,15 @@ static bool
 pieces_reach(const struct store *st, uint64_t *reached, uint32_t ref)
 {
 	uint64_t size = 0;
+	uint32_t prev = 0;
 
 	for (uint32_t p = item_aux(item_at(st, ref))->piece; p != 0; p = piece_at(st, p)->next) {
 		if (!chunk_reach(st, reached, p) || piece_at(st, p)->owner != ref ||
-		    piece_at(st, p)->used > st->classes[ref_class(st, p)].chunk_size - ITEM_HEADER)
+		    piece_at(st, p)->prev != prev ||
+		    piece_at(st, p)->used > st->classes[ref_class(st, p)].chunk_size - PIECE_HEADER)
 			return false;
 		size += piece_at(st, p)->used;
+		prev = p;
 	}
 	return size == item_aux(item_at(st, ref))->size;
 }

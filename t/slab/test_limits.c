@@ -162,7 +162,7 @@ values_where_the_layout_changes(void **state)
 	for (unsigned m = 0; m < 2; m++) {
 		struct store *st = make((struct store_options){.memory_limit = memories[m]});
 		const size_t edges[] = {0, PIN_MIN, st->chunk_max, 2 * (size_t)st->chunk_max, 65535,
-		    3 * (size_t)(st->chunk_max - ITEM_HEADER)};
+		    3 * (size_t)(st->chunk_max - PIECE_HEADER)};
 
 		for (unsigned e = 0; e < sizeof(edges) / sizeof(*edges); e++) {
 			for (size_t n = 0; n < 700; n++) {
