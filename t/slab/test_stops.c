@@ -249,7 +249,7 @@ moves_are_done_in_steps(void **state)
 	struct load l;
 
 	(void)state;
-	load_init(&l, 64 * MIB);
+	load_init(&l, 32 * MIB);
 	upkeep_start(&l);
 	shift_all(&l);
 	upkeep_stop(&l);
@@ -262,7 +262,7 @@ so_they_are_without_upkeep(void **state)
 	struct load l;
 
 	(void)state;
-	load_init(&l, 24 * MIB);
+	load_init(&l, 16 * MIB);
 	shift_all(&l);
 	load_fini(&l);
 }
@@ -328,7 +328,8 @@ nobody_waits_for_a_reader(void **state)
 		(void)sched_yield();
 	moved = l.st->pages_moved;
 	shift(&l, &second);
-	assert_int_equal(l.st->pages_moved, moved);
+	/* Some may have been on their way since before it came. */
+	assert_true(l.st->pages_moved - moved <= LEAVING_MAX);
 	assert_true(l.st->mover.nleaving > 0);
 	store_check(l.st);
 	atomic_store(&reader.stage, 2);
