@@ -447,6 +447,19 @@ topology_decode(struct topology **t, struct slice bytes)
 	return status == TOPOLOGY_OK ? topology_parse(t, &options, list) : status;
 }
 
+enum topology_status
+topology_renew(struct topology **t, const struct topology *of, uint64_t epoch)
+{
+	struct topology_options options;
+	enum topology_status status;
+	struct slice list;
+
+	*t = NULL;
+	status = read_text(topology_encode(of), &options, &list);
+	options.epoch = epoch;
+	return status == TOPOLOGY_OK ? topology_parse(t, &options, list) : status;
+}
+
 void
 topology_free(struct topology **out)
 {

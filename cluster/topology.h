@@ -75,6 +75,9 @@ enum topology_status topology_decode(struct topology **t, struct slice bytes);
 /* The whole of T as text, below TOPOLOGY_TEXT_MAX; valid as long as T. */
 struct slice topology_encode(const struct topology *t);
 
+/* Makes *T of what OF was made of, with another epoch. */
+enum topology_status topology_renew(struct topology **t, const struct topology *of, uint64_t epoch);
+
 void topology_free(struct topology **t);
 
 /* What it was made of; valid as long as T. Nodes are in the list's order. */

@@ -102,7 +102,7 @@ now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-/* Whether the node has WANTED, or a later one. Somebody else may have made another one of the same epoch. */
+/* Whether the node has WANTED. Somebody else may have made another one at the same time: that takes the next epoch, or this one does. */
 static bool
 has_topology(
     const struct options *o, const struct topology_node *node, const struct topology *wanted)
@@ -112,9 +112,8 @@ has_topology(
 	bool has = false;
 
 	if (stats != NULL && t != NULL)
-		has = topology_epoch(t) > topology_epoch(wanted) ||
-		    (topology_epoch(t) == topology_epoch(wanted) &&
-			topology_digest(t) == topology_digest(wanted));
+		has = topology_epoch(t) >= topology_epoch(wanted) &&
+		    topology_digest(t) == topology_digest(wanted);
 	json_decref(stats);
 	if (t != NULL)
 		topology_free(&t);

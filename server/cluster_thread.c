@@ -481,6 +481,25 @@ on_accept(evutil_socket_t listener, short what, void *arg)
 
 /* ---------------------------------------------------------------- requests and ticks */
 
+/* Two operators have made a list of one epoch each: *T and the present one. All nodes that hear of both take the same of them, as a list of
+ * the next epoch: *T is that then. */
+static void
+settle_tie(const struct topology *present, struct topology **t)
+{
+	uint64_t epoch = topology_epoch(present);
+	const struct topology *winner =
+	    topology_digest(*t) > topology_digest(present) ? *t : present;
+	struct topology *next;
+
+	if (topology_epoch(*t) != epoch || topology_digest(*t) == topology_digest(present) ||
+	    topology_renew(&next, winner, epoch + 1) != TOPOLOGY_OK)
+		return;
+	log_warn("two lists of nodes of epoch %llu: one of them is epoch %llu now",
+	    (unsigned long long)epoch, (unsigned long long)epoch + 1);
+	topology_free(t);
+	*t = next;
+}
+
 static void
 take_offer(struct cluster_thread *t, struct slice bytes)
 {
@@ -491,6 +510,7 @@ take_offer(struct cluster_thread *t, struct slice bytes)
 		log_warn("a topology is refused: %s", topology_status_text(status));
 		return;
 	}
+	settle_tie(t->cluster->topology, &top);
 	if (!cluster_install(t->cluster, top))
 		return;
 	dial_at_once(t, NULL);

@@ -203,6 +203,26 @@ holders_follow_the_ring(void **state)
 	topology_free(&all);
 }
 
+static void
+renewed_is_the_same_in_another_epoch(void **state)
+{
+	const struct topology_options options = {
+	    .cluster = SLICE_LITERAL("test"), .epoch = 7, .replicas = 2};
+	struct topology *t, *next;
+
+	(void)state;
+	assert_int_equal(
+	    topology_parse(&t, &options, SLICE_LITERAL("a=x:1*3,b=y:2/77,[::1]:5")), TOPOLOGY_OK);
+	assert_int_equal(topology_renew(&next, t, 8), TOPOLOGY_OK);
+	assert_int_equal(topology_epoch(next), 8);
+	assert_true(topology_digest(next) == topology_digest(t));
+	assert_int_equal(topology_count(next), 3);
+	topology_free(&next);
+	assert_int_equal(topology_renew(&next, t, TOPOLOGY_EPOCH_MAX + 1), TOPOLOGY_BAD_EPOCH);
+	assert_null(next);
+	topology_free(&t);
+}
+
 int
 main(void)
 {
@@ -211,6 +231,7 @@ main(void)
 	    cmocka_unit_test(bad_lists_are_refused),
 	    cmocka_unit_test(bytes_survive_or_are_refused),
 	    cmocka_unit_test(the_digest_tells_placements),
+	    cmocka_unit_test(renewed_is_the_same_in_another_epoch),
 	    cmocka_unit_test(holders_follow_the_ring),
 	};
 

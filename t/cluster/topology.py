@@ -148,7 +148,20 @@ def nothing_is_kept(cluster, chance, number):
                      "each key is on two nodes")
 
 
-STORIES = [nothing_is_kept, leaves_and_comes_back, misses_both_changes]
+def two_lists_at_once(cluster, chance, number):
+    """Of two lists of one epoch all nodes take the same, with the next epoch."""
+    lists = [",".join(cluster.list[n] + ("*%d" % (2 + number) if n == heavy else "") for n in range(3)) for heavy in (0, 1)]
+    path = testlib.ringctl_path()
+    epoch = epoch_of(cluster.nodes[0])
+    running = [subprocess.Popen([path, "-t", "1500", "-s", "127.0.0.1:%d" % node.port, "-S", cluster.secret.name, "nodes", "set", one],
+                                stdout=subprocess.DEVNULL) for node, one in zip(cluster.nodes, lists)]
+    for one in running:
+        one.wait()
+    testlib.wait_for(lambda: len({node.stats("cluster")["topology"] for node in cluster.nodes}) == 1, "one list")
+    assert epoch_of(cluster.nodes[0]) == epoch + 2
+
+
+STORIES = [nothing_is_kept, two_lists_at_once, leaves_and_comes_back, misses_both_changes]
 
 
 def main():
