@@ -344,15 +344,19 @@ chunk_drain(struct store *st, struct slab_class *c, uint32_t ref)
 {
 	struct occupant o = chunk_occupant(st, c, ref);
 	uint32_t copy;
+	bool part; /* the head or end of a large value: not worth losing that for */
 
 	if (o.kind == CHUNK_EMPTY || o.kind == CHUNK_BUSY)
 		return o.kind == CHUNK_EMPTY;
+	part = o.worth == PART_WORTH && !o.dead;
 	if (o.kind == CHUNK_OWNED)
-		return (!o.dead && piece_relocate(st, c, ref, o.worth)) || owner_lose(st, o.item);
+		return (!o.dead && piece_relocate(st, c, ref, o.worth)) ||
+		    (!part && owner_lose(st, o.item));
 	copy = o.dead ? 0 : copy_room(st, c, o.worth);
 	if (copy != 0)
 		return item_relocate(st, o.item, copy);
-	if (!o.evictable) {
+	/* The heads of all large values may lie in one page, the last of a class that nobody uses any more: that page stays. */
+	if (!o.evictable || part) {
 		item_put_back(st, o.item);
 		return false;
 	}
