@@ -226,7 +226,7 @@ class Commands(unittest.TestCase):
         """A node knows itself by its name."""
         renamed = [list_of(self.cluster)[0].replace("n0=", "first=")] + list_of(self.cluster)[1:]
         status, out, err = ringctl(self.ports[1], "-S", self.cluster.secret.name, "nodes", "set", ",".join(renamed))
-        self.assertEqual((status, out), (2, ""))
+        self.assertEqual((status, out), (2, ""), err)
         self.assertIn("is n0: it cannot be called first while it runs", err)
         self.assertEqual(epochs(self.cluster), [1, 1, 1])
 
