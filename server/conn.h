@@ -5,8 +5,8 @@
  *	conn_input(c, bytes, n)   bytes lie in a buffer of the driver's own
  *	conn_room, conn_filled    the driver receives where the connection says
  *
- * then looks at what the connection wants (conn_want) and sends what lies in c->out (conn_sent in conn_io.h says so). Commands are parsed right
- * where the bytes arrived, mostly in the worker's one receive buffer; what is left over (half a command) is kept
+ * then looks at what the connection wants (conn_want) and sends what lies in c->out (conn_sent in conn_io.h says so).
+ * Commands are parsed right where the bytes arrived, mostly in the worker's one receive buffer; what is left over (half a command) is kept
  * in a buffer of the worker's pool and is given back when it is used up: an idle connection has no buffer. Buffers
  * grow only with bytes that arrived, never with what was announced.
  *

@@ -1,9 +1,10 @@
 /* server/exec_runs.c: runs of plain requests of one kind: what a pipeline of gets or sets, or the rest of a multi-get, is
  * made of.
  *
- * Reads have been prepared together (store_prepare). Their answers are formatted one behind the other into the room behind the
- * output, each while the store's view of it is open, and those that are sound are committed. What is not simple (a large value, an item that has
- * expired or is stale, one that is just being changed) is left to the executors of single commands.
+ * Reads have been prepared together (store_prepare). Their answers are formatted one behind the other into the room behind
+ * the output, each while the store's view of it is open, and those that are sound are committed. What is not simple (a
+ * large value, an item that has expired or is stale, one that is just being changed) is left to the executors of single
+ * commands.
  *
  * There is one loop, inlined once for each kind of read with that kind's functions in it.
  */

@@ -20,8 +20,7 @@
 #define STEP_MOST     1536 /* but so many at most: about half a millisecond */
 #define STEP_MAINTAIN 512
 #define NOISE_FACTOR  2 /* times as many ghost hits as chance alone would give count for nothing */
-#define CLAIM_MOST                                                                                 \
-	32768 /* chunks emptied at the very most where there is no other way to a chunk */
+#define CLAIM_MOST    32768 /* chunks emptied where there is no other way to a chunk */
 #define CLAIM_TRIES   16
 #define REST_FULL     10   /* milliseconds between two slices of upkeep */
 #define REST          20   /* where memory is not full yet */
@@ -449,7 +448,7 @@ store_reassign(struct store *st, int from, int to)
 		return STORE_REASSIGN_SAME;
 	if (!lock_try(&st->mover.lock))
 		return STORE_REASSIGN_BUSY;
-	if (st->mover.page != NONE) {
+	if (st->mover.page != NONE || st->mover.nleaving == LEAVING_MAX) {
 		result = STORE_REASSIGN_BUSY;
 	} else {
 		if (from == -1)

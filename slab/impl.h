@@ -165,8 +165,7 @@ struct mover {
 	uint32_t from, to; /* classes; TO 0 = back to the system */
 	uint32_t cursor;
 	unsigned passes;
-	uint32_t
-	    gave_up; /* the second, and 1, in which a move gave up, none having arrived since */
+	uint32_t gave_up; /* see mover_gave_up */
 	/* The balancer's window. */
 	uint64_t window_requests; /* hits and sets at its start */
 	uint64_t window_bytes;    /* bytes set until then */
@@ -200,7 +199,7 @@ struct store {
 	/* Written by every writer. */
 	uint64_t sequence __attribute__((aligned(CACHE_LINE))); /* the last version given */
 	uint64_t
-	    lanes; /* atomic: their number less one in the upper half, ours in the lower; see store_lanes */
+	    lanes; /* atomic: see store_lanes; their number less one, shifted by 32, and ours */
 	uint64_t items;
 	uint64_t held; /* bytes in pieces of unfinished values */
 
@@ -226,8 +225,8 @@ struct store {
 	uint32_t pages_held; /* in classes, or on the way from one to another */
 	bool limit_kept;     /* no longer growing: memory is full */
 
-	struct lock joins[JOIN_LOCKS]
-	    __attribute__((aligned(CACHE_LINE))); /* by hash; see concat_put */
+	/* By hash; see concat_put. */
+	struct lock joins[JOIN_LOCKS] __attribute__((aligned(CACHE_LINE)));
 
 	/* Guarded by GROW. */
 	struct lock grow_lock __attribute__((aligned(CACHE_LINE)));
@@ -551,7 +550,7 @@ bool upkeep_wake(const struct store *st);
 /* Begins to move a page of class FROM to class TO (0 = back to the system); false = FROM has none to give. */
 bool move_start(struct store *st, uint32_t from, uint32_t to) REQUIRES(st->mover.lock);
 
-/* Whether a page was busy just now, and would be so again. */
+/* Whether a page was busy just now, and would be so again: a move gave up in this second, and none has arrived since. */
 static inline bool
 mover_gave_up(const struct store *st)
 {

@@ -1,8 +1,9 @@
 /* slab/large.c: values that do not fit one chunk: a chain of pieces; and appending to values.
  *
  * The pieces of a large value are chunks of the largest class, but for the last, which takes what it needs. They
- * are taken as the bytes arrive, and linked both ways, so that one can be moved without a walk over all. The item's own chunk holds the head only; in the queues it stands in the class of
- * its pieces, because that is the memory that comes back with it.
+ * are taken as the bytes arrive, and linked both ways, so that one can be moved without a walk over all. The item's own
+ * chunk holds the head only; in the queues it stands in the class of its pieces, because that is the memory that comes
+ * back with it.
  */
 #include "slab/impl.h"
 

@@ -269,6 +269,7 @@ struct occupant {
 	uint32_t item; /* the item, or the owner of the piece */
 	bool dead;     /* it expired or was flushed */
 	bool evictable;
+	bool part; /* it is the head or the end of a large value: losing that is not worth it */
 	unsigned worth; /* how many others may go for it */
 };
 
@@ -299,10 +300,8 @@ chunk_occupant(struct store *st, struct slab_class *c, uint32_t ref)
 	if (queue_holds(st, o.item) && queue_class(st, o.item, it) == q) {
 		o.kind = owned ? CHUNK_OWNED : CHUNK_ITEM;
 		o.dead = item_dead(st, it);
-		if (item_is_large(it) && q != c)
-			o.worth = PART_WORTH;
-		else
-			o.worth = (load_relaxed(&it->heat) & HEAT_COUNT) > 0;
+		o.part = !o.dead && item_is_large(it) && q != c;
+		o.worth = o.part ? PART_WORTH : (load_relaxed(&it->heat) & HEAT_COUNT) > 0;
 		o.evictable = evictable(st, it);
 		if (!owned)
 			queue_detach(st, q, o.item);
@@ -344,19 +343,17 @@ chunk_drain(struct store *st, struct slab_class *c, uint32_t ref)
 {
 	struct occupant o = chunk_occupant(st, c, ref);
 	uint32_t copy;
-	bool part; /* the head or end of a large value: not worth losing that for */
 
 	if (o.kind == CHUNK_EMPTY || o.kind == CHUNK_BUSY)
 		return o.kind == CHUNK_EMPTY;
-	part = o.worth == PART_WORTH && !o.dead;
 	if (o.kind == CHUNK_OWNED)
 		return (!o.dead && piece_relocate(st, c, ref, o.worth)) ||
-		    (!part && owner_lose(st, o.item));
+		    (!o.part && owner_lose(st, o.item));
 	copy = o.dead ? 0 : copy_room(st, c, o.worth);
 	if (copy != 0)
 		return item_relocate(st, o.item, copy);
 	/* The heads of all large values may lie in one page, the last of a class that nobody uses any more: that page stays. */
-	if (!o.evictable || part) {
+	if (!o.evictable || o.part) {
 		item_put_back(st, o.item);
 		return false;
 	}

@@ -57,15 +57,11 @@ def changes_are_copied(cluster, chance):
         for _ in KEYS:
             assert c.line() == b"STORED\r\n"
     ends_gracefully(cluster, first)
-    found = {}
+    found = set()
     for node in cluster.nodes[1:]:
         with node.connect() as c:
-            c.send(b"lru_crawler metadump all\r\n")
-            for line in c.until(b"END\r\n").split(b"\n"):
-                if line.startswith(b"key="):
-                    key = line.split()[0][4:]
-                    found[key] = found.get(key, 0) + 1
-    missing = [key for key in KEYS if key.replace(b":", b"%3A") not in found and key not in found]
+            found.update(c.metadump())
+    missing = [key for key in KEYS if key not in found]
     assert not missing, "%d keys are lost, as %r" % (len(missing), missing[:3])
     first.start()
 

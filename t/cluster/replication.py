@@ -20,19 +20,8 @@ FAILURES = (EOFError, ConnectionError, TimeoutError, OSError)
 
 def dump(node):
     """Key to version, expiry and size of all that the node holds."""
-    c = testlib.Connection(node.port)
-    c.send(b"lru_crawler metadump all\r\n")
-    items = {}
-    while True:
-        line = c.until(b"\n")
-        if line.startswith(b"END"):
-            break
-        if not line.startswith(b"key="):
-            continue
-        fields = dict(word.split(b"=", 1) for word in line.split())
-        items[fields[b"key"]] = (int(fields[b"cas"]), int(fields[b"exp"]), int(fields[b"size"]))
-    c.close()
-    return items
+    with node.connect() as c:
+        return {key: (int(fields[b"cas"]), int(fields[b"exp"]), int(fields[b"size"])) for key, fields in c.metadump().items()}
 
 
 def differences(cluster, copies):

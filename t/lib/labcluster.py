@@ -71,17 +71,8 @@ class LabCluster:
     def items(self, node):
         """Key to all that NODE itself holds of it: it answers reads from its copies."""
         c = self.probes[4 * (node - 1)]
-        c.send(b"lru_crawler metadump all\r\n")
-        dumped = {}
-        while True:
-            line = c.until(b"\n")
-            if line.startswith(b"END"):
-                break
-            if line.startswith(b"key="):
-                fields = dict(word.split(b"=", 1) for word in line.split())
-                dumped[fields[b"key"].replace(b"%3A", b":")] = fields
         found = {}
-        for key, fields in dumped.items():
+        for key, fields in c.metadump().items():
             c.send(b"mg %s c f v t\r\nmn\r\n" % key)
             answer = c.until(b"MN\r\n")
             head, value = answer.split(b"\r\n", 1)

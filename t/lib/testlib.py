@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 
 SKIPPED = 77
 PATIENCE = 60.0
@@ -481,6 +482,18 @@ class Connection:
         """Sends DATA; the reply up to and with END, one line by default."""
         self.send(data)
         return self.until(end)
+
+    def metadump(self):
+        """Key to what `lru_crawler metadump` tells of it, by field, for all that the node holds."""
+        self.send(b"lru_crawler metadump all\r\n")
+        dumped = {}
+        while True:
+            line = self.until(b"\n")
+            if line.startswith(b"END"):
+                return dumped
+            if line.startswith(b"key="):
+                fields = dict(word.split(b"=", 1) for word in line.split())
+                dumped[urllib.parse.unquote_to_bytes(fields[b"key"])] = fields
 
     def rest(self):
         """Everything until the server closes; a reset counts as closing."""
