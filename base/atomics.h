@@ -24,16 +24,18 @@
 #endif
 #endif
 
-/* A load that comes after all loads before it, and the fence that keeps the stores behind it after the one
+/* A load that comes after all loads before it (and the fence in it), and the fence that keeps the stores behind it after the one
  * before: the two halves of a sequence lock; and the fence that keeps stores before it from being passed by loads
  * behind it, for two threads of which each writes one thing and reads the other's. The thread sanitizer knows no fences, so there they are
  * read-modify-writes. */
 #if defined(TSAN_BUILD)
 #define load_after_loads(p)   __atomic_fetch_add((p), 0, __ATOMIC_ACQ_REL)
+#define fence_loads_after(p)  ((void)__atomic_fetch_add((p), 0, __ATOMIC_ACQ_REL))
 #define fence_stores_after(p) ((void)__atomic_fetch_add((p), 0, __ATOMIC_ACQ_REL))
 #define fence_all(p)          ((void)__atomic_fetch_add((p), 0, __ATOMIC_SEQ_CST))
 #else
 #define load_after_loads(p)   (__atomic_thread_fence(__ATOMIC_ACQUIRE), load_relaxed(p))
+#define fence_loads_after(p)  __atomic_thread_fence(__ATOMIC_ACQUIRE)
 #define fence_stores_after(p) __atomic_thread_fence(__ATOMIC_RELEASE)
 #define fence_all(p)          __atomic_thread_fence(__ATOMIC_SEQ_CST)
 #endif

@@ -12,11 +12,14 @@
 
 #define SIZES_FEW     8.0 /* size classes per doubling */
 #define SIZES_MANY    16.0
-#define PAGES_MANY    512u /* from so many pages on */
-#define RESERVE_FEW   2u   /* pages kept for classes that have nothing */
-#define RESERVE_MANY  4u   /* where pages are many */
-#define RESERVE_SHARE 64u  /* but at most one in so many */
-#define GRANTS_OWED   8u   /* pages that a class may claim in a row */
+#define SIZES_FINE    22.0
+#define PAGES_MANY    512u  /* many classes from so many pages on */
+#define FINE_BELOW    2048u /* and fine ones for smaller sizes */
+#define FINEST_BELOW  192u  /* and as fine as can be */
+#define RESERVE_FEW   2u    /* pages kept for classes that have nothing */
+#define RESERVE_MANY  4u    /* where pages are many */
+#define RESERVE_SHARE 64u   /* but at most one in so many */
+#define GRANTS_OWED   8u    /* pages that a class may claim in a row */
 
 /* ---------------------------------------------------------------- the sizes */
 
@@ -30,14 +33,25 @@ snap_to_page(const struct store *st, uint32_t size, uint32_t unit)
 	return snapped > st->chunk_max ? st->chunk_max : snapped;
 }
 
-/* Finer classes lose less to rounding, but each needs pages of its own: where these are few, they are better spent on
- * fewer classes. */
+/* The size that follows SIZE. Finer classes lose less to rounding, but each needs pages of its own: where these are few, they
+ * are better spent on fewer classes, and where they are many, small items get as fine ones as there can be. */
 static double
-growth_factor(const struct store *st)
+class_next(const struct store *st, uint32_t size, uint32_t unit)
 {
-	if (st->options.growth_factor != 0)
-		return st->options.growth_factor;
-	return pow(2, 1 / (st->pages_limit < PAGES_MANY ? SIZES_FEW : SIZES_MANY));
+	bool many = st->pages_limit >= PAGES_MANY;
+	double factor = st->options.growth_factor, next;
+
+	if (factor == 0)
+		factor = pow(2,
+		    1 /
+			(!many                      ? SIZES_FEW
+				: size < FINE_BELOW ? SIZES_FINE
+						    : SIZES_MANY));
+	next = (double)size * factor;
+	if (next < (double)size + unit ||
+	    (many && size < FINEST_BELOW && st->options.growth_factor == 0))
+		return (double)size + unit;
+	return next;
 }
 
 static void
@@ -59,27 +73,24 @@ classes_init(struct store *st)
 {
 	uint32_t unit = 1u << st->ref_shift;
 	uint32_t size = (st->options.chunk_min + unit - 1) / unit * unit;
-	double factor = growth_factor(st);
 	uint32_t filled = 0;
 
 	st->classes = aligned_alloc(CACHE_LINE, sizeof(struct slab_class) * CLASSES_MAX);
-	st->size_class = calloc(1, st->chunk_max / 8 + 1);
+	st->size_class = calloc(1, st->chunk_max / CHUNK_UNIT + 1);
 	if (st->classes == NULL || st->size_class == NULL)
 		return -ENOMEM;
 	memset(st->classes, 0, sizeof(struct slab_class) * CLASSES_MAX);
 	for (uint32_t id = 1;; id++) {
-		double next = (double)size * factor;
+		double next = class_next(st, size, unit);
 
 		ASSERT(id < CLASSES_MAX);
 		size = id == CLASSES_MAX - 1 ? st->chunk_max : snap_to_page(st, size, unit);
 		class_setup(st, id, size);
-		for (; filled <= size / 8; filled++)
+		for (; filled <= size / CHUNK_UNIT; filled++)
 			st->size_class[filled] = (uint8_t)id;
 		st->nclasses = id;
 		if (size == st->chunk_max)
 			break;
-		if (next < (double)size + unit)
-			next = (double)size + unit;
 		size = next > st->chunk_max ? st->chunk_max
 					    : ((uint32_t)next + unit - 1) / unit * unit;
 	}
@@ -297,7 +308,7 @@ page_carve(struct store *st, struct slab_class *c, uint32_t page)
 	uint32_t ref = page_chunk(st, page, c, st->pages[page].carved++);
 	struct item *it = item_at(st, ref);
 
-	store_relaxed(&it->version, 0ull);
+	version_store(it, 0);
 	store_relaxed(&it->nkey, (uint8_t)0);
 	store_relaxed(&it->vlen, (uint16_t)CHUNK_FREE);
 	return ref;
@@ -339,7 +350,7 @@ class_take(struct store *st, struct slab_class *c)
 	/* Who reads without a lock and sees what is written into the chunk from here on must also see that the sequence
 	 * of the stripe that let it go has moved: this pairs with the fence before his second look at it. */
 	if (ref != 0)
-		fence_stores_after(&item_at(st, ref)->version);
+		fence_stores_after(item_at(st, ref)->version);
 	lock_drop(&c->lock);
 	return ref;
 }

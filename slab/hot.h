@@ -129,14 +129,14 @@ item_matches(const struct item *it, const struct store_key *key)
 }
 
 /* Whether IT is the item under KEY: its version says that it is linked, and no two linked items have one key. To be
- * believed as index_find is. */
+ * believed as index_find is. What changes under the reader does not deceive him: when he has seen the key that somebody writes
+ * into a chunk taken anew, the version there is that of an item in the making, and so not what he saw before. */
 static inline bool
 item_is_of(struct item *it, const struct store_key *key)
 {
-	uint64_t version = load_acquire(&it->version);
+	uint64_t version = version_load_first(it);
 
-	return version << 1 != 0 && item_matches(it, key) &&
-	    load_after_loads(&it->version) == version;
+	return version << 1 != 0 && item_matches(it, key) && version_load_last(it) == version;
 }
 
 /* Whether KEY's hint leads to an item. */
@@ -189,7 +189,7 @@ item_count(const struct store *st, struct item *it)
 static inline uint64_t
 view_fill(const struct item *it, struct store_view *view)
 {
-	uint64_t version = load_relaxed(&it->version), shown = version & ~VERSION_COPY;
+	uint64_t version = version_load(it), shown = version & ~VERSION_COPY;
 	uint32_t nkey = load_relaxed(&it->nkey), vlen = load_relaxed(&it->vlen);
 	uint32_t flags = 0, ext_size = 0;
 

@@ -208,7 +208,7 @@ struct store {
 	uint32_t page_shift, page_size;
 	uint32_t nclasses, piece_class, chunk_max;
 	uint32_t pages_max;         /* as many as there are addresses for */
-	uint8_t *size_class;        /* of a size, by size / 8 rounded up */
+	uint8_t *size_class;        /* of a size, by size / CHUNK_UNIT rounded up */
 	struct slab_class *classes; /* 1 to nclasses */
 	struct observer observers[STORE_OBSERVERS_MAX];
 	unsigned nobservers;
@@ -339,7 +339,7 @@ void classes_fini(struct store *st);
 static inline uint32_t
 class_for(const struct store *st, uint32_t size)
 {
-	return size > st->chunk_max ? 0 : st->size_class[(size + 7) / 8];
+	return size > st->chunk_max ? 0 : st->size_class[(size + CHUNK_UNIT - 1) / CHUNK_UNIT];
 }
 
 /* A free chunk of class C, from its pages or with a new one; 0 = none. */

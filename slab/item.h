@@ -33,7 +33,9 @@
  * those bytes alone, and a page is cut anew only after a grace period. All else is fixed while the item is linked.
  *
  * Readers look at chunks without a lock, so each access to a field is a relaxed atomic one; what orders them is the
- * stripe's sequence (index.h).
+ * stripe's sequence (index.c). Chunks begin at multiples of 4, so the version is copied as the bytes of a value are: who reads it
+ * while it changes can see parts of two versions. Nobody does who has the stripe's lock, or looks at the sequence afterwards.
+ * For the others it is a guess which of two items is older, and whether a queued one is there to be moved just now.
  */
 #ifndef SLAB_ITEM_H
 #define SLAB_ITEM_H
@@ -47,8 +49,10 @@
 #include "base/atomics.h"
 #include "slab/store.h"
 
+#define CHUNK_UNIT 4u /* chunks begin at multiples of it, or of more */
+
 struct item {
-	uint64_t version;
+	uint32_t version[2]; /* the bytes of 64 bits */
 	uint32_t next;
 	uint32_t prev;
 	uint32_t life;
@@ -67,7 +71,7 @@ static_assert(offsetof(struct item, atime) == 24, "layout");
 static_assert(offsetof(struct item, data) == 26, "layout");
 
 struct piece {
-	uint64_t unused;
+	uint32_t unused[2];
 	uint32_t next;
 	uint32_t owner; /* the large item; 0 when another chunk has taken this one's place */
 	uint32_t used;  /* bytes of data */
@@ -84,6 +88,7 @@ static_assert(offsetof(struct piece, kind) == offsetof(struct item, vlen), "layo
 static_assert(offsetof(struct piece, next) == offsetof(struct item, next), "layout");
 static_assert(offsetof(struct piece, prev) == 28, "layout");
 static_assert(offsetof(struct piece, data) == 32, "layout");
+static_assert(_Alignof(struct item) == CHUNK_UNIT, "layout");
 
 enum { CHUNK_FREE = 0, CHUNK_PIECE = 1 };
 
@@ -118,10 +123,62 @@ static_assert(LIFE_EXPIRY == STORE_EXPTIME_MAX, "expiry field");
 static_assert(VERSION_COPY == VERSION_FOREIGN, "the bit is free: such versions need EXT_BIRTH");
 static_assert(STORE_ORDER_MAX < VERSION_FOREIGN, "orders are versions of our own");
 
+/* Copies between chunks and private memory: memcpy, or in thread sanitizer builds relaxed atomics, because a reader
+ * without a lock may look at the same bytes (and throws away what it saw). */
+#if defined(TSAN_BUILD)
+void chunk_write(void *to, const void *from, size_t n);
+void chunk_read(void *to, const void *from, size_t n);
+#else
+static inline void
+chunk_write(void *to, const void *from, size_t n)
+{
+	memcpy(to, from, n);
+}
+
+static inline void
+chunk_read(void *to, const void *from, size_t n)
+{
+	memcpy(to, from, n);
+}
+#endif
+
+/* The version with its marks. */
+static inline uint64_t
+version_load(const struct item *it)
+{
+	uint64_t version;
+
+	chunk_read(&version, it->version, sizeof(version));
+	return version;
+}
+
+static inline void
+version_store(struct item *it, uint64_t version)
+{
+	chunk_write(it->version, &version, sizeof(version));
+}
+
+/* The same before all loads that follow; and after all that went before. */
+static inline uint64_t
+version_load_first(struct item *it)
+{
+	uint64_t version = version_load(it);
+
+	fence_loads_after(it->version);
+	return version;
+}
+
+static inline uint64_t
+version_load_last(struct item *it)
+{
+	fence_loads_after(it->version);
+	return version_load(it);
+}
+
 static inline uint64_t
 item_version(const struct item *it)
 {
-	uint64_t version = load_relaxed(&it->version);
+	uint64_t version = version_load(it);
 
 	return version & (version & VERSION_EXT ? ~VERSION_EXT : ~VERSION_COPY);
 }
@@ -129,14 +186,14 @@ item_version(const struct item *it)
 static inline bool
 item_has_ext(const struct item *it)
 {
-	return load_relaxed(&it->version) & VERSION_EXT;
+	return version_load(it) & VERSION_EXT;
 }
 
 /* Without ext the item is no copy any more. */
 static inline void
 item_set_version(struct item *it, uint64_t version)
 {
-	store_relaxed(&it->version, version | (load_relaxed(&it->version) & VERSION_EXT));
+	version_store(it, version | (version_load(it) & VERSION_EXT));
 }
 
 /* Bytes of ext for this item. */
@@ -158,42 +215,22 @@ item_ext_kind(const struct item *it)
 static inline bool
 item_is_copy(const struct item *it)
 {
-	return item_has_ext(it) ? item_ext_kind(it) & EXT_COPY
-				: load_relaxed(&it->version) & VERSION_COPY;
+	return item_has_ext(it) ? item_ext_kind(it) & EXT_COPY : version_load(it) & VERSION_COPY;
 }
 
 /* Makes a linked item a copy, or not. */
 static inline void
 item_set_copy(struct item *it, bool copy)
 {
-	uint64_t version = load_relaxed(&it->version);
+	uint64_t version = version_load(it);
 	unsigned char *ext = (unsigned char *)it->data + it->nkey;
 
 	if (version & VERSION_EXT)
 		store_relaxed(
 		    ext, (unsigned char)((load_relaxed(ext) & EXT_ALL) | (copy ? EXT_COPY : 0)));
 	else
-		store_relaxed(&it->version, (version & ~VERSION_COPY) | (copy ? VERSION_COPY : 0));
+		version_store(it, (version & ~VERSION_COPY) | (copy ? VERSION_COPY : 0));
 }
-
-/* Copies between chunks and private memory: memcpy, or in thread sanitizer builds relaxed atomics, because a reader
- * without a lock may look at the same bytes (and throws away what it saw). */
-#if defined(TSAN_BUILD)
-void chunk_write(void *to, const void *from, size_t n);
-void chunk_read(void *to, const void *from, size_t n);
-#else
-static inline void
-chunk_write(void *to, const void *from, size_t n)
-{
-	memcpy(to, from, n);
-}
-
-static inline void
-chunk_read(void *to, const void *from, size_t n)
-{
-	memcpy(to, from, n);
-}
-#endif
 
 /* The client's flags of an item whose ext is at EXT. */
 static inline uint32_t

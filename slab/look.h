@@ -80,9 +80,9 @@ look_plain(
 	if (unlikely((sequence & 1) || key->lapses != look->lapses))
 		return false;
 	/* As item_is_of. */
-	version = load_acquire(&it->version);
+	version = version_load_first(it);
 	if (unlikely((int64_t)version <= 0 || load_relaxed(&it->nkey) != len ||
-		!bytes_equal(it->data, data, len) || load_after_loads(&it->version) != version))
+		!bytes_equal(it->data, data, len) || version_load_last(it) != version))
 		return false;
 	*view = (struct store_view){
 	    .version = version & ~VERSION_COPY,

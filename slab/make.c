@@ -24,7 +24,7 @@ item_init(const struct store *st, uint32_t ref, const struct store_key *key,
 	struct aux aux = {.references = 1, .size = (uint32_t)head->size};
 	char *p = it->data + key->len;
 
-	store_relaxed(&it->version, ext != 0 ? VERSION_EXT : 0);
+	version_store(it, ext != 0 ? VERSION_EXT : 0);
 	store_relaxed(&it->next, ref);
 	store_relaxed(&it->prev, ref);
 	/* Now it is an item: who walks over the page sees that it is in no queue. */

@@ -126,7 +126,8 @@ item_copy(struct item *to, uint32_t ref, const struct item *it)
 {
 	store_relaxed(&to->next, ref);
 	store_relaxed(&to->prev, ref);
-	store_release(&to->version, load_relaxed(&it->version)); /* see queue_holds */
+	fence_stores_after(to->version); /* see queue_holds */
+	version_store(to, version_load(it));
 	store_release(&to->nkey, load_relaxed(&it->nkey));
 	store_relaxed(&to->life, load_relaxed(&it->life));
 	store_relaxed(&to->heat, load_relaxed(&it->heat));

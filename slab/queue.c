@@ -62,11 +62,11 @@ queue_detach(struct store *st, struct slab_class *c, uint32_t ref)
 bool
 queue_holds(const struct store *st, uint32_t ref)
 {
-	const struct item *it = item_at(st, ref);
+	struct item *it = item_at(st, ref);
 
 	/* Acquire: who sees the key length sees the version and the links that were there before it; and as the chunk may be made
 	 * anew meanwhile, who sees its new version (which stands behind a release fence, of stripe_change) sees the new links. */
-	return load_acquire(&it->nkey) != 0 && load_acquire(&it->version) << 1 != 0 &&
+	return load_acquire(&it->nkey) != 0 && version_load_first(it) << 1 != 0 &&
 	    !item_detached(ref, it);
 }
 

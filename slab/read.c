@@ -59,8 +59,7 @@ item_count_lfu(const struct store *st, struct item *it)
 {
 	unsigned count = load_relaxed(&it->heat) & HEAT_COUNT;
 	unsigned idle = (uint16_t)(load_relaxed(&st->now) - load_relaxed(&it->atime));
-	uint64_t chance =
-	    (uint64_t)(uintptr_t)it ^ load_relaxed(&st->sequence) ^ load_relaxed(&it->version);
+	uint64_t chance = (uint64_t)(uintptr_t)it ^ load_relaxed(&st->sequence) ^ version_load(it);
 
 	count -= count < idle / 60 ? count : idle / 60;
 	chance = chance * 0x9e3779b97f4a7c15ull >> 40;

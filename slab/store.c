@@ -10,6 +10,7 @@
 #define PAGE_SIZE_MAX (1u << 20)
 #define PAGES_WANTED  256u
 #define LIMIT_MIN     (1u << 20)
+#define REF_SHIFT_MIN 2u
 #define TOUCH_AHEAD   2u /* pages faulted in before they are needed */
 
 /* Addresses are reserved for so many times the limit, and for no less than so much: they cost nothing, except where the
@@ -17,6 +18,8 @@
 #define MAX_FACTOR        64u
 #define MAX_LEAST         ((size_t)4 << 30)
 #define MAX_FACTOR_SCARCE 4u
+
+static_assert(1u << REF_SHIFT_MIN == CHUNK_UNIT, "the smallest unit");
 
 /* ---------------------------------------------------------------- making */
 
@@ -69,18 +72,20 @@ options_error(const struct store_options *o)
 	return NULL;
 }
 
-/* References are 32 bits; in large stores they count larger units. */
+/* References are 32 bits; in large stores they count larger units. The smallest ones are for limits that may be doubled. */
 static void
 choose_units(struct store *st)
 {
-	size_t limit = st->options.memory_limit;
+	size_t limit = st->options.memory_limit, finest = (size_t)UINT32_MAX << REF_SHIFT_MIN;
 
 	st->page_shift = 14;
 	while ((1u << st->page_shift) < PAGE_SIZE_MAX && (limit >> st->page_shift) > PAGES_WANTED)
 		st->page_shift++;
 	st->page_size = 1u << st->page_shift;
-	st->ref_shift = 3;
-	while (limit >> st->ref_shift > (size_t)UINT32_MAX - (PAGE_SIZE_MAX >> 3))
+	st->ref_shift = REF_SHIFT_MIN;
+	if (limit > finest / 2 && st->options.memory_max > finest)
+		st->ref_shift++;
+	while (limit >> st->ref_shift > (size_t)UINT32_MAX - (PAGE_SIZE_MAX >> REF_SHIFT_MIN))
 		st->ref_shift++;
 	if (st->options.memory_max > ((size_t)UINT32_MAX << st->ref_shift))
 		st->options.memory_max = (size_t)UINT32_MAX << st->ref_shift;

@@ -387,7 +387,8 @@ void store_flush(struct store *st, uint32_t at);
 
 /* The limit while serving; pages are given back by store_maintain. False below the least that works or
  * above memory_max, by default 64 times the first limit and 4 GiB at least (4 times, where the process may have a limited
- * number of addresses), as far as references reach: 32 GiB in stores that begin below. */
+ * number of addresses), as far as references reach: 16 GiB in stores that begin with 8 GiB or less, else 32 GiB in
+ * those that begin below. */
 bool store_limit_set(struct store *st, size_t bytes);
 
 /* One slice of upkeep, below 1 ms: expired memory, balance of the classes, memory faulted ahead, growth of the

@@ -193,7 +193,7 @@ hints_of_recut_pages(void **state)
 	lock_drop(&st->mover.lock);
 	memset(lie, 0, sizeof(lie));
 	memcpy(item_at(st, old), lie, sizeof(struct item));
-	item_at(st, old)->version = 77;
+	version_store(item_at(st, old), 77);
 	item_at(st, old)->nkey = (uint8_t)key.len;
 	memcpy(item_at(st, old)->data, key.data, key.len);
 	assert_false(store_read_begin(st, &key, 0, &view));
