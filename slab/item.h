@@ -142,7 +142,8 @@ chunk_read(void *to, const void *from, size_t n)
 }
 #endif
 
-/* The version with its marks. */
+/* The version with its marks. Each is one look or one store, in parts where the processor wants that. */
+#if defined(TSAN_BUILD)
 static inline uint64_t
 version_load(const struct item *it)
 {
@@ -157,6 +158,21 @@ version_store(struct item *it, uint64_t version)
 {
 	chunk_write(it->version, &version, sizeof(version));
 }
+#else
+typedef uint64_t version_bits __attribute__((aligned(CHUNK_UNIT), may_alias));
+
+static inline uint64_t
+version_load(const struct item *it)
+{
+	return *(const volatile version_bits *)it->version;
+}
+
+static inline void
+version_store(struct item *it, uint64_t version)
+{
+	*(volatile version_bits *)it->version = version;
+}
+#endif
 
 /* The same before all loads that follow; and after all that went before. */
 static inline uint64_t

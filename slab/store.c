@@ -76,14 +76,14 @@ options_error(const struct store_options *o)
 static void
 choose_units(struct store *st)
 {
-	size_t limit = st->options.memory_limit, finest = (size_t)UINT32_MAX << REF_SHIFT_MIN;
+	size_t limit = st->options.memory_limit, finest = (size_t)1 << (32 + REF_SHIFT_MIN);
 
 	st->page_shift = 14;
 	while ((1u << st->page_shift) < PAGE_SIZE_MAX && (limit >> st->page_shift) > PAGES_WANTED)
 		st->page_shift++;
 	st->page_size = 1u << st->page_shift;
 	st->ref_shift = REF_SHIFT_MIN;
-	if (limit > finest / 2 && st->options.memory_max > finest)
+	if (limit > finest / 2 && st->options.memory_max >= finest)
 		st->ref_shift++;
 	while (limit >> st->ref_shift > (size_t)UINT32_MAX - (PAGE_SIZE_MAX >> REF_SHIFT_MIN))
 		st->ref_shift++;
