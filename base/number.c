@@ -5,11 +5,13 @@
 /* V as text at the left. The expansion must be a constant: hence no loop. */
 #define LENGTH(v) ((v) < 10 ? 1 : (v) < 100 ? 2 : 3)
 #define FIRST(v)  ('0' + ((v) < 10 ? (v) : (v) < 100 ? (v) / 10 : (v) / 100))
-#define SECOND(v) ((v) < 10 ? 0 : '0' + ((v) < 100 ? (v) % 10 : (v) / 10 % 10))
-#define THIRD(v)  ((v) < 100 ? 0 : '0' + (v) % 10)
+#define SECOND(v) ((v) < 10 ? '\r' : '0' + ((v) < 100 ? (v) % 10 : (v) / 10 % 10))
+#define THIRD(v)  ((v) < 10 ? '\n' : (v) < 100 ? '\r' : '0' + (v) % 10)
+#define FOURTH(v) ((v) < 10 ? 0 : (v) < 100 ? '\n' : '\r')
+#define FIFTH(v)  ((v) < 100 ? 0 : '\n')
 #define ONE(v)                                                                                     \
 	{                                                                                          \
-		{FIRST(v), SECOND(v), THIRD(v)}, LENGTH(v)                                         \
+		{FIRST(v), SECOND(v), THIRD(v), FOURTH(v), FIFTH(v)}, LENGTH(v)                    \
 	}
 #define FIVE(v)    ONE(v), ONE((v) + 1), ONE((v) + 2), ONE((v) + 3), ONE((v) + 4)
 #define TEN(v)     FIVE(v), FIVE((v) + 5)
@@ -121,7 +123,7 @@ number_format_long(char *p, uint64_t v)
 	char *end;
 
 	if (v < 10000) {
-		memcpy(p, number_shorts[v / 10].digits, 3);
+		memcpy(p, number_shorts[v / 10].line, 3);
 		p[3] = (char)('0' + v % 10);
 		return p + 4;
 	}

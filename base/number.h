@@ -23,12 +23,12 @@ bool number_parse_u32(struct slice s, uint32_t *out);
 bool number_parse_i64(struct slice s, int64_t *out);
 bool number_parse_i32(struct slice s, int32_t *out);
 
-/* The numbers below 1000 as text: LEN digits, then NULs. */
+/* The numbers below 1000 as a line: LEN digits, "\r\n", then NULs. */
 struct number_short {
-	char digits[3];
+	char line[7];
 	uint8_t len;
 };
-static_assert(sizeof(struct number_short) == 4, "one of them is copied at once");
+static_assert(sizeof(struct number_short) == 8, "one of them is copied at once");
 extern const struct number_short number_shorts[1000];
 
 /* For number_format_u64, of V above 999. */
@@ -41,8 +41,21 @@ number_format_u64(char *p, uint64_t v)
 {
 	if (__builtin_expect(v >= 1000, 0))
 		return number_format_long(p, v);
-	memcpy(p, &number_shorts[v], sizeof(number_shorts[v]));
+	memcpy(p, number_shorts[v].line, 4);
 	return p + number_shorts[v].len;
+}
+
+/* The same with the end of a line, "\r\n". The room must be 2 bytes more, and 8 at least. */
+static inline char *
+number_format_line(char *p, uint64_t v)
+{
+	if (__builtin_expect(v >= 1000, 0)) {
+		p = number_format_long(p, v);
+		memcpy(p, "\r\n", 2);
+		return p + 2;
+	}
+	memcpy(p, &number_shorts[v], sizeof(number_shorts[v]));
+	return p + number_shorts[v].len + 2;
 }
 
 /* How many digits number_format_u64 would write. */

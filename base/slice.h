@@ -47,12 +47,15 @@ bytes_copy(char *p, const char *from, size_t n)
 	if (n <= 32) {
 		bytes_copy_32(p, from, n);
 	} else if (n <= 128) {
+		char *end = p + n;
+		const char *from_end = from + n;
+
 		memcpy(p, from, 32);
 		if (n > 64) {
 			memcpy(p + 32, from + 32, 32);
-			memcpy(p + n - 64, from + n - 64, 32);
+			memcpy(end - 64, from_end - 64, 32);
 		}
-		memcpy(p + n - 32, from + n - 32, 32);
+		memcpy(end - 32, from_end - 32, 32);
 	} else {
 		memcpy(p, from, n);
 	}

@@ -23,18 +23,27 @@ proto_token_next(struct slice *rest, struct slice *word)
 	return stop > p;
 }
 
-static ALWAYS_INLINE void
-put_word(void *context, unsigned n, const char *p, size_t len)
-{
-	struct slice *words = context;
+/* Where words go. */
+struct word_room {
+	struct slice *next, *end;
+};
 
-	words[n] = slice_of(p, len);
+static ALWAYS_INLINE bool
+put_word(void *context, const char *p, size_t len)
+{
+	struct word_room *room = context;
+
+	*room->next++ = slice_of(p, len);
+	return room->next != room->end;
 }
 
 unsigned
 proto_tokens_next(struct slice *rest, struct slice *words, unsigned max)
 {
-	return text_words(rest, max, put_word, words);
+	struct word_room room = {words, words + max};
+
+	text_words(rest, put_word, &room);
+	return (unsigned)(room.next - words);
 }
 
 uint64_t

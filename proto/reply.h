@@ -23,19 +23,20 @@
 /* "VALUE <key> <flags> <size>[ <cas>]\r\n" */
 #define REPLY_VALUE_MAX (6 + PROTO_KEY_MAX + 1 + 10 + 1 + 10 + 1 + 20 + 2)
 
+/* Up to the size, which is to follow. */
 static ALWAYS_INLINE char *
-reply_value_line(char *p, struct slice key, uint32_t flags, uint32_t size)
+reply_value_head(char *p, struct slice key, uint32_t flags)
 {
 	memcpy(p, "VALUE \0", 8); /* what is too much is written over, as below */
 	p = slice_copy_short(p + 6, key);
 	if (likely(flags == 0)) {
 		memcpy(p, " 0 ", 4);
-		return number_format_u64(p + 3, size);
+		return p + 3;
 	}
 	*p++ = ' ';
 	p = number_format_u64(p, flags);
 	*p++ = ' ';
-	return number_format_u64(p, size);
+	return p;
 }
 
 static inline char *
@@ -48,15 +49,15 @@ reply_line_end(char *p)
 static ALWAYS_INLINE char *
 reply_value(char *p, struct slice key, uint32_t flags, uint32_t size)
 {
-	return reply_line_end(reply_value_line(p, key, flags, size));
+	return number_format_line(reply_value_head(p, key, flags), size);
 }
 
 static inline char *
 reply_value_cas(char *p, struct slice key, uint32_t flags, uint32_t size, uint64_t cas)
 {
-	p = reply_value_line(p, key, flags, size);
+	p = number_format_u64(reply_value_head(p, key, flags), size);
 	*p++ = ' ';
-	return reply_line_end(number_format_u64(p, cas));
+	return number_format_line(p, cas);
 }
 
 /* "<number>\r\n": the result of incr and decr. */
@@ -105,8 +106,8 @@ char *reply_meta(
 static inline char *
 reply_meta_size(char *p, uint32_t size)
 {
-	memcpy(p, "VA ", 3);
-	return reply_line_end(number_format_u64(p + 3, size));
+	memcpy(p, "VA ", 4);
+	return number_format_line(p + 3, size);
 }
 
 /* The answer to an mg with plain flags (meta_plain_flags), without a value: FLAGS as they came. FACTS are NULL where there is no

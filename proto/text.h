@@ -110,36 +110,32 @@ text_blanks(const char *p)
 /* The same for the bytes between P and END, with a bit behind the last if they are less than 64. */
 uint64_t text_last_blanks(const char *p, const char *end);
 
-/* proto_tokens_next, in line: PUT takes the N-th word, which are the LEN bytes at P. */
-static ALWAYS_INLINE unsigned
-text_words(struct slice *rest, unsigned max,
-    void (*put)(void *context, unsigned n, const char *p, size_t len), void *context)
+/* The words of REST (split by blanks, nothing else), one after the other, to PUT, which gets the LEN bytes at P and says
+ * whether it takes more. REST is left at what was not cut. */
+static ALWAYS_INLINE void
+text_words(struct slice *rest, bool (*put)(void *context, const char *p, size_t len), void *context)
 {
 	const char *p = rest->ptr, *end = p + rest->len, *begin = p;
-	unsigned n = 0;
 
 	for (; p < end; p += 64) {
 		uint64_t blanks = likely(end - p >= 64) ? text_blanks(p) : text_last_blanks(p, end);
 
 		for (; blanks != 0; blanks &= blanks - 1) {
-			const char *blank = p + (unsigned)__builtin_ctzll(blanks);
+			const char *blank = p + __builtin_ctzll(blanks);
+			size_t len = (size_t)(blank - begin);
 
-			if (likely(blank > begin)) {
-				put(context, n++, begin, (size_t)(blank - begin));
-				if (unlikely(n == max)) {
-					/* It may be the blank that was put behind the end. */
-					*rest = slice_of(blank < end ? blank : end,
-					    blank < end ? (size_t)(end - blank) : 0);
-					return n;
-				}
+			if (likely(len != 0) && unlikely(!put(context, begin, len))) {
+				/* It may be the blank that was put behind the end. */
+				*rest = slice_of(blank < end ? blank : end,
+				    blank < end ? (size_t)(end - blank) : 0);
+				return;
 			}
 			begin = blank + 1;
 		}
 	}
 	if (begin < end) /* it ends with a full block */
-		put(context, n++, begin, (size_t)(end - begin));
+		(void)put(context, begin, (size_t)(end - begin));
 	*rest = slice_of(end, 0);
-	return n;
 }
 
 /* Whether P begins with "\r\n". */

@@ -489,12 +489,18 @@ keys_end(struct conn *c, struct slice *input)
 		(void)outq_end_group(&c->out, &w->source);
 }
 
-static ALWAYS_INLINE void
-put_key(void *context, unsigned n, const char *p, size_t len)
-{
-	struct store_key *keys = context;
+/* Where the keys of a chunk go. */
+struct key_room {
+	struct store_key *next, *end;
+};
 
-	key_set(&keys[n], slice_of(p, len));
+static ALWAYS_INLINE bool
+put_key(void *context, const char *p, size_t len)
+{
+	struct key_room *room = context;
+
+	key_set(room->next++, slice_of(p, len));
+	return room->next != room->end;
 }
 
 bool
@@ -503,13 +509,15 @@ step_keys(struct conn *c, struct slice *input)
 	struct worker *w = c->worker;
 	struct conn_keys *keys = &c->keys;
 	struct slice rest = {input->ptr, keys->left - keys->tail};
+	struct key_room room = {w->keys, w->keys + WORKER_BATCH};
 	unsigned n, i;
 
 	if (unlikely(keys->failed)) {
 		keys_end(c, input);
 		return true;
 	}
-	n = text_words(&rest, WORKER_BATCH, put_key, w->keys);
+	text_words(&rest, put_key, &room);
+	n = (unsigned)(room.next - w->keys);
 	store_prepare(w->store, w->keys, n);
 	i = keys_execute(c, n);
 	if (i > 0) {
