@@ -77,9 +77,10 @@ store_key(const struct store *st, const char *data, size_t len)
 static ALWAYS_INLINE uint32_t
 bucket_guess(const struct bucket *b, uint64_t hash)
 {
-	unsigned hits = bucket_match(b, hash_tag(hash));
+	const uint32_t *refs = b->refs;
+	unsigned hits = bucket_match_hash(b, hash);
 
-	return likely(hits != 0) ? load_relaxed(&b->refs[(unsigned)__builtin_ctz(hits)]) : 0;
+	return likely(hits != 0) ? load_relaxed(refs + __builtin_ctz(hits)) : 0;
 }
 
 __attribute__((flatten)) void
@@ -93,28 +94,51 @@ store_prepare_one(const struct store *st, struct store_key *key)
 	key->hint = bucket_guess(bucket_of(st, hash), hash);
 }
 
+/* The first step for KEY, which has HASH: HINT is its bucket's number until the second. */
+static ALWAYS_INLINE void
+prepare_bucket(const struct store *st, struct store_key *key, uint64_t hash, uint32_t nbuckets)
+{
+	key->hash = hash;
+	key->lapses = thread_lapses;
+	key->hint = bucket_number(hash, nbuckets);
+	__builtin_prefetch(&st->stripes[hash & st->stripe_mask]);
+	__builtin_prefetch(&st->buckets[key->hint]);
+}
+
+/* That step for KEYS up to END, as long as they are of most lengths, or of others; returns where it ended. Two loops, so that what
+ * the one keeps in registers need not survive the calls of the other. */
+__attribute__((flatten, noinline)) static struct store_key *
+prepare_most(const struct store *st, struct store_key *keys, const struct store_key *end)
+{
+	const uint32_t nbuckets = load_acquire(&st->nbuckets);
+
+	for (; keys != end && hash_is_most(keys->len); keys++)
+		prepare_bucket(st, keys, hash_most(st, keys->data, keys->len), nbuckets);
+	return keys;
+}
+
+__attribute__((flatten, noinline)) static struct store_key *
+prepare_others(const struct store *st, struct store_key *keys, const struct store_key *end)
+{
+	const uint32_t nbuckets = load_acquire(&st->nbuckets);
+
+	for (; keys != end && !hash_is_most(keys->len); keys++)
+		prepare_bucket(st, keys, hash_short(st, keys->data, keys->len), nbuckets);
+	return keys;
+}
+
 __attribute__((flatten)) void
 store_prepare(const struct store *st, struct store_key *keys, unsigned n)
 {
 	const struct store_key *end = keys + n;
-	const uint32_t nbuckets = load_acquire(&st->nbuckets), stripe_mask = st->stripe_mask;
+	struct store_key *key = keys;
 	const unsigned shift = st->ref_shift;
-	const uint16_t lapses = thread_lapses;
 	struct bucket *const buckets = st->buckets;
-	struct stripe *const stripes = st->stripes;
 	char *const base = st->chunk_base;
 
-	/* Between the two steps HINT is the bucket's number. */
-	for (struct store_key *key = keys; key != end; key++) {
-		uint64_t hash = hash_of(st, key->data, key->len);
-
-		key->hash = hash;
-		key->lapses = lapses;
-		key->hint = bucket_number(hash, nbuckets);
-		__builtin_prefetch(&stripes[hash & stripe_mask]);
-		__builtin_prefetch(&buckets[key->hint]);
-	}
-	for (struct store_key *key = keys; key != end; key++) {
+	while ((key = prepare_most(st, key, end)) != end)
+		key = prepare_others(st, key, end);
+	for (key = keys; key != end; key++) {
 		key->hint = bucket_guess(&buckets[key->hint], key->hash);
 		__builtin_prefetch(base + ((uintptr_t)key->hint << shift));
 	}

@@ -62,6 +62,21 @@ bucket_match(const struct bucket *b, uint8_t tag)
 #endif
 }
 
+/* The same of the tag that HASH has. */
+static inline unsigned
+bucket_match_hash(const struct bucket *b, uint64_t hash)
+{
+#if defined(__SSE2__) && !defined(TSAN_BUILD)
+	__m128i line = _mm_load_si128((const __m128i *)(const void *)b);
+	__m128i top = _mm_set1_epi32((int)((uint32_t)(hash >> 56) * 0x01010101u));
+	__m128i tags = _mm_max_epu8(top, _mm_set1_epi8(1)); /* as hash_tag */
+
+	return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(line, tags)) & SLOTS_ALL;
+#else
+	return bucket_match(b, hash_tag(hash));
+#endif
+}
+
 #if defined(TSAN_BUILD)
 static inline bool
 bytes_equal(const char *a, const char *b, size_t n)
