@@ -1,14 +1,23 @@
 /* server/io_event.c: the libevent driver.
  *
- * Each connection has one persistent level-triggered event, which stays as it is from request to request: it is for
- * reading, and is changed only while the socket takes no more or while the connection must not be read (its client does
- * not take its answers). A second one for writing would be a third of an idle connection's memory. The loop is this
- * file's: libevent is asked for one round at a time, so that connections with work left are served between two rounds.
+ * The loop is libevent's: it waits, and has the events of the worker itself. The connections are not events of their own: an event and
+ * its place in libevent's tables take 173 bytes, which for an idle connection is nearly as much as the connection. They
+ * are in one epoll set, whose descriptor libevent watches:
+ *
+ *	libevent's loop -+- w->wake_fd
+ *	                 +- the second's timer, with an idle timeout
+ *	                 +- the set -+- connection
+ *	                             +- connection ...
+ *
+ * A connection is in the set for reading, level-triggered, and stays so from request to request: that is changed only while the socket
+ * takes no more or while the connection must not be read (its client does not take its answers). Closing its descriptor
+ * takes it out. libevent is asked for one round at a time, so that connections with work left are served between two rounds.
  */
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -24,26 +33,42 @@
 /* Pieces of one sendmsg. */
 #define PIECES_MAX 256u
 
+/* Connections that one look at the set finds ready. */
+#define READY_MAX 256u
+
 struct event_loop {
 	struct event_base *base;
 	struct event wake;  /* w->wake_fd */
 	struct event sweep; /* each second, with an idle timeout */
+	struct event ready; /* SET: connections are ready */
+	int set;
+
+	/* What was found ready, from AT on not served yet. */
+	unsigned at, count;
+	struct epoll_event found[READY_MAX];
 };
 
 struct event_conn {
-	struct event event;
-	short watched; /* EV_READ, EV_WRITE: for what it is added; 0 = it is not */
+	uint32_t watched; /* EPOLLIN, EPOLLOUT: for what it is in the set; 0 = it is not */
 };
+
+/* C ends: what was found for it is not looked at any more. */
+static void
+event_forget(struct event_loop *loop, const struct conn *c)
+{
+	for (unsigned i = loop->at; i < loop->count; i++)
+		if (loop->found[i].data.ptr == c)
+			loop->found[i].data.ptr = NULL;
+}
 
 static void
 event_drop(struct conn *c)
 {
-	struct event_conn *ec = conn_io(c);
 	int fd = c->fd;
 
 	if (worker_verbose(c->worker))
 		log_debug("<%d connection closed.", fd);
-	(void)event_del(&ec->event);
+	event_forget(c->worker->loop, c);
 	conn_free(&c);
 	(void)close(fd);
 }
@@ -87,45 +112,38 @@ event_send(struct conn *c)
 	return true;
 }
 
-static void on_ready(evutil_socket_t fd, short what, void *arg);
-
-/* What C's descriptor is watched for from now on. */
+/* What C's descriptor is watched for from now on. False where the kernel has no memory for that. */
 static bool
-event_watch(struct conn *c, short what)
+event_watch(struct conn *c, uint32_t what)
 {
-	struct event_loop *loop = c->worker->loop;
+	const struct event_loop *loop = c->worker->loop;
 	struct event_conn *ec = conn_io(c);
+	struct epoll_event event = {.events = what, .data.ptr = c};
+	int op = ec->watched == 0 ? EPOLL_CTL_ADD : what == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
 
-	if (ec->watched != 0)
-		(void)event_del(&ec->event);
+	if (epoll_ctl(loop->set, op, c->fd, &event) != 0)
+		return false;
 	ec->watched = what;
-	if (what == 0)
-		return true;
-	return event_assign(
-		   &ec->event, loop->base, c->fd, (short)(what | EV_PERSIST), on_ready, c) == 0 &&
-	    event_add(&ec->event, NULL) == 0;
+	return true;
 }
 
 static void
 event_serve(struct conn *c)
 {
 	struct event_conn *ec = conn_io(c);
+	uint32_t watch;
 	unsigned want;
-	short watch;
 
 	if (unlikely(!event_send(c))) {
 		event_drop(c);
 		return;
 	}
 	want = conn_want(c);
-	if (want == CONN_WANT_CLOSE) {
+	watch = (want & CONN_WANT_INPUT ? EPOLLIN : 0u) | (want & CONN_WANT_OUTPUT ? EPOLLOUT : 0u);
+	if (want == CONN_WANT_CLOSE || unlikely(watch != ec->watched && !event_watch(c, watch))) {
 		event_drop(c);
 		return;
 	}
-	watch = (short)((want & CONN_WANT_INPUT ? EV_READ : 0) |
-	    (want & CONN_WANT_OUTPUT ? EV_WRITE : 0));
-	if (unlikely(watch != ec->watched) && !event_watch(c, watch))
-		panic("cannot change what a connection waits for");
 	if (want & CONN_WANT_TURN)
 		worker_queue_turn(c->worker, c);
 }
@@ -138,7 +156,7 @@ event_answer(struct conn *c)
 	struct slice bytes = outq_plain(&c->out);
 	ssize_t n;
 
-	if (likely(conn_is_plain(c) && bytes.len > 0 && ec->watched == EV_READ)) {
+	if (likely(conn_is_plain(c) && bytes.len > 0 && ec->watched == EPOLLIN)) {
 		n = send_call(c->fd, bytes);
 		if (unlikely(n < 0 && errno != EAGAIN && errno != EINTR)) {
 			event_drop(c);
@@ -186,17 +204,36 @@ event_drain(struct worker *w, bool links)
 	}
 }
 
-static void
-on_ready(evutil_socket_t fd, short what, void *arg)
+/* EVENTS, which are more than was asked for where the socket is broken, have come for C. */
+static ALWAYS_INLINE void
+serve_ready(struct conn *c, uint32_t events)
 {
-	struct conn *c = arg;
+	const struct event_conn *ec = conn_io(c);
 
-	(void)fd;
-	worker_turn_begin(c->worker);
-	if (likely((what & EV_READ) && c->waiting)) /* it may have been poked in this turn */
+	/* It may have been poked in this turn. */
+	if (likely((events & ~(uint32_t)EPOLLOUT) && (ec->watched & EPOLLIN) && c->waiting))
 		event_receive(c);
-	else if (what & EV_WRITE)
+	else
 		event_serve(c);
+}
+
+static void
+on_ready(evutil_socket_t set, short what, void *arg)
+{
+	struct worker *w = arg;
+	struct event_loop *loop = w->loop;
+	int n;
+
+	(void)what;
+	worker_turn_begin(w); /* may end connections: before any is found ready */
+	n = epoll_wait(set, loop->found, READY_MAX, 0);
+	loop->count = n > 0 ? (unsigned)n : 0;
+	for (loop->at = 0; loop->at < loop->count; loop->at++) {
+		const struct epoll_event *found = &loop->found[loop->at];
+
+		if (likely(found->data.ptr != NULL))
+			serve_ready(found->data.ptr, found->events);
+	}
 }
 
 static void
@@ -224,7 +261,7 @@ on_sweep(evutil_socket_t fd, short what, void *arg)
 static bool
 event_attach(struct conn *c)
 {
-	return event_watch(c, EV_READ);
+	return event_watch(c, EPOLLIN);
 }
 
 static struct event_base *
@@ -241,29 +278,48 @@ base_new(void)
 	return base;
 }
 
+/* What libevent waits for. */
+static bool
+loop_watch(struct event_loop *loop, struct worker *w)
+{
+	static const struct timeval second = {1, 0};
+	bool timed = w->server->settings->idle_timeout > 0;
+	short what = EV_READ | EV_PERSIST;
+
+	return event_assign(&loop->wake, loop->base, w->wake_fd, what, on_wake, w) == 0 &&
+	    event_assign(&loop->ready, loop->base, loop->set, what, on_ready, w) == 0 &&
+	    event_assign(&loop->sweep, loop->base, -1, EV_PERSIST, on_sweep, w) == 0 &&
+	    event_add(&loop->wake, NULL) == 0 && event_add(&loop->ready, NULL) == 0 &&
+	    (!timed || event_add(&loop->sweep, &second) == 0);
+}
+
+static void
+loop_free(struct event_loop *loop)
+{
+	if (loop->base != NULL)
+		event_base_free(loop->base);
+	if (loop->set >= 0)
+		(void)close(loop->set);
+	free(loop);
+}
+
 static int
 event_start(struct worker *w)
 {
-	static const struct timeval second = {1, 0};
 	struct event_loop *loop = calloc(1, sizeof(*loop));
+	int rc = -ENOMEM;
 
 	if (loop == NULL)
-		return -ENOMEM;
-	w->loop = loop;
-	if ((loop->base = base_new()) == NULL) {
-		free(loop);
-		return -ENOMEM;
-	}
-	if (event_assign(&loop->wake, loop->base, w->wake_fd, EV_READ | EV_PERSIST, on_wake, w) !=
-		0 ||
-	    event_add(&loop->wake, NULL) != 0 ||
-	    event_assign(&loop->sweep, loop->base, -1, EV_PERSIST, on_sweep, w) != 0 ||
-	    (w->server->settings->idle_timeout > 0 && event_add(&loop->sweep, &second) != 0)) {
-		event_base_free(loop->base);
-		free(loop);
-		return -ENOMEM;
-	}
-	return 0;
+		return rc;
+	if ((loop->set = epoll_create1(EPOLL_CLOEXEC)) < 0)
+		rc = -errno;
+	else if ((loop->base = base_new()) != NULL && loop_watch(loop, w))
+		rc = 0;
+	if (rc == 0)
+		w->loop = loop;
+	else
+		loop_free(loop);
+	return rc;
 }
 
 static void
@@ -287,9 +343,9 @@ event_finish(struct worker *w)
 	struct event_loop *loop = w->loop;
 
 	(void)event_del(&loop->wake);
+	(void)event_del(&loop->ready);
 	(void)event_del(&loop->sweep);
-	event_base_free(loop->base);
-	free(loop);
+	loop_free(loop);
 	w->loop = NULL;
 }
 

@@ -1,10 +1,14 @@
 /* t/server/test_workers.c: workers with their threads and loops, over socket pairs: many clients at once, statistics
  * meanwhile, clients that do not read beside others that do, idle ones, the end with and without draining.
+ *
+ * The linker puts __wrap_conn_filled between the driver and the connection, so that a test can step in there.
  */
 #include "t/lib/unit.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -235,6 +239,131 @@ test_stalled_reader_disturbs_nobody(void **state)
 	free(value);
 }
 
+/* ---------------------------------------------------------------- one ends another */
+
+/* What the worker does before it serves connections, one after the other. */
+static struct {
+	unsigned next; /* atomic: of the steps; 0 = nothing */
+	sem_t at_gate, gate_opens;
+	struct conn *gate;
+} steps;
+
+/* The connection that is neither C nor the gate. */
+static struct conn *
+third(const struct conn *c)
+{
+	struct conn *other;
+
+	TAILQ_FOREACH(other, &c->worker->conns, all)
+		if (other != c && other != steps.gate)
+			return other;
+	return NULL;
+}
+
+static void
+step_of(struct conn *c, unsigned step)
+{
+	if (step == 1) { /* waits, until others are ready */
+		steps.gate = c;
+		store_release(&steps.next, 2u);
+		ASSERT(sem_post(&steps.at_gate) == 0);
+		ASSERT(sem_wait(&steps.gate_opens) == 0);
+	} else if (step == 2) { /* ends another */
+		store_release(&steps.next, 0u);
+		io_event.drop(third(c));
+	}
+}
+
+void __real_conn_filled(struct conn *c, size_t n);
+void __wrap_conn_filled(struct conn *c, size_t n);
+
+void
+__wrap_conn_filled(struct conn *c, size_t n)
+{
+	step_of(c, load_acquire(&steps.next));
+	__real_conn_filled(c, n);
+}
+
+static int
+greeted(struct fixture *f)
+{
+	int fd = connect_to(f);
+
+	send_text(fd, "mn\r\n");
+	(void)receive_until(fd, "MN\r\n");
+	return fd;
+}
+
+/* A client whose request keeps the worker until gate_open: what is sent meanwhile is ready all at once then. */
+static int
+gate_shut(struct fixture *f)
+{
+	int gate = greeted(f);
+
+	ASSERT(sem_init(&steps.at_gate, 0, 0) == 0 && sem_init(&steps.gate_opens, 0, 0) == 0);
+	store_release(&steps.next, 1u);
+	send_text(gate, "mn\r\n");
+	ASSERT(sem_wait(&steps.at_gate) == 0);
+	return gate;
+}
+
+static void
+gate_open(int gate)
+{
+	ASSERT(sem_post(&steps.gate_opens) == 0);
+	(void)receive_until(gate, "MN\r\n");
+	(void)close(gate);
+}
+
+static void
+test_ended_while_ready(void **state)
+{
+	struct fixture *f = *state;
+	unsigned answered = 0;
+	char bytes[64];
+	int gate, fds[2];
+
+	start(f, 1);
+	for (unsigned i = 0; i < 2; i++)
+		fds[i] = greeted(f);
+	gate = gate_shut(f);
+	for (unsigned i = 0; i < 2; i++)
+		send_text(fds[i], "mn\r\n");
+	gate_open(gate);
+	for (unsigned i = 0; i < 2; i++) {
+		ssize_t n = recv(fds[i], bytes, sizeof(bytes), 0);
+
+		if (n == 4 && memcmp(bytes, "MN\r\n", 4) == 0)
+			answered++;
+		else
+			assert_true(n == 0 || (n < 0 && errno == ECONNRESET));
+		(void)close(fds[i]);
+	}
+	assert_int_equal(answered, 1);
+}
+
+/* More clients at once than one look finds ready. */
+static void
+test_more_ready_than_one_look_finds(void **state)
+{
+	struct fixture *f = *state;
+	static int fds[300];
+	int gate;
+
+	start(f, 1);
+	for (unsigned i = 0; i < 300; i++)
+		fds[i] = greeted(f);
+	gate = gate_shut(f);
+	store_release(&steps.next, 0u);
+	for (unsigned i = 0; i < 300; i++)
+		send_text(fds[i], "mn\r\n");
+	gate_open(gate);
+	for (unsigned i = 0; i < 300; i++) {
+		(void)receive_until(fds[i], "MN\r\n");
+		(void)close(fds[i]);
+	}
+}
+
 /* ---------------------------------------------------------------- idle */
 
 static void
@@ -327,6 +456,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    WITH_SERVER(test_many_clients),
 	    WITH_SERVER(test_stalled_reader_disturbs_nobody),
+	    WITH_SERVER(test_ended_while_ready),
+	    WITH_SERVER(test_more_ready_than_one_look_finds),
 	    WITH_SERVER(test_idle_connection_is_closed),
 	    WITH_SERVER(test_draining_answers_what_has_arrived),
 	    WITH_SERVER(test_least_loaded_worker_gets_the_next),
