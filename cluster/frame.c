@@ -10,7 +10,7 @@ struct frame_head {
 	uint32_t length;
 	uint8_t type;
 	uint8_t flags;
-	uint16_t zero;
+	uint16_t room;
 	uint64_t id;
 	uint64_t epoch;
 	uint64_t check;
@@ -19,7 +19,7 @@ struct frame_head {
 static_assert(sizeof(struct frame_head) == FRAME_HEAD, "layout");
 static_assert(offsetof(struct frame_head, type) == 4, "layout");
 static_assert(offsetof(struct frame_head, flags) == 5, "layout");
-static_assert(offsetof(struct frame_head, zero) == 6, "layout");
+static_assert(offsetof(struct frame_head, room) == 6, "layout");
 static_assert(offsetof(struct frame_head, id) == 8, "layout");
 static_assert(offsetof(struct frame_head, epoch) == 16, "layout");
 static_assert(offsetof(struct frame_head, check) == 24, "layout");
@@ -40,6 +40,13 @@ check_of(const struct frame_lane *lane, const struct frame_head *head, const cha
 	return n == 0 ? check : XXH3_64bits_withSeed(body, n, check);
 }
 
+static bool
+has_room(unsigned type)
+{
+	return type == FRAME_COMMAND || type == FRAME_KEYS || type == FRAME_REPLY ||
+	    type == FRAME_ROOM;
+}
+
 enum frame_result
 frame_parse(struct frame_lane *lane, struct slice bytes, struct frame *frame, size_t *used)
 {
@@ -52,7 +59,8 @@ frame_parse(struct frame_lane *lane, struct slice bytes, struct frame *frame, si
 		return FRAME_MORE;
 	memcpy(&head, bytes.ptr, sizeof(head));
 	length = le32toh(head.length);
-	if (length < FRAME_HEAD || length > FRAME_MAX || head.type >= FRAME_TYPES || head.zero != 0)
+	if (length < FRAME_HEAD || length > FRAME_MAX || head.type >= FRAME_TYPES ||
+	    (head.room != 0 && !has_room(head.type)))
 		return FRAME_BAD;
 	*used = length;
 	if (bytes.len < length)
@@ -65,6 +73,7 @@ frame_parse(struct frame_lane *lane, struct slice bytes, struct frame *frame, si
 	lane->number++;
 	frame->type = head.type;
 	frame->flags = head.flags;
+	frame->room = le16toh(head.room);
 	frame->id = le64toh(head.id);
 	frame->epoch = le64toh(head.epoch);
 	return FRAME_WHOLE;
@@ -77,6 +86,7 @@ frame_seal(struct frame_lane *lane, char *p, const struct frame *frame, size_t b
 	    .length = htole32((uint32_t)(FRAME_HEAD + body)),
 	    .type = frame->type,
 	    .flags = frame->flags,
+	    .room = htole16(frame->room),
 	    .id = htole64(frame->id),
 	    .epoch = htole64(frame->epoch),
 	};

@@ -4,12 +4,14 @@
  *
  *	 0      4    5    6    8       16      24      32
  *	 +------+----+----+----+-------+-------+-------+----- - - -----+
- *	 |length|type|flag| 0  |  id   | epoch | check |     body      |
+ *	 |length|type|flag|room|  id   | epoch | check |     body      |
  *	 +------+----+----+----+-------+-------+-------+----- - - -----+
  *
  *	length  bytes of the whole frame, FRAME_HEAD to FRAME_MAX
  *	type    enum frame_type
- *	flags   FRAME_LAST and FRAME_NOT_MINE on replies, the type's own otherwise
+ *	flags   those of enum frame_flag on replies, the type's own otherwise
+ *	room    KiB; 0 in all types but these. COMMAND, KEYS: of the answer so much may be sent at first, 0 = all of it. ROOM: so much
+ *	        more; 0 = nobody wants the rest. REPLY with FRAME_WAITS: so much is left, at least 1
  *	id      the question that it belongs to, or a position; the type says
  *	epoch   of the sender's topology
  *	check   XXH3 of head and body (with 0 in its place), seeded with the key of this direction of this link and the number
@@ -28,10 +30,11 @@
 
 #include "base/slice.h"
 
-#define FRAME_VERSION  1u
-#define FRAME_HEAD     32u
-#define FRAME_MAX      (128u << 10)
-#define FRAME_BODY_MAX (FRAME_MAX - FRAME_HEAD)
+#define FRAME_VERSION   2u
+#define FRAME_HEAD      32u
+#define FRAME_MAX       (128u << 10)
+#define FRAME_BODY_MAX  (FRAME_MAX - FRAME_HEAD)
+#define FRAME_ROOM_UNIT 1024u /* the unit of ROOM */
 
 enum frame_type {
 #define FRAME(symbol, text) FRAME_##symbol,
@@ -44,12 +47,14 @@ enum frame_flag {
 	FRAME_LAST = 1, /* of a REPLY: nothing more will come for this id */
 	FRAME_NOT_MINE =
 	    2, /* of a REPLY: not executed: by its topology the sender does not own the key */
+	FRAME_WAITS = 8, /* of a REPLY: there is no room for more of it: the rest waits for ROOM */
 };
 
 /* A frame that was received. BODY lies where the bytes did. */
 struct frame {
 	uint64_t id, epoch;
 	struct slice body;
+	uint16_t room;
 	uint8_t type, flags;
 };
 

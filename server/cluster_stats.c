@@ -127,7 +127,7 @@ on_fail(struct ticket *t, enum link_failure why)
 	answered((struct node_answer *)t, ANSWER_NONE);
 }
 
-static const struct ticket_kind answers = {on_reply, on_fail};
+static const struct ticket_kind answers = {.reply = on_reply, .fail = on_fail};
 
 static bool
 ask(struct worker *w, unsigned node, struct node_answer *a)

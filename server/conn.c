@@ -58,6 +58,7 @@ conn_new(struct worker *w, int fd, const struct listener *from, size_t io_size)
 	c->last_active = w->now;
 	c->waiting = true;
 	c->authenticated = !w->server->auth_required;
+	forward_expect(c);
 	peer_of(fd, &c->peer);
 	outq_init(&c->out);
 	worker_list(w, c);
@@ -398,6 +399,8 @@ conn_filled(struct conn *c, size_t n)
 void
 conn_resume(struct conn *c)
 {
+	if (unlikely(c->out.starved > 0))
+		forward_feed(c);
 	if (!c->waiting && !conn_full(c))
 		input_work(c);
 }
@@ -427,6 +430,8 @@ conn_want(const struct conn *c)
 
 	if (unlikely(c->out.broken || (c->state == CONN_CLOSING && c->linked)))
 		return CONN_WANT_CLOSE;
+	if (unlikely(c->out.starved > 0) && forward_is_hungry(c))
+		want |= CONN_WANT_TURN;
 	if (unlikely(c->state == CONN_CLOSING))
 		return LIST_EMPTY(&c->forwards) ? want | CONN_WANT_CLOSE : want;
 	if (unlikely(conn_full(c) || c->paused))

@@ -104,6 +104,7 @@ struct conn {
 	bool lost : 1;     /* so it has through links that are gone */
 	bool told : 1;     /* that was said by a wait */
 	bool foreign : 1; /* such a one was asked for a key of which this node is not the primary */
+	uint8_t expects : 3;         /* how long answers of other nodes are, see forward_weight */
 	enum conn_reason reason : 2; /* what made it CONN_CLOSING */
 	uint8_t protocol;            /* enum protocol */
 	uint8_t state; /* enum conn_state; atomic: others show it in `stats conns`, as the next */

@@ -59,23 +59,6 @@ forward_fini(struct worker *w)
 	w->cluster->forward = NULL;
 }
 
-size_t
-forward_weight(const struct worker *w)
-{
-	size_t expected = w->cluster->forward->expected;
-
-	return expected > FORWARD_WEIGHT ? expected : FORWARD_WEIGHT;
-}
-
-void
-forward_note(struct worker *w, size_t n)
-{
-	size_t *expected = &w->cluster->forward->expected;
-
-	*expected += n / 16;
-	*expected -= *expected / 16;
-}
-
 struct conn *
 forward_inner(struct worker *w, bool binary)
 {
@@ -120,6 +103,7 @@ withdraw(struct forward *f)
 
 	if (f->asked)
 		link_forget(&f->ticket);
+	forward_unrest(f);
 	if (f->is_parked)
 		TAILQ_REMOVE(&fw->parked, f, parked);
 	f->asked = f->is_parked = false;
@@ -213,11 +197,20 @@ forward_fill_from(struct forward *f, struct segment *hole, struct conn *v)
 	return hole;
 }
 
-/* The hole that F fills next. */
-static struct segment *
-open_hole(const struct forward *f)
+struct segment *
+forward_hole(const struct forward *f)
 {
 	return f->kind == FORWARD_KEYS ? f->keys[f->index].hole : f->hole;
+}
+
+void
+forward_hole_moved(struct forward *f, const struct segment *hole, struct segment *next)
+{
+	if (f->hole == hole)
+		f->hole = next;
+	for (unsigned i = f->index; f->kind == FORWARD_KEYS && i < f->count; i++)
+		if (f->keys[i].hole == hole)
+			f->keys[i].hole = next;
 }
 
 /* Nothing of F's answer has come yet: what has is thrown away. */
@@ -229,7 +222,8 @@ rewind_reply(struct forward *f)
 			f->index--;
 	f->given = 0;
 	f->sized = false;
-	outq_hole_empty(&f->conn->worker->source, open_hole(f));
+	outq_hole_starve(&f->conn->out, forward_hole(f), false);
+	outq_hole_empty(&f->conn->worker->source, forward_hole(f));
 }
 
 /* ---------------------------------------------------------------- errors */
@@ -337,7 +331,7 @@ forward_park(struct forward *f, enum forward_error error)
 
 	withdraw(f);
 	rewind_reply(f);
-	outq_hole_weigh(&c->out, open_hole(f), FORWARD_BLOCKS);
+	outq_hole_weigh(&c->out, forward_hole(f), FORWARD_BLOCKS);
 	f->error = (uint8_t)error;
 	f->is_parked = true;
 	TAILQ_INSERT_TAIL(&c->worker->cluster->forward->parked, f, parked);
@@ -402,7 +396,7 @@ forward_ask(struct forward *f)
 		return;
 	}
 	memcpy(p, f->body, f->size);
-	link_frame_end(l, types[f->kind], f->flags, id, p + f->size);
+	link_frame_end_room(l, types[f->kind], f->flags, id, forward_room(f), p + f->size);
 	counter_add(w, forwarded_out, f->count);
 }
 
@@ -444,7 +438,7 @@ again(struct forward *f)
 		flush_poke(f);
 		return;
 	}
-	outq_hole_weigh(&f->conn->out, open_hole(f), forward_weight(w));
+	outq_hole_weigh(&f->conn->out, forward_hole(f), forward_weight(f->conn));
 	if (f->kind == FORWARD_KEYS) {
 		keys_again(f);
 		return;
@@ -563,8 +557,9 @@ on_reply(struct ticket *t, uint8_t flags, struct slice body, bool last)
 
 	if (last)
 		f->asked = false;
+	forward_came(f, body.len);
 	if (unlikely(flags & FRAME_NOT_MINE)) {
-		if (f->kind == FORWARD_RELAY)
+		if (f->kind == FORWARD_RELAY || f->partial)
 			forward_fail(f, FORWARD_CHANGING);
 		else
 			forward_park(f, FORWARD_CHANGING);
@@ -584,9 +579,20 @@ on_reply(struct ticket *t, uint8_t flags, struct slice body, bool last)
 	if (unlikely(f->hole == NULL)) {
 		forward_break(f->conn);
 	} else if (last) {
+		forward_note(f->conn, f->given + body.len);
 		outq_hole_close(&f->conn->out, &f->conn->worker->source, f->hole);
 		forward_end(f);
+	} else {
+		f->given += (uint32_t)body.len;
+		if (f->left > 0)
+			forward_starve(f);
 	}
+}
+
+static void
+on_rest(struct ticket *t, uint16_t left)
+{
+	of_ticket(t)->left = left;
 }
 
 static void
@@ -604,7 +610,7 @@ on_fail(struct ticket *t, enum link_failure why)
 		forward_park(f, FORWARD_SILENT);
 }
 
-static const struct ticket_kind kind = {.reply = on_reply, .fail = on_fail};
+static const struct ticket_kind kind = {.rest = on_rest, .reply = on_reply, .fail = on_fail};
 
 /* ---------------------------------------------------------------- commands */
 
@@ -635,7 +641,7 @@ forward_request(struct conn *c, struct slice key, unsigned node, struct slice by
 	ASSERT(bytes.len <= UINT16_MAX);
 	if (f == NULL)
 		return;
-	f->hole = outq_hole(&c->out, &c->worker->source, forward_weight(c->worker));
+	f->hole = outq_hole(&c->out, &c->worker->source, forward_weight(c));
 	if (f->hole == NULL) {
 		forward_free(f);
 		return;

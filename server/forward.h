@@ -92,6 +92,15 @@ bool step_relay(struct conn *c, struct slice *input);
  * answer is there. */
 void forward_flush(struct conn *c, const struct command *cmd, int64_t delay);
 
+/* C is new. */
+void forward_expect(struct conn *c);
+
+/* Whether an answer to C waits at another node, and there is room for it here. */
+bool forward_is_hungry(const struct conn *c);
+
+/* Has it sent. */
+void forward_feed(struct conn *c);
+
 /* C ends: nobody waits for its answers any more. */
 void forward_forget(struct conn *c);
 
@@ -100,6 +109,7 @@ void forward_forget(struct conn *c);
 /* Frames that ask. False where they break the protocol: the link ends. */
 bool forward_on_command(struct link *l, const struct frame *frame);
 bool forward_on_keys(struct link *l, const struct frame *frame);
+bool forward_on_room(struct link *l, const struct frame *frame);
 bool forward_on_stream(struct link *l, const struct frame *frame);
 bool forward_on_flush(struct link *l, const struct frame *frame);
 

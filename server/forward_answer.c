@@ -4,6 +4,10 @@
  * long value that is under way. What a command answers is taken from the inner connection's output and sent back
  * in as many frames as it needs; then the inner connection is as new. What is not ours to answer is refused
  * before it is executed.
+ *
+ * What is left of an answer that there is no room for waits here (see forward_room.c), until the asker says that there is more, or
+ * that nobody wants it any more, or the link ends. Large values are pinned meanwhile, others are copies, whose memory is bounded: too
+ * much of it, and an answer is refused.
  */
 #include <endian.h>
 #include <stdlib.h>
@@ -29,18 +33,29 @@ struct stream {
 	struct conn *conn;
 };
 
+/* Memory of answers that wait for room, of all workers together. */
+#define WAITING_MAX ((size_t)64 << 20)
+
+/* Chains of those of one link. */
+#define CHAINS 64u
+
 /* What is still to be sent of a long answer. */
 struct rest {
-	TAILQ_ENTRY(rest) entry; /* in the worker's list */
+	TAILQ_ENTRY(rest) entry; /* in the worker's list, while there is room for it */
+	LIST_ENTRY(rest) chain;  /* else in one of the link's */
 	struct link *link;
 	uint64_t id;
+	size_t room, memory;
 	struct outq out;
 };
+
+LIST_HEAD(rest_chain, rest);
 
 struct answerer {
 	struct conn *inner[2]; /* text, binary; NULL until they are needed */
 	LIST_HEAD(, stream) streams;
 	uint32_t stream_count;
+	struct rest_chain waiting[CHAINS]; /* by id: rests without room */
 };
 
 /* The answering part of L; NULL where memory is out. */
@@ -63,14 +78,40 @@ stream_end(struct answerer *a, struct stream *s)
 	free(s);
 }
 
+/* REST is in no list any more. */
 static void
 rest_free(struct rest *rest)
 {
 	struct worker *w = link_worker(rest->link);
 
-	TAILQ_REMOVE(&w->cluster->forward->rests, rest, entry);
 	outq_clear(&rest->out, &w->source);
 	free(rest);
+}
+
+/* REST may go on, as soon as its link has room. */
+static void
+rest_goes(struct rest *rest)
+{
+	TAILQ_INSERT_TAIL(&link_worker(rest->link)->cluster->forward->rests, rest, entry);
+}
+
+/* REST waits no more. */
+static void
+rest_take(struct rest *rest)
+{
+	LIST_REMOVE(rest, chain);
+	link_worker(rest->link)->cluster->forward->waiting -= rest->memory;
+}
+
+static struct rest *
+rest_find(const struct answerer *a, uint64_t id)
+{
+	struct rest *rest;
+
+	LIST_FOREACH(rest, &a->waiting[id % CHAINS], chain)
+		if (rest->id == id)
+			return rest;
+	return NULL;
 }
 
 static void
@@ -81,9 +122,23 @@ rests_drop(const struct link *l)
 
 	for (rest = TAILQ_FIRST(&w->cluster->forward->rests); rest != NULL; rest = next) {
 		next = TAILQ_NEXT(rest, entry);
-		if (rest->link == l)
-			rest_free(rest);
+		if (rest->link != l)
+			continue;
+		TAILQ_REMOVE(&w->cluster->forward->rests, rest, entry);
+		rest_free(rest);
 	}
+}
+
+static void
+waiting_drop(struct answerer *a)
+{
+	struct rest *rest;
+
+	for (unsigned i = 0; i < CHAINS; i++)
+		while ((rest = LIST_FIRST(&a->waiting[i])) != NULL) {
+			rest_take(rest);
+			rest_free(rest);
+		}
 }
 
 void
@@ -94,6 +149,7 @@ forward_link_closed(struct link *l)
 	rests_drop(l);
 	if (a == NULL)
 		return;
+	waiting_drop(a);
 	while (!LIST_EMPTY(&a->streams))
 		stream_end(a, LIST_FIRST(&a->streams));
 	for (unsigned i = 0; i < 2; i++)
@@ -152,24 +208,43 @@ take(struct outq_source *src, struct outq *q, char *p, size_t n)
 	return p;
 }
 
-/* Sends HEAD and what is in Q as the reply to ID, as long as the link has not too much to send. False where something is left. */
+static size_t
+least(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+/* In KiB; 0 = nothing. */
+static uint16_t
+units(size_t bytes)
+{
+	return (uint16_t)least((bytes + FRAME_ROOM_UNIT - 1) / FRAME_ROOM_UNIT, UINT16_MAX);
+}
+
+/* Sends HEAD and what is in Q as the reply to ID, as long as the link has not too much to send and there is *ROOM for it, HEAD not
+ * counted. False where something is left. */
 static bool
-reply_some(struct link *l, uint64_t id, struct slice head, struct outq *q)
+reply_some(struct link *l, uint64_t id, struct slice head, struct outq *q, size_t *room)
 {
 	struct outq_source *src = &link_worker(l)->source;
-	size_t left = outq_bytes(q), n;
+	size_t left = outq_bytes(q);
 	char *p;
 
 	do {
-		n = left < FRAME_BODY_MAX - head.len ? left : FRAME_BODY_MAX - head.len;
+		size_t n = least(least(left, FRAME_BODY_MAX - head.len), *room);
+		bool waits;
+
 		if ((p = link_frame(l, head.len + n)) == NULL)
 			break;
 		memcpy(p, head.ptr, head.len);
 		left -= n;
-		link_frame_end(
-		    l, FRAME_REPLY, left == 0 ? FRAME_LAST : 0, id, take(src, q, p + head.len, n));
+		*room -= n;
+		waits = left > 0 && *room == 0;
+		link_frame_end_room(l, FRAME_REPLY,
+		    (uint8_t)((left == 0 ? FRAME_LAST : 0) | (waits ? FRAME_WAITS : 0)), id,
+		    waits ? units(left) : 0, take(src, q, p + head.len, n));
 		head.len = 0;
-	} while (left > 0 && link_unsent(l) <= UNSENT_MAX);
+	} while (left > 0 && *room > 0 && link_unsent(l) <= UNSENT_MAX);
 	if (p != NULL && left > 0)
 		return false;
 	outq_clear(q, src);
@@ -177,14 +252,37 @@ reply_some(struct link *l, uint64_t id, struct slice head, struct outq *q)
 	return true;
 }
 
-/* Sends HEAD and all that V has to say as the reply to ID: what is too much goes when there is room. */
+/* REST, some of which was sent, waits for its link, or for room. */
 static void
-reply_from(struct link *l, uint64_t id, struct slice head, struct conn *v)
+rest_stays(struct rest *rest)
+{
+	struct answerer *a = *(struct answerer **)(void *)link_slot(rest->link);
+
+	if (rest->room > 0) {
+		rest_goes(rest);
+		return;
+	}
+	rest->memory = outq_memory(&rest->out);
+	link_worker(rest->link)->cluster->forward->waiting += rest->memory;
+	LIST_INSERT_HEAD(&a->waiting[rest->id % CHAINS], rest, chain);
+}
+
+/* Sends HEAD and all that V has to say as the reply to ID, for which there is ROOM (in KiB; 0 = all): what is too much goes when there
+ * is. */
+static void
+reply_from(struct link *l, uint64_t id, struct slice head, struct conn *v, uint16_t room)
 {
 	struct worker *w = v->worker;
+	size_t bytes = room > 0 ? (size_t)room * FRAME_ROOM_UNIT : SIZE_MAX;
 	struct rest *rest;
 
-	if (likely(reply_some(l, id, head, &v->out)))
+	if (unlikely(outq_bytes(&v->out) > bytes) &&
+	    w->cluster->forward->waiting > WAITING_MAX / w->server->worker_count) {
+		outq_clear(&v->out, &w->source);
+		reply_flags(l, id, FORWARD_REFUSES);
+		return;
+	}
+	if (likely(reply_some(l, id, head, &v->out, &bytes)))
 		return;
 	if ((rest = calloc(1, sizeof(*rest))) == NULL) {
 		link_break(l, "no memory for an answer");
@@ -193,27 +291,52 @@ reply_from(struct link *l, uint64_t id, struct slice head, struct conn *v)
 	}
 	rest->link = l;
 	rest->id = id;
+	rest->room = bytes;
 	rest->out = v->out;
 	outq_init(&v->out);
-	TAILQ_INSERT_TAIL(&w->cluster->forward->rests, rest, entry);
+	rest_stays(rest);
 }
 
 void
 answer_rests(struct worker *w)
 {
+	struct rest_list *rests = &w->cluster->forward->rests;
 	struct rest *rest, *next;
 
-	for (rest = TAILQ_FIRST(&w->cluster->forward->rests); rest != NULL; rest = next) {
+	for (rest = TAILQ_FIRST(rests); rest != NULL; rest = next) {
 		next = TAILQ_NEXT(rest, entry);
-		if (link_unsent(rest->link) <= UNSENT_MAX / 4 &&
-		    reply_some(rest->link, rest->id, SLICE_LITERAL(""), &rest->out))
+		if (link_unsent(rest->link) > UNSENT_MAX / 4)
+			continue;
+		TAILQ_REMOVE(rests, rest, entry);
+		if (reply_some(rest->link, rest->id, SLICE_LITERAL(""), &rest->out, &rest->room))
 			rest_free(rest);
+		else
+			rest_stays(rest);
 	}
+}
+
+bool
+forward_on_room(struct link *l, const struct frame *frame)
+{
+	struct answerer *a = *(struct answerer **)(void *)link_slot(l);
+	struct rest *rest = a != NULL ? rest_find(a, frame->id) : NULL;
+
+	if (frame->body.len > 0)
+		return false;
+	if (rest == NULL)
+		return true;
+	rest_take(rest);
+	rest->room = (size_t)frame->room * FRAME_ROOM_UNIT;
+	if (rest->room > 0)
+		rest_goes(rest);
+	else
+		rest_free(rest);
+	return true;
 }
 
 /* Answers ID with what V has to say, and makes V as new. */
 static void
-reply_command(struct link *l, uint64_t id, struct conn *v)
+reply_command(struct link *l, uint64_t id, struct conn *v, uint16_t room)
 {
 	if (unlikely(v->state == CONN_REPORT) && wait_take_over(l, id, v))
 		return;
@@ -225,7 +348,7 @@ reply_command(struct link *l, uint64_t id, struct conn *v)
 		v->out.broken = false;
 		reply_flags(l, id, FORWARD_REFUSES);
 	} else {
-		reply_from(l, id, SLICE_LITERAL(""), v);
+		reply_from(l, id, SLICE_LITERAL(""), v, room);
 	}
 }
 
@@ -242,7 +365,7 @@ forward_on_command(struct link *l, const struct frame *frame)
 		return true;
 	}
 	conn_input(v, frame->body.ptr, frame->body.len);
-	reply_command(l, frame->id, v);
+	reply_command(l, frame->id, v, frame->room);
 	conn_inner_reset(v);
 	return true;
 }
@@ -268,10 +391,10 @@ forward_on_keys(struct link *l, const struct frame *frame)
 	for (unsigned i = 0; i < keys.count; i++)
 		sizes[i] = htole32(sizes[i]);
 	if (likely(!v->out.broken))
-		reply_from(
-		    l, frame->id, slice_of((const char *)sizes, keys.count * sizeof(sizes[0])), v);
+		reply_from(l, frame->id,
+		    slice_of((const char *)sizes, keys.count * sizeof(sizes[0])), v, frame->room);
 	else
-		reply_command(l, frame->id, v);
+		reply_command(l, frame->id, v, frame->room);
 	return true;
 }
 
@@ -314,7 +437,7 @@ stream_finish(struct link *l, struct answerer *a, const struct frame *frame, str
 	if (s == NULL)
 		reply_flags(l, frame->id, FORWARD_REFUSES);
 	else
-		reply_command(l, frame->id, s->conn);
+		reply_command(l, frame->id, s->conn, frame->room);
 	if (s != NULL)
 		stream_end(a, s);
 }

@@ -24,8 +24,8 @@
 #include "server/server.h"
 #include "server/worker.h"
 
-/* What a reply is expected to bring, at the least: no connection has more than 1024 of them open. */
-#define FORWARD_WEIGHT (SERVER_OUTPUT_LIMIT / 1024)
+/* What a reply is expected to bring, at the least: no connection has more than 256 of them open. */
+#define FORWARD_WEIGHT (SERVER_OUTPUT_LIMIT / 256)
 
 /* A hole that must keep its connection from being read. */
 #define FORWARD_BLOCKS (SERVER_OUTPUT_LIMIT + 1)
@@ -68,13 +68,15 @@ struct forward {
 	uint16_t index; /* KEYS: which of them is being answered */
 	uint32_t given; /* and how much of it was */
 	uint16_t node;
-	uint32_t born;  /* in which tick of the worker */
-	uint32_t round; /* of the worker's walks over what is parked: the last that saw it */
-	uint8_t kind;   /* enum forward_kind */
-	uint8_t flags;  /* of its frame */
-	uint8_t error;  /* enum forward_error: what it ends with unless it is answered in time */
-	uint32_t bit;   /* of the link that it was asked on, see server/written.h */
-	bool asked;     /* its ticket is with a link */
+	uint32_t born;     /* in which tick of the worker */
+	uint32_t round;    /* of the worker's walks over what is parked: the last that saw it */
+	uint8_t kind;      /* enum forward_kind */
+	uint8_t flags;     /* of its frame */
+	uint8_t error;     /* enum forward_error: what it ends with unless it is answered in time */
+	uint32_t bit;      /* of the link that it was asked on, see server/written.h */
+	uint32_t promised; /* bytes that will come, and be held until all are there */
+	uint16_t left;     /* KiB of the answer that wait at the other node; 0 = none do */
+	bool asked;        /* its ticket is with a link */
 	bool is_parked;
 	bool is_young;
 	bool repeatable; /* it may be executed twice */
@@ -88,17 +90,20 @@ struct forward {
 };
 
 TAILQ_HEAD(forward_list, forward);
+TAILQ_HEAD(rest_list, rest);
 
 /* The worker's part. */
 struct forward_worker {
 	struct route_cache *routes;
 	struct ring_hash *hash;
 	struct forward_list parked, young;
-	TAILQ_HEAD(, rest) rests; /* of answers to others that are too long for their links */
+	struct rest_list rests; /* of answers to others that are too long for their links */
+	size_t waiting;         /* memory of those that wait for room */
 	uint32_t ticks;
 	TAILQ_HEAD(, relay) stalled; /* those that wait for their link to be less full */
 	struct conn *inner[2]; /* text, binary: execute what has become ours while it was parked */
-	size_t expected;       /* bytes of a reply, a moving average */
+	size_t promised;       /* the sum of what its requests are */
+	uint32_t shorter;      /* answers so far that were shorter than expected */
 	uint64_t streams;      /* numbers given to long values */
 	uint32_t round;
 	struct flush_due *due; /* a flush that is due and under way, or NULL */
@@ -144,17 +149,37 @@ struct conn *forward_inner(struct worker *w, bool binary);
 /* The connection cannot get an answer that makes sense any more: it ends. F, and all that it has asked for, is gone. */
 void forward_break(struct conn *c);
 
-/* The weight of a new hole. */
-size_t forward_weight(const struct worker *w);
+/* The hole that F fills next. */
+struct segment *forward_hole(const struct forward *f);
 
-/* A reply of N bytes has come. */
-void forward_note(struct worker *w, size_t n);
+/* NEXT has taken the place of HOLE, which was filled by F. */
+void forward_hole_moved(struct forward *f, const struct segment *hole, struct segment *next);
 
 /* Flags of COMMAND and STREAM_BEGIN frames, and of STREAM_END. */
 enum { FORWARD_FLAG_BINARY = 1, FORWARD_FLAG_ABORT = 2 };
 
 /* A flag of REPLY frames, beside those of cluster/frame.h: it has not been executed, for want of memory. */
 enum { FORWARD_REFUSES = 4 };
+
+/* ---------------------------------------------------------------- forward_room.c */
+
+/* The weight of a new hole of C. */
+size_t forward_weight(const struct conn *c);
+
+/* An answer of N bytes has come to C. */
+void forward_note(struct conn *c, size_t n);
+
+/* The room of F's frame. */
+uint16_t forward_room(const struct forward *f);
+
+/* N bytes of F's answer have come. */
+void forward_came(struct forward *f, size_t n);
+
+/* F's answer has used up its room, and F->LEFT KiB of it are left. */
+void forward_starve(struct forward *f);
+
+/* Nothing more comes of what F was asked for. */
+void forward_unrest(struct forward *f);
 
 /* ---------------------------------------------------------------- forward_relay.c */
 

@@ -213,7 +213,7 @@ forward_gets(
 	struct worker *w = c->worker;
 	struct segment *holes[WORKER_BATCH];
 	int nodes[WORKER_BATCH], last = ROUTE_LOCAL;
-	size_t weight = forward_weight(w), total = 0;
+	size_t weight = forward_weight(c), total = 0;
 	bool reads = how->op == OP_GET || how->op == OP_GETS;
 	uint32_t remote = 0;
 	unsigned i = 0;
@@ -324,9 +324,8 @@ take_bytes(struct forward *f, struct slice bytes)
 	hole = forward_fill(f, before, bytes);
 	if (hole == NULL)
 		return false;
-	for (unsigned i = f->index; hole != before && i < f->count; i++)
-		if (f->keys[i].hole == before)
-			f->keys[i].hole = hole;
+	if (unlikely(hole != before))
+		forward_hole_moved(f, before, hole);
 	f->given += (uint32_t)bytes.len;
 	return true;
 }
@@ -338,7 +337,7 @@ key_done(struct forward *f)
 	struct conn *c = f->conn;
 	struct segment *hole = f->keys[f->index].hole;
 
-	forward_note(c->worker, f->given);
+	forward_note(c, f->given);
 	f->given = 0;
 	f->index++;
 	if (f->index == f->count || f->keys[f->index].hole != hole) {
@@ -372,6 +371,8 @@ keys_reply(struct forward *f, struct slice body, bool last)
 		forward_end(f);
 	else if (unlikely(!right || last))
 		forward_fail(f, FORWARD_WRONG);
+	else if (f->left > 0)
+		forward_starve(f);
 	else
 		worker_queue_turn(f->conn->worker, f->conn);
 }

@@ -23,9 +23,6 @@
 
 #define PLACES_MIN 64u
 
-/* Places looked at for a new id before there are too many. */
-#define PLACES_TRIED 64u
-
 /* Peer timeouts after which an incoming link on which nothing comes is dead: the other side asks for a sign far more
  * often. */
 #define SILENCE_MAX 10u
@@ -136,6 +133,7 @@ link_new(struct worker *w, uint64_t node_id, bool outgoing)
 	l->next_id = 1;
 	TAILQ_INIT(&l->waiting);
 	TAILQ_INIT(&l->special);
+	TAILQ_INIT(&l->resting);
 	if (outgoing)
 		LIST_INSERT_HEAD(&w->cluster->links->outgoing, l, entry);
 	else
@@ -214,10 +212,18 @@ link_frame(struct link *l, size_t body_max)
 void
 link_frame_end(struct link *l, enum frame_type type, uint8_t flags, uint64_t id, const char *end)
 {
+	link_frame_end_room(l, type, flags, id, 0, end);
+}
+
+void
+link_frame_end_room(struct link *l, enum frame_type type, uint8_t flags, uint64_t id, uint16_t room,
+    const char *end)
+{
 	size_t body = (size_t)(end - l->frame) - FRAME_HEAD;
 	const struct frame frame = {
 	    .id = id,
 	    .epoch = topology_epoch(l->worker->cluster->topology),
+	    .room = room,
 	    .type = (uint8_t)type,
 	    .flags = flags,
 	};
@@ -256,12 +262,14 @@ places_grow(struct link *l)
 	uint32_t capacity = l->capacity == 0 ? PLACES_MIN : 2 * l->capacity;
 	struct ticket **places, *t;
 
-	if (capacity > LINK_TICKETS_MAX ||
+	if (capacity > 2 * LINK_TICKETS_MAX ||
 	    (places = calloc(capacity, sizeof(struct ticket *))) == NULL)
 		return false;
 	TAILQ_FOREACH(t, &l->waiting, entry)
 		places[t->id % capacity] = t;
 	TAILQ_FOREACH(t, &l->special, entry)
+		places[t->id % capacity] = t;
+	TAILQ_FOREACH(t, &l->resting, entry)
 		places[t->id % capacity] = t;
 	free(l->places);
 	l->places = places;
@@ -269,19 +277,30 @@ places_grow(struct link *l)
 	return true;
 }
 
-/* The next id whose place is free; 0 where none is found. */
+/* The next id whose place is free; 0 where none is. At least every other one is, unless memory was out for more; those that have
+ * rested for long may stand in a row, and are passed over once in a round. */
 static uint64_t
 id_take(struct link *l)
 {
 	if (l->count >= l->capacity / 2)
 		(void)places_grow(l);
-	for (unsigned i = 0; i < PLACES_TRIED && l->capacity > 0; i++) {
+	while (l->count < l->capacity) {
 		uint64_t id = l->next_id++;
 
 		if (l->places[id % l->capacity] == NULL)
 			return id;
 	}
 	return 0;
+}
+
+/* T gets its deadline. */
+static void
+await(struct ticket *t)
+{
+	struct link *l = t->link;
+
+	t->deadline = link_now(l->worker) + l->worker->server->settings->peer_timeout;
+	TAILQ_INSERT_TAIL(&l->waiting, t, entry);
 }
 
 uint64_t
@@ -296,15 +315,54 @@ link_expect(struct link *l, struct ticket *t)
 	t->id = id;
 	t->position = l->written;
 	t->special = t->deadline != 0;
-	if (t->special) {
+	t->rests = false;
+	if (t->special)
 		TAILQ_INSERT_TAIL(&l->special, t, entry);
-	} else {
-		t->deadline = link_now(l->worker) + l->worker->server->settings->peer_timeout;
-		TAILQ_INSERT_TAIL(&l->waiting, t, entry);
-	}
+	else
+		await(t);
 	l->places[id % l->capacity] = t;
 	l->count++;
 	return id;
+}
+
+static struct ticket_list *
+list_of(const struct ticket *t)
+{
+	struct link *l = t->link;
+
+	if (t->rests)
+		return &l->resting;
+	return t->special ? &l->special : &l->waiting;
+}
+
+void
+link_rest(struct ticket *t)
+{
+	TAILQ_REMOVE(list_of(t), t, entry);
+	t->rests = true;
+	TAILQ_INSERT_TAIL(&t->link->resting, t, entry);
+}
+
+bool
+link_more(struct ticket *t, uint16_t room)
+{
+	struct link *l = t->link;
+	char *p = link_frame(l, 0);
+
+	ASSERT(t->rests && room > 0);
+	if (p == NULL)
+		return false;
+	link_frame_end_room(l, FRAME_ROOM, 0, t->id, room, p);
+	TAILQ_REMOVE(&l->resting, t, entry);
+	t->rests = t->special = false;
+	await(t);
+	return true;
+}
+
+void
+link_cancel(struct link *l, uint64_t id)
+{
+	link_tell(l, FRAME_ROOM, id, SLICE_LITERAL(""));
 }
 
 void
@@ -312,10 +370,7 @@ link_release(struct ticket *t)
 {
 	struct link *l = t->link;
 
-	if (t->special)
-		TAILQ_REMOVE(&l->special, t, entry);
-	else
-		TAILQ_REMOVE(&l->waiting, t, entry);
+	TAILQ_REMOVE(list_of(t), t, entry);
 	l->places[t->id % l->capacity] = NULL;
 	l->count--;
 	t->link = NULL;
@@ -324,8 +379,13 @@ link_release(struct ticket *t)
 void
 link_forget(struct ticket *t)
 {
-	if (t->link != NULL)
-		link_release(t);
+	struct link *l = t->link;
+
+	if (l == NULL)
+		return;
+	link_release(t);
+	if (t->rests)
+		link_cancel(l, t->id);
 }
 
 static void
@@ -341,7 +401,8 @@ tickets_fail(struct link *l, uint64_t taken)
 {
 	struct ticket *t;
 
-	while ((t = TAILQ_FIRST(&l->waiting)) != NULL || (t = TAILQ_FIRST(&l->special)) != NULL)
+	while ((t = TAILQ_FIRST(&l->waiting)) != NULL || (t = TAILQ_FIRST(&l->special)) != NULL ||
+	    (t = TAILQ_FIRST(&l->resting)) != NULL)
 		ticket_fail(t, t->position >= taken ? LINK_UNSENT : LINK_LOST);
 }
 

@@ -29,7 +29,7 @@ struct ticket;
 struct worker;
 
 /* A link never has more questions open, nor more bytes that wait to be sent, than these. */
-#define LINK_TICKETS_MAX 65536u
+#define LINK_TICKETS_MAX 131072u
 #define LINK_UNSENT_MAX  ((size_t)32 << 20)
 
 /* A connection whose ends have shaken hands, on its way to a worker. From malloc. */
@@ -66,6 +66,10 @@ char *link_frame(struct link *l, size_t body_max);
 void link_frame_end(
     struct link *l, enum frame_type type, uint8_t flags, uint64_t id, const char *end);
 
+/* The same of a frame with ROOM, see cluster/frame.h. */
+void link_frame_end_room(struct link *l, enum frame_type type, uint8_t flags, uint64_t id,
+    uint16_t room, const char *end);
+
 /* Ends the connection at the end of this turn, for WHY (for the log). */
 void link_break(struct link *l, const char *why);
 
@@ -91,6 +95,9 @@ enum link_failure {
 struct ticket_kind {
 	void (*reply)(struct ticket *t, uint8_t flags, struct slice body, bool last);
 	void (*fail)(struct ticket *t, enum link_failure why);
+	/* Before the reply that has used up the room of its answer, of which LEFT KiB are left: the ticket rests, without a deadline,
+	 * until link_more. NULL where no room was given. */
+	void (*rest)(struct ticket *t, uint16_t left);
 };
 
 /* A question that waits for its answer; embedded in the asker's own structure. */
@@ -101,12 +108,16 @@ struct ticket {
 	uint64_t deadline; /* as link_now; 0 = the peer timeout from now */
 	uint64_t position; /* in the link's output */
 	bool special;      /* the deadline is the asker's own */
+	bool rests;        /* there is none: the other side waits for ROOM */
 	TAILQ_ENTRY(ticket) entry;
 };
 
 /* Expects the answer to the next frame. Returns the id that it must bear; 0 where too many wait already: T is
  * with no link then. */
 uint64_t link_expect(struct link *l, struct ticket *t);
+
+/* T, which rests, has room for ROOM KiB more, at least 1. False where the link takes no frame: T rests on. */
+bool link_more(struct ticket *t, uint16_t room);
 
 /* Nobody waits for it any more; fine where it is with no link. */
 void link_forget(struct ticket *t);

@@ -27,15 +27,23 @@ on_pong(struct link *l, const struct frame *frame)
 static bool
 on_reply(struct link *l, const struct frame *frame)
 {
-	bool last = frame->flags & FRAME_LAST;
+	bool last = frame->flags & FRAME_LAST, waits = frame->flags & FRAME_WAITS;
 	struct ticket *t = link_ticket(l, frame->id);
 
-	if (!l->outgoing)
+	if (!l->outgoing || waits != (frame->room > 0) || (last && waits))
 		return false;
-	if (t == NULL)
+	if (t == NULL) {
+		if (waits)
+			link_cancel(l, frame->id);
 		return true;
+	}
+	if (unlikely(t->rests || (waits && t->kind->rest == NULL)))
+		return false;
 	if (last) {
 		link_release(t);
+	} else if (waits) {
+		link_rest(t);
+		t->kind->rest(t, frame->room);
 	} else if (!t->special) {
 		t->deadline = link_now(l->worker) + l->worker->server->settings->peer_timeout;
 		TAILQ_REMOVE(&l->waiting, t, entry);
@@ -87,6 +95,7 @@ static link_handler *const handlers[FRAME_TYPES] = {
     [FRAME_WAIT] = wait_on_frame,
     [FRAME_TOPOLOGY] = on_topology,
     [FRAME_STATS] = cluster_on_stats,
+    [FRAME_ROOM] = forward_on_room,
 };
 
 /* The other side has another topology: the newer one is told, or asked for, once. */
@@ -111,7 +120,7 @@ is_question(uint8_t type)
 {
 	return type == FRAME_COMMAND || type == FRAME_KEYS || type == FRAME_STREAM_BEGIN ||
 	    type == FRAME_STREAM_DATA || type == FRAME_STREAM_END || type == FRAME_FLUSH ||
-	    type == FRAME_STATS || type == FRAME_WAIT;
+	    type == FRAME_STATS || type == FRAME_WAIT || type == FRAME_ROOM;
 }
 
 bool

@@ -25,11 +25,11 @@ struct link {
 	const char *broken; /* why it is to end, or NULL */
 
 	/* Questions: by id (its place is id % CAPACITY), and in the order of their deadlines; those with deadlines of
-	 * their own apart. */
+	 * their own apart, and those that rest. */
 	struct ticket **places;
 	uint32_t capacity, count;
 	uint64_t next_id;
-	struct ticket_list waiting, special;
+	struct ticket_list waiting, special, resting;
 
 	uint64_t wanted; /* when it was asked for last, being down */
 	uint64_t heard;  /* when something came last */
@@ -54,6 +54,12 @@ struct link_set {
 
 /* Gives FRAME to whom it is for. False where it breaks the protocol. */
 bool link_frame_take(struct link *l, const struct frame *frame);
+
+/* Of the answer to ID, which has used up its room, nothing more is wanted. */
+void link_cancel(struct link *l, uint64_t id);
+
+/* T, which waits, rests until link_more. */
+void link_rest(struct ticket *t);
 
 /* A frame without anybody who waits for an answer. BODY may be empty. */
 void link_tell(struct link *l, enum frame_type type, uint64_t id, struct slice body);

@@ -26,6 +26,8 @@ struct segment {
 	bool ends_group : 1; /* what stands behind it is another reply */
 	bool deaf : 1;       /* a hole that takes nothing any more */
 	bool patient : 1;    /* a hole that a little in front of it waits for */
+	bool starved : 1;    /* a hole whose filler waits */
+	bool filled : 1;     /* BLOCK counts in the source's FILLED */
 	uint32_t cursor;     /* of a pin: where the piece after PTR begins */
 	const char *ptr;     /* what comes next of it: LEN bytes */
 	size_t len;
@@ -55,7 +57,7 @@ outq_source_fini(struct outq_source *src)
 		src->free = next;
 	}
 	src->free_count = 0;
-	ASSERT(!src->lent);
+	ASSERT(!src->lent && src->filled == 0);
 	if (src->spare != NULL) {
 		pool_back(src->pool, OUTQ_BLOCK);
 		pool_give(src->pool, src->spare, OUTQ_BLOCK);
@@ -91,6 +93,16 @@ segment_new(struct outq_source *src, enum segment_kind kind)
 	return seg;
 }
 
+/* The block of PIECE, which a hole was filled with, goes. */
+static void
+piece_end(struct segment *piece, struct outq_source *src)
+{
+	src->filled -= piece->block_capacity;
+	pool_give(src->pool, piece->block, piece->block_capacity);
+	piece->block = NULL;
+	piece->filled = false;
+}
+
 /* Lets go of SEG and of what it holds. */
 static void
 segment_drop(struct segment *seg, struct outq_source *src)
@@ -99,7 +111,9 @@ segment_drop(struct segment *seg, struct outq_source *src)
 		store_unpin(src->store, seg->pin);
 	else if (unlikely(seg->kind == SEGMENT_HOLE))
 		outq_hole_empty(src, seg);
-	if (seg->block != NULL)
+	if (seg->filled)
+		piece_end(seg, src);
+	else if (seg->block != NULL)
 		block_give(src, seg->block, seg->block_capacity);
 	if (src->free_count == SEGMENTS_KEPT) {
 		free(seg);
@@ -213,6 +227,16 @@ outq_pin(struct outq *q, struct outq_source *src, struct store_pin *pin, size_t 
 	outq_link(q, seg);
 }
 
+size_t
+outq_memory(const struct outq *q)
+{
+	size_t memory = (size_t)(q->end - q->block);
+
+	for (const struct segment *seg = q->head; seg != NULL; seg = seg->next)
+		memory += seg->block != NULL ? seg->block_capacity : 0;
+	return memory;
+}
+
 static void
 iov_set(struct iovec *iov, const char *ptr, size_t len)
 {
@@ -318,7 +342,11 @@ piece_begin(struct segment *piece, struct outq_source *src, size_t n)
 {
 	piece->block = pool_take(src->pool, n, &piece->block_capacity);
 	piece->ptr = piece->block;
-	return piece->block != NULL;
+	if (piece->block == NULL)
+		return false;
+	piece->filled = true;
+	src->filled += piece->block_capacity;
+	return true;
 }
 
 /* The piece of HOLE with room for N bytes more; NULL where memory is out. */
@@ -381,9 +409,8 @@ outq_hole_empty(struct outq_source *src, struct segment *hole)
 		segment_drop(hole->more, src);
 		hole->more = next;
 	}
-	if (hole->block != NULL)
-		pool_give(src->pool, hole->block, hole->block_capacity);
-	hole->block = NULL;
+	if (hole->filled)
+		piece_end(hole, src);
 	hole->ptr = NULL;
 	hole->len = 0;
 }
@@ -395,6 +422,29 @@ outq_hole_weigh(struct outq *q, struct segment *hole, size_t weight)
 	hole->left = weight;
 }
 
+void
+outq_hole_starve(struct outq *q, struct segment *hole, bool starved)
+{
+	ASSERT(hole->kind == SEGMENT_HOLE);
+	if (hole->starved == starved)
+		return;
+	hole->starved = starved;
+	q->starved += starved ? 1 : -1u;
+}
+
+struct segment *
+outq_hole_first_starved(const struct outq *q, size_t within)
+{
+	struct segment *seg = q->head;
+
+	for (size_t before = 0; seg != NULL && before <= within; seg = seg->next) {
+		if (seg->kind == SEGMENT_HOLE)
+			return seg->starved ? seg : NULL;
+		before += seg->left;
+	}
+	return NULL;
+}
+
 /* HOLE becomes what it holds. */
 static void
 hole_settle(struct outq *q, struct segment *hole)
@@ -402,6 +452,7 @@ hole_settle(struct outq *q, struct segment *hole)
 	struct segment *last = hole->more != NULL ? hole->more_last : hole;
 	bool ends_group = hole->ends_group;
 
+	outq_hole_starve(q, hole, false);
 	outq_hole_weigh(q, hole, hole->len);
 	hole->kind = SEGMENT_BYTES;
 	if (last != hole) {

@@ -15,6 +15,8 @@
  *	[bytes] -> [hole: 256 expected] -> [bytes] -> [hole, 60 bytes there] -> open
  *	 sent next  the sender stops here
  *
+ * Who fills a hole may have to wait himself, until what stands before it has gone to its reader: it is starved then.
+ *
  * Where little stands in front of a hole it is worth no call of its own: it waits, until the hole is filled or somebody has
  * had enough of waiting (outq_hole_hurry).
  *
@@ -48,7 +50,8 @@ struct outq_source {
 	struct store *store;
 	struct segment *free; /* segments that wait for use */
 	uint32_t free_count;
-	char *spare; /* a block of OUTQ_BLOCK bytes that the next queue takes, or NULL */
+	char *spare;   /* a block of OUTQ_BLOCK bytes that the next queue takes, or NULL */
+	size_t filled; /* bytes of memory that hold what holes were filled with, until it is sent */
 
 	/* Atomic. A block that was the spare one is with a queue. To the pool it lies free all the same, as long as no other
 	 * block has become the spare one: most answers fit into one block and are sent at once. */
@@ -58,9 +61,10 @@ struct outq_source {
 struct outq {
 	struct segment *head, *last; /* the closed segments */
 	char *block, *open, *at,
-	    *end;      /* the block being filled: [open, at) is to send, [at, end) is room */
-	size_t closed; /* bytes in the closed segments, and the weights of open holes */
-	bool broken;   /* memory was out: nothing is sent any more, the connection must be closed */
+	    *end;         /* the block being filled: [open, at) is to send, [at, end) is room */
+	size_t closed;    /* bytes in the closed segments, and the weights of open holes */
+	uint32_t starved; /* open holes that are */
+	bool broken; /* memory was out: nothing is sent any more, the connection must be closed */
 };
 
 void outq_source_init(struct outq_source *src, struct pool *pool, struct store *st);
@@ -151,6 +155,12 @@ void outq_hole_empty(struct outq_source *src, struct segment *hole);
 /* From now on WEIGHT is expected of HOLE. */
 void outq_hole_weigh(struct outq *q, struct segment *hole, size_t weight);
 
+/* Whether whoever fills HOLE waits. */
+void outq_hole_starve(struct outq *q, struct segment *hole, bool starved);
+
+/* The first open hole, where it is starved and no more than WITHIN bytes stand before it; else NULL. */
+struct segment *outq_hole_first_starved(const struct outq *q, size_t within);
+
 /* What HOLE holds may be sent, more is to come: returns the hole that stands behind it, with the same weight; HOLE is none any
  * more. NULL where memory is out; the queue is broken then, and HOLE is as it was. */
 struct segment *outq_hole_release(struct outq *q, struct outq_source *src, struct segment *hole);
@@ -184,6 +194,9 @@ outq_sendable(const struct outq *q)
 		return false;
 	return likely(q->head == NULL) ? q->at > q->open : outq_front_ready(q);
 }
+
+/* Bytes of memory that the queue has for itself: values that are pinned are the store's. */
+size_t outq_memory(const struct outq *q);
 
 /* Whether all that is to send is one piece: what lies in the block. */
 static inline bool

@@ -25,6 +25,7 @@ import testlib
 GREET = 48
 HANDSHAKE = 2.0  # seconds that a stranger has
 VERSION_AT = 8
+VERSION = 2
 TIMEOUT = 1.0
 OPTIONS = ["-m", "64", "-t", "2", "-v", "--peer-timeout=%d" % (1000 * TIMEOUT)]
 
@@ -77,7 +78,7 @@ def refusal(text, options_a, options_b, secrets):
     end(a, b)
 
 
-def greet(version=1):
+def greet(version=VERSION):
     return b"ringpeer" + struct.pack("<II", version, 0) + os.urandom(32)
 
 
@@ -112,7 +113,7 @@ def another_version(cluster, chance, seconds):
     node = cluster.nodes[0]
     heard = at_once(node.peer_port, greet(7))
     assert len(heard) == GREET and heard.startswith(b"ringpeer"), heard
-    assert struct.unpack_from("<I", heard, VERSION_AT)[0] == 1
+    assert struct.unpack_from("<I", heard, VERSION_AT)[0] == VERSION
     node.wait_output("another version of the protocol")
 
 

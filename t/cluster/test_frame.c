@@ -39,6 +39,8 @@ frames_come_as_sent(void **state)
 		struct frame got;
 		size_t whole, cut;
 
+		if (sent.type == FRAME_KEYS || sent.type == FRAME_REPLY || sent.type == FRAME_ROOM)
+			sent.room = (uint16_t)random_next(&r);
 		for (size_t j = 0; j < n; j++)
 			body[j] = (char)random_next(&r);
 		whole = seal(&out, &sent, body, n);
@@ -49,7 +51,8 @@ frames_come_as_sent(void **state)
 		    frame_parse(&in, slice_of(bytes, sizeof(bytes)), &got, &used), FRAME_WHOLE);
 		assert_int_equal(used, whole);
 		assert_true(got.id == sent.id && got.epoch == sent.epoch && got.type == sent.type &&
-		    got.flags == sent.flags && slice_equal(got.body, slice_of(body, n)));
+		    got.flags == sent.flags && got.room == sent.room &&
+		    slice_equal(got.body, slice_of(body, n)));
 	}
 }
 
@@ -89,6 +92,18 @@ frames_have_one_place(void **state)
 }
 
 static void
+only_some_have_room(void **state)
+{
+	struct frame_lane out = {KEY, 0}, in = {KEY, 0};
+	const struct frame sent = {.type = FRAME_PING, .room = 1};
+	size_t whole = seal(&out, &sent, "", 0), used;
+	struct frame got;
+
+	(void)state;
+	assert_int_equal(frame_parse(&in, slice_of(bytes, whole), &got, &used), FRAME_BAD);
+}
+
+static void
 lengths_are_bounded(void **state)
 {
 	static const uint32_t lengths[] = {0, 1, FRAME_HEAD - 1, FRAME_MAX + 1, UINT32_MAX};
@@ -120,6 +135,7 @@ main(void)
 	    cmocka_unit_test(frames_come_as_sent),
 	    cmocka_unit_test(every_changed_bit_is_seen),
 	    cmocka_unit_test(frames_have_one_place),
+	    cmocka_unit_test(only_some_have_room),
 	    cmocka_unit_test(lengths_are_bounded),
 	    cmocka_unit_test(types_have_names),
 	};

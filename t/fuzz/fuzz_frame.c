@@ -13,7 +13,10 @@ static void
 repair(const struct frame_lane *lane, char *bytes, size_t n)
 {
 	struct frame_lane copy = *lane;
-	struct frame head = {.id = 1, .type = (uint8_t)bytes[4], .flags = (uint8_t)bytes[5]};
+	struct frame head = {.id = 1,
+	    .type = (uint8_t)bytes[4],
+	    .flags = (uint8_t)bytes[5],
+	    .room = (uint8_t)bytes[6]};
 
 	if (n >= FRAME_HEAD && n <= FRAME_MAX)
 		frame_seal(&copy, bytes, &head, n - FRAME_HEAD);

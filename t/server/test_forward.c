@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "proto/binary.h"
+#include "server/forward_impl.h"
 #include "t/lib/nodes.h"
 
 #define MEMORY   ((size_t)64 << 20)
@@ -18,6 +19,7 @@
 struct client {
 	struct conn *c;
 	struct answer said;
+	size_t reads; /* bytes a turn; 0 = all */
 };
 
 static struct client
@@ -39,7 +41,7 @@ serve(struct client *client)
 {
 	unsigned want;
 
-	(void)machine_take(client->c, &client->said, SIZE_MAX);
+	(void)machine_take(client->c, &client->said, client->reads > 0 ? client->reads : SIZE_MAX);
 	want = conn_want(client->c);
 	if (want & CONN_WANT_TURN)
 		worker_queue_turn(client->c->worker, client->c);
@@ -383,6 +385,8 @@ test_any_node_answers_as_one_alone(void **state)
 			struct answer asked = {0}, wanted = {0};
 			bool binary = random_below(&r, 3) == 0;
 
+			if (random_below(&r, 3) == 0)
+				client.reads = random_below(&r, 20000) + 200;
 			for (uint64_t n = random_below(&r, 60) + 1; n > 0; n--) {
 				if (binary)
 					add_binary(&asked, &r);
@@ -486,10 +490,11 @@ read_answer(const struct answer *a, size_t *at, unsigned key)
 }
 
 /* Asks NODE for N keys of chance while DISTURB is called each turn; adds what came to TOLD. Each has its answer within twice the
- * peer timeout of the last disturbance. */
+ * peer timeout of the last disturbance. The client
+ * reads so many bytes a turn, 0 = all. */
 static void
-ask(struct nodes *ns, unsigned node, unsigned n, void (*disturb)(struct nodes *ns, unsigned turn),
-    unsigned told[TOLD_KINDS])
+ask_slowly(struct nodes *ns, unsigned node, unsigned n, size_t reads,
+    void (*disturb)(struct nodes *ns, unsigned turn), unsigned told[TOLD_KINDS])
 {
 	struct client client = client_of(ns, node);
 	struct answer asked = {0};
@@ -500,6 +505,7 @@ ask(struct nodes *ns, unsigned node, unsigned n, void (*disturb)(struct nodes *n
 		keys[i] = some_key(&ns->r);
 		add(&asked, "get k%u\r\n", keys[i]);
 	}
+	client.reads = reads;
 	say(ns, &client, &asked);
 	for (unsigned turn = 0; conn_want(client.c) != CONN_WANT_CLOSE; turn++) {
 		assert_true(turn < 2000);
@@ -513,6 +519,13 @@ ask(struct nodes *ns, unsigned node, unsigned n, void (*disturb)(struct nodes *n
 	assert_int_equal(at, client.said.len);
 	client_end(&client);
 	answer_free(&asked);
+}
+
+static void
+ask(struct nodes *ns, unsigned node, unsigned n, void (*disturb)(struct nodes *ns, unsigned turn),
+    unsigned told[TOLD_KINDS])
+{
+	ask_slowly(ns, node, n, 0, disturb, told);
 }
 
 static void
@@ -568,6 +581,36 @@ test_reads_outlive_links(void **state)
 	mend(ns);
 	ask(ns, 0, 200, peace, told);
 	assert_int_equal(told[TOLD_VALUE], 200);
+	nodes_fini(ns);
+	free(ns);
+}
+
+/* What waits at another node, for a client that reads slowly, is asked for again. */
+static void
+test_unread_answers_outlive_links(void **state)
+{
+	unsigned told[TOLD_KINDS] = {0};
+	struct nodes *ns = calloc(1, sizeof(*ns));
+	struct random_state r;
+
+	(void)state;
+	random_init(&r);
+	assert_non_null(ns);
+	nodes_init(ns, 3, r);
+	fill(ns);
+	for (unsigned round = 0; round < 30; round++) {
+		ask_slowly(
+		    ns, round % 3, 100, random_below(&ns->r, 50000) + 5000, links_break, told);
+		mend(ns);
+	}
+	print_message("%u values, %u errors\n", told[TOLD_VALUE], told[TOLD_ERROR]);
+	assert_int_equal(told[TOLD_MISS], 0);
+	assert_true(told[TOLD_VALUE] > 4 * told[TOLD_ERROR]);
+	for (unsigned i = 0; i < ns->count; i++) {
+		assert_int_equal(node_worker(ns, i)->cluster->forward->waiting, 0);
+		assert_int_equal(node_worker(ns, i)->cluster->forward->promised, 0);
+		assert_int_equal(node_worker(ns, i)->source.filled, 0);
+	}
 	nodes_fini(ns);
 	free(ns);
 }
@@ -788,6 +831,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_any_node_answers_as_one_alone),
 	    cmocka_unit_test(test_reads_outlive_links),
+	    cmocka_unit_test(test_unread_answers_outlive_links),
 	    cmocka_unit_test(test_a_node_stands_still),
 	    cmocka_unit_test(test_no_change_is_made_twice),
 	    cmocka_unit_test(test_keys_that_move),

@@ -41,7 +41,7 @@ on_fail(struct ticket *t, enum link_failure why)
 	a->why = why;
 }
 
-static const struct ticket_kind kind = {on_reply, on_fail};
+static const struct ticket_kind kind = {.reply = on_reply, .fail = on_fail};
 
 static void
 pass(struct nodes *ns, unsigned milliseconds)

@@ -221,6 +221,40 @@ test_what_is_released_goes_first(void **state)
 }
 
 static void
+test_a_starved_hole_is_seen_when_it_comes_first(void **state)
+{
+	struct segment *first, *second;
+	struct answer a = {0};
+	struct fixture f;
+
+	(void)state;
+	fixture_init(&f);
+	put(&f, "some");
+	first = outq_hole(&f.q, f.src, HOLE_SIZE);
+	second = outq_hole(&f.q, f.src, HOLE_SIZE);
+	outq_hole_starve(&f.q, second, true);
+	assert_int_equal(f.q.starved, 1);
+	assert_null(outq_hole_first_starved(&f.q, 100));
+	outq_hole_starve(&f.q, first, true);
+	assert_null(outq_hole_first_starved(&f.q, 3));
+	assert_ptr_equal(outq_hole_first_starved(&f.q, 4), first);
+	fill(&f, first, "more");
+	first = outq_hole_release(&f.q, f.src, first);
+	assert_int_equal(f.q.starved, 1);
+	outq_hole_close(&f.q, f.src, first);
+	assert_null(outq_hole_first_starved(&f.q, 7));
+	assert_ptr_equal(outq_hole_first_starved(&f.q, 8), second);
+	outq_hole_hurry(second);
+	take_all(&f, &a);
+	expect(&a, "somemore");
+	assert_int_equal(f.src->filled, 0);
+	assert_ptr_equal(outq_hole_first_starved(&f.q, 0), second);
+	outq_hole_close(&f.q, f.src, second);
+	assert_int_equal(f.q.starved, 0);
+	fixture_fini(&f);
+}
+
+static void
 test_a_group_is_cut_behind_its_error(void **state)
 {
 	struct segment *bad, *other;
@@ -446,6 +480,7 @@ main(void)
 	    cmocka_unit_test(test_an_empty_hole_leaves_nothing),
 	    cmocka_unit_test(test_a_hole_is_emptied_and_weighed),
 	    cmocka_unit_test(test_what_is_released_goes_first),
+	    cmocka_unit_test(test_a_starved_hole_is_seen_when_it_comes_first),
 	    cmocka_unit_test(test_a_group_is_cut_behind_its_error),
 	    cmocka_unit_test(test_any_order_comes_out_in_order),
 	    cmocka_unit_test(test_a_queue_with_open_holes_is_thrown_away),

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/forward_impl.h"
 #include "server/route.h"
 #include "t/lib/nodes.h"
 
@@ -60,11 +61,13 @@ scene_free(struct scene *s)
 	free(s);
 }
 
+/* ROOM as in a frame. */
 static void
-tell(struct scene *s, struct stranger *p, enum frame_type type, uint8_t flags, uint64_t id,
-    struct slice body)
+tell_room(struct scene *s, struct stranger *p, enum frame_type type, uint8_t flags, uint64_t id,
+    uint16_t room, struct slice body)
 {
-	const struct frame frame = {.type = (uint8_t)type, .flags = flags, .id = id, .epoch = 2};
+	const struct frame frame = {
+	    .type = (uint8_t)type, .flags = flags, .id = id, .epoch = 2, .room = room};
 	char *bytes = malloc(FRAME_HEAD + body.len);
 
 	assert_non_null(bytes);
@@ -75,6 +78,13 @@ tell(struct scene *s, struct stranger *p, enum frame_type type, uint8_t flags, u
 	if (conn_want(p->conn) == CONN_WANT_CLOSE)
 		conn_free(&p->conn);
 	node_turn(&s->ns, 0);
+}
+
+static void
+tell(struct scene *s, struct stranger *p, enum frame_type type, uint8_t flags, uint64_t id,
+    struct slice body)
+{
+	tell_room(s, p, type, flags, id, 0, body);
 }
 
 /* The next frame of TYPE that the node has sent. */
@@ -216,7 +226,7 @@ static void
 test_questions_on_a_link_for_answers(void **state)
 {
 	static const enum frame_type types[] = {FRAME_COMMAND, FRAME_KEYS, FRAME_STREAM_BEGIN,
-	    FRAME_STREAM_DATA, FRAME_STREAM_END, FRAME_FLUSH, FRAME_STATS, FRAME_WAIT};
+	    FRAME_STREAM_DATA, FRAME_STREAM_END, FRAME_FLUSH, FRAME_STATS, FRAME_WAIT, FRAME_ROOM};
 
 	(void)state;
 	for (unsigned i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
@@ -226,6 +236,185 @@ test_questions_on_a_link_for_answers(void **state)
 		assert_null(s->asks.conn);
 		scene_free(s);
 	}
+}
+
+#define UNIT FRAME_ROOM_UNIT
+
+/* The next frame must be a REPLY of N bytes, behind which LEFT units wait; nothing is behind it. */
+static void
+hear_part(struct scene *s, uint64_t id, size_t n, uint16_t left)
+{
+	struct stranger *p = &s->asked;
+	struct frame frame = hear(s, p, FRAME_REPLY);
+
+	assert_int_equal(frame.id, id);
+	assert_int_equal(frame.body.len, n);
+	assert_int_equal(frame.room, left);
+	assert_int_equal(frame.flags, left > 0 ? FRAME_WAITS : FRAME_LAST);
+	node_turn(&s->ns, 0);
+	(void)machine_take(p->conn, &p->bytes, SIZE_MAX);
+	assert_int_equal(p->bytes.len, p->at);
+}
+
+/* More of an answer than the asker has room for is sent when there is some, or never. */
+static void
+test_answers_wait_for_room(void **state)
+{
+	enum { SIZE = 15000, ANSWER = SIZE + sizeof("VA 15000\r\n\r\n") - 1 };
+	struct scene *s = scene_new();
+	struct conn *c = machine_conn(&s->ns.nodes[0].m);
+	size_t *waiting = &node_worker(&s->ns, 0)->cluster->forward->waiting;
+	char key[16], line[64];
+	static char value[SIZE + 1];
+
+	(void)state;
+	key_of(s, true, key);
+	memset(value, 'v', SIZE);
+	(void)snprintf(line, sizeof(line), "set %s 0 0 %d\r\n", key, SIZE);
+	client_asks(s, c, line);
+	client_asks(s, c, value);
+	client_asks(s, c, "\r\n");
+	client_hears(s, c, "STORED\r\n");
+	(void)snprintf(line, sizeof(line), "mg %s v\r\n", key);
+	for (uint64_t id = 1; id <= 3; id++) {
+		tell_room(s, &s->asked, FRAME_COMMAND, 0, id, 2, slice_of(line, strlen(line)));
+		hear_part(s, id, 2 * UNIT, (ANSWER - 2 * UNIT) / UNIT + 1);
+	}
+	assert_true(*waiting >= 3 * (ANSWER - 2 * UNIT));
+	tell_room(s, &s->asked, FRAME_ROOM, 0, 1, 7, SLICE_LITERAL(""));
+	hear_part(s, 1, 7 * UNIT, (ANSWER - 9 * UNIT) / UNIT + 1);
+	tell_room(s, &s->asked, FRAME_ROOM, 0, 2, 1000, SLICE_LITERAL(""));
+	hear_part(s, 2, ANSWER - 2 * UNIT, 0);
+	for (uint64_t id = 1; id <= 4; id++)
+		tell_room(s, &s->asked, FRAME_ROOM, 0, id, 0, SLICE_LITERAL(""));
+	assert_int_equal(*waiting, 0);
+	tell_room(s, &s->asked, FRAME_ROOM, 0, 1, 7, SLICE_LITERAL(""));
+	tell_room(s, &s->asked, FRAME_COMMAND, 0, 9, 1000, slice_of(line, strlen(line)));
+	hear_part(s, 9, ANSWER, 0);
+	tell_room(s, &s->asked, FRAME_COMMAND, 0, 10, 1, slice_of(line, strlen(line)));
+	tell_room(s, &s->asked, FRAME_ROOM, 0, 10, 1, SLICE_LITERAL("?"));
+	assert_null(s->asked.conn);
+	assert_int_equal(*waiting, 0);
+	conn_free(&c);
+	scene_free(s);
+}
+
+/* So much may wait; what is more is refused. */
+static void
+test_waiting_answers_are_bounded(void **state)
+{
+	enum { SIZE = 15000, MOST = 64 << 20 };
+	struct scene *s = scene_new();
+	struct conn *c = machine_conn(&s->ns.nodes[0].m);
+	size_t *waiting = &node_worker(&s->ns, 0)->cluster->forward->waiting;
+	unsigned refused = 0;
+	char key[16], line[64];
+	static char value[SIZE + 1];
+
+	(void)state;
+	key_of(s, true, key);
+	memset(value, 'v', SIZE);
+	(void)snprintf(line, sizeof(line), "set %s 0 0 %d\r\n", key, SIZE);
+	client_asks(s, c, line);
+	client_asks(s, c, value);
+	client_asks(s, c, "\r\n");
+	client_hears(s, c, "STORED\r\n");
+	(void)snprintf(line, sizeof(line), "mg %s v\r\n", key);
+	for (uint64_t id = 1; id <= 2 * MOST / SIZE; id++) {
+		tell_room(s, &s->asked, FRAME_COMMAND, 0, id, 1, slice_of(line, strlen(line)));
+		refused += hear(s, &s->asked, FRAME_REPLY).flags == (FRAME_LAST | FORWARD_REFUSES);
+	}
+	assert_true(*waiting > MOST / 2 && *waiting < MOST + (MOST >> 4));
+	assert_true(refused > 0);
+	conn_free(&c);
+	conn_free(&s->asked.conn);
+	assert_int_equal(*waiting, 0);
+	scene_free(s);
+}
+
+/* The client goes on as it reads, and when it goes, the other side learns of it. */
+static void
+test_room_is_told(void **state)
+{
+	static char answer[UNIT];
+	struct scene *s = scene_new();
+	struct conn *c = machine_conn(&s->ns.nodes[0].m);
+	struct frame asked;
+	char key[16], line[64];
+	uint64_t second;
+
+	(void)state;
+	key_of(s, false, key);
+	(void)snprintf(line, sizeof(line), "mg %s v\r\nmg %s v\r\n", key, key);
+	client_asks(s, c, line);
+	asked = hear(s, &s->asks, FRAME_COMMAND);
+	assert_true(asked.room > 0);
+	second = hear(s, &s->asks, FRAME_COMMAND).id;
+	tell_room(s, &s->asks, FRAME_REPLY, FRAME_WAITS, second, 3, slice_of(answer, UNIT));
+	tell_room(s, &s->asks, FRAME_REPLY, FRAME_WAITS, asked.id, 2, slice_of(answer, UNIT));
+	asked = hear(s, &s->asks, FRAME_ROOM);
+	assert_true(asked.room == 2 && asked.id != second);
+	conn_free(&c);
+	asked = hear(s, &s->asks, FRAME_ROOM);
+	assert_true(asked.room == 0 && asked.id == second);
+	/* Nobody waits for this one. */
+	tell_room(s, &s->asks, FRAME_REPLY, FRAME_WAITS, 77, 1, slice_of(answer, UNIT));
+	asked = hear(s, &s->asks, FRAME_ROOM);
+	assert_true(asked.room == 0 && asked.id == 77);
+	scene_free(s);
+}
+
+/* What an answer that has no room cannot be. */
+static void
+test_room_that_makes_no_sense(void **state)
+{
+	static const struct {
+		uint8_t flags;
+		uint16_t room;
+	} cases[] = {{FRAME_WAITS, 0}, {0, 1}, {FRAME_LAST, 1}, {FRAME_LAST | FRAME_WAITS, 1}};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct scene *s = scene_new();
+
+		tell_room(
+		    s, &s->asks, FRAME_REPLY, cases[i].flags, 1, cases[i].room, SLICE_LITERAL("x"));
+		assert_null(s->asks.conn);
+		scene_free(s);
+	}
+}
+
+/* An answer that rests says nothing more before it is asked to, and a question without room has none that could. */
+static void
+test_who_rests_is_silent(void **state)
+{
+	struct scene *s = scene_new();
+	struct conn *c = machine_conn(&s->ns.nodes[0].m);
+	char key[16], line[300], many[120000] = "";
+	struct frame asked;
+	size_t n = 0;
+
+	(void)state;
+	key_of(s, false, key);
+	for (unsigned i = 0; i < 3; i++)
+		n += (size_t)snprintf(line + n, sizeof(line) - n, "mg %s v\r\n", key);
+	client_asks(s, c, line);
+	asked = hear(s, &s->asks, FRAME_COMMAND);
+	asked = hear(s, &s->asks, FRAME_COMMAND);
+	tell_room(s, &s->asks, FRAME_REPLY, FRAME_WAITS, asked.id, 100, slice_of(many, UNIT));
+	assert_non_null(s->asks.conn);
+	tell(s, &s->asks, FRAME_REPLY, 0, asked.id, slice_of(many, UNIT));
+	assert_null(s->asks.conn);
+	conn_free(&c);
+	scene_free(s);
+	s = scene_new();
+	c = machine_conn(&s->ns.nodes[0].m);
+	client_asks(s, c, "flush_all\r\n");
+	tell_room(s, &s->asks, FRAME_REPLY, FRAME_WAITS, hear(s, &s->asks, FRAME_FLUSH).id, 1,
+	    SLICE_LITERAL("x"));
+	assert_null(s->asks.conn);
+	conn_free(&c);
+	scene_free(s);
 }
 
 /* Numbers go on behind the last one that a peer can name. */
@@ -255,6 +444,11 @@ main(void)
 	    cmocka_unit_test(test_acknowledgement_of_half_an_entry),
 	    cmocka_unit_test(test_commands_of_no_key),
 	    cmocka_unit_test(test_questions_on_a_link_for_answers),
+	    cmocka_unit_test(test_answers_wait_for_room),
+	    cmocka_unit_test(test_waiting_answers_are_bounded),
+	    cmocka_unit_test(test_room_is_told),
+	    cmocka_unit_test(test_room_that_makes_no_sense),
+	    cmocka_unit_test(test_who_rests_is_silent),
 	    cmocka_unit_test(test_versions_at_the_end),
 	};
 
