@@ -53,11 +53,11 @@ item_key(const struct store *st, const struct item *it)
 /* ---------------------------------------------------------------- hit counting */
 
 /* An LFU counter grows with a chance that falls as it grows, and fades with each minute without a read
- * (as Redis does). */
+ * (as Redis does). It is written where it changes. */
 void
 item_count_lfu(const struct store *st, struct item *it)
 {
-	unsigned count = load_relaxed(&it->heat) & HEAT_COUNT;
+	unsigned heat = load_relaxed(&it->heat), count = heat & HEAT_COUNT;
 	unsigned idle = (uint16_t)(load_relaxed(&st->now) - load_relaxed(&it->atime));
 	uint64_t chance = (uint64_t)(uintptr_t)it ^ load_relaxed(&st->sequence) ^ version_load(it);
 
@@ -65,7 +65,9 @@ item_count_lfu(const struct store *st, struct item *it)
 	chance = chance * 0x9e3779b97f4a7c15ull >> 40;
 	if (count < HEAT_COUNT && (count < LFU_NEW || chance % ((count - LFU_NEW) * 10 + 1) == 0))
 		count++;
-	if (count != (load_relaxed(&it->heat) & HEAT_COUNT) && load_relaxed(&st->replicated))
+	if (heat == (HEAT_FETCHED | count))
+		return;
+	if (count != (heat & HEAT_COUNT) && load_relaxed(&st->replicated))
 		heat_note(st, it);
 	store_relaxed(&it->heat, (uint8_t)(HEAT_FETCHED | count));
 }

@@ -1,0 +1,167 @@
+/* t/slab/test_shared.c: a read of a hot key writes nothing that other threads read.
+ *
+ * All memory of the store but the threads' own counters is made read-only while a key is read; who writes there is caught, noted and let
+ * go on. What is left to write of a hot key is its last access, once a second.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "slab/impl.h"
+#include "t/slab/model.h"
+
+#define ABSENT 1000u /* a key that is never put */
+#define KEYS   6u    /* all ways of reading, see model_get */
+#define WARM   50u   /* so many reads make a key hot */
+
+struct range {
+	char *base;
+	size_t size;
+};
+
+static struct range ranges[16];
+static unsigned nranges;
+static volatile sig_atomic_t caught;
+
+static void
+add(const void *base, size_t size)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	uintptr_t from = (uintptr_t)base / page * page;
+	uintptr_t to = ((uintptr_t)base + size + page - 1) / page * page;
+
+	assert_true(nranges < 16);
+	if (size > 0)
+		ranges[nranges++] = (struct range){(char *)from, to - from};
+}
+
+/* All that threads share, but for what is said to be written: their own counters. */
+static void
+ranges_of(const struct store *st)
+{
+	nranges = 0;
+	add(st, sizeof(*st));
+	add(st->arena.base, st->arena.committed);
+	add(st->table.base, st->table.committed);
+	add(st->overflow.base, st->overflow.committed);
+	add(st->ghost.base, st->ghost.committed);
+	add(st->stripes, ((size_t)st->stripe_mask + 1) * sizeof(*st->stripes));
+	add(st->classes, CLASSES_MAX * sizeof(*st->classes));
+	add(st->page_class, st->pages_max);
+	add(st->pages, st->pages_max * sizeof(*st->pages));
+}
+
+static void
+protect(int how)
+{
+	for (unsigned i = 0; i < nranges; i++)
+		if (mprotect(ranges[i].base, ranges[i].size, how) != 0)
+			abort();
+}
+
+static void
+on_fault(int sig, siginfo_t *info, void *context)
+{
+	const char *at = info->si_addr;
+
+	(void)context;
+	for (unsigned i = 0; i < nranges; i++) {
+		if (at >= ranges[i].base && at < ranges[i].base + ranges[i].size) {
+			caught = 1;
+			protect(PROT_READ | PROT_WRITE);
+			return;
+		}
+	}
+	(void)signal(sig, SIG_DFL); /* it is not ours: the same again ends the test */
+}
+
+/* How many of COUNT reads of key N write to what is shared. */
+static unsigned
+writers(struct store *st, uint32_t n, unsigned count)
+{
+	unsigned all = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		char value[1024];
+		struct store_view view;
+		bool found;
+
+		caught = 0;
+		protect(PROT_READ);
+		found = model_get(st, n, &view, value);
+		store_thread_quiescent();
+		store_thread_pause();
+		store_thread_resume();
+		protect(PROT_READ | PROT_WRITE);
+		assert_int_equal(found, n != ABSENT);
+		all += caught != 0;
+	}
+	return all;
+}
+
+static struct store *
+make(enum store_eviction eviction)
+{
+	struct store_options o = {.memory_limit = 64u << 20, .threads = 1, .eviction = eviction};
+	struct store *st;
+	const char *error;
+
+	assert_int_equal(store_new(&st, &o, &error), 0);
+	store_clock_set(st, 1000);
+	return st;
+}
+
+/* Keys with flags and an expiry, or without. */
+static void
+put_all(struct store *st)
+{
+	const struct store_put how = {.mode = STORE_SET};
+	uint64_t version;
+
+	for (uint32_t n = 0; n < KEYS; n++) {
+		struct store_head head = {.size = 20 + n};
+
+		if (n & 1)
+			head.flags = n;
+		if (n & 2)
+			head.exptime = 100000;
+		assert_int_equal(model_put(st, n, &head, n, &how, &version), STORE_OK);
+	}
+}
+
+static void
+hot_key_is_not_written(void **state)
+{
+	static const enum store_eviction policies[] = {
+#define EVICTION(symbol, name, text) STORE_EVICT_##symbol,
+	    STORE_EVICTIONS(EVICTION)
+#undef EVICTION
+	};
+	struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
+
+	(void)state;
+	assert_int_equal(sigaction(SIGSEGV, &action, NULL), 0);
+	for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
+		struct store *st = make(policies[i]);
+
+		put_all(st);
+		ranges_of(st);
+		for (uint32_t n = 0; n < KEYS; n++) {
+			assert_in_range(writers(st, n, WARM), 1, WARM / 2);
+			assert_int_equal(writers(st, n, WARM), 0);
+			store_clock_set(st, store_clock(st) + 1);
+			assert_int_equal(writers(st, n, WARM), 1);
+		}
+		assert_int_equal(writers(st, ABSENT, WARM), 0);
+		store_free(&st);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(hot_key_is_not_written)};
+
+	return cmocka_run_group_tests(tests, model_join, model_leave);
+}
