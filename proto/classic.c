@@ -100,7 +100,7 @@ parse_storage(enum opcode op, struct slice line, size_t used, struct slice windo
 	    text_lenient_i32(words.word[3], &command->exptime);
 	command->cas = 0;
 	if (op == OP_CAS)
-		good = good && words.count > 5 && text_lenient_u64(words.word[5], &command->cas);
+		good = good && words.count > 5 && text_u64(words.word[5], &command->cas);
 	if (good)
 		return text_data_block(window, limits, true, command, error);
 	text_refuse(command, error, REPLY_BAD_FORMAT, used);

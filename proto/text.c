@@ -64,8 +64,9 @@ trim(struct slice s, bool *negative, struct slice *digits)
 	return i == s.len || is_space(s.ptr[i]) || s.ptr[i] == '\0';
 }
 
-bool
-text_lenient_u64(struct slice s, uint64_t *out)
+/* 64 bits wide. */
+static bool
+lenient_u64(struct slice s, uint64_t *out)
 {
 	struct slice digits;
 	bool negative;
@@ -86,7 +87,7 @@ text_lenient_u32(struct slice s, uint32_t *out)
 {
 	uint64_t v;
 
-	if (!text_lenient_u64(s, &v))
+	if (!lenient_u64(s, &v))
 		return false;
 	*out = (uint32_t)v;
 	return true;

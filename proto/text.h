@@ -164,7 +164,6 @@ bool text_u64(struct slice s, uint64_t *out);
 bool text_i32(struct slice s, int32_t *out);
 bool text_i64(struct slice s, int64_t *out);
 bool text_lenient_u32(struct slice s, uint32_t *out);
-bool text_lenient_u64(struct slice s, uint64_t *out);
 bool text_lenient_i32(struct slice s, int32_t *out);
 
 /* PARSE_ERROR: REPLY, with USED bytes done. The caller may go on to change *ERROR. */

@@ -458,7 +458,11 @@ exec_md(struct conn *c, const struct command *cmd, const struct store_key *key)
 {
 	struct worker *w = c->worker;
 	struct store_pending emptied = {0};
-	struct store_head head = {.versioned = has(cmd, 'E'), .tagged = has(cmd, 'b')};
+	struct store_head head = {
+	    .flags = cmd->client_flags,
+	    .versioned = has(cmd, 'E'),
+	    .tagged = has(cmd, 'b'),
+	};
 	enum store_result result = STORE_OK;
 	struct watch_item item;
 

@@ -143,6 +143,8 @@ refused_with_its_block(void **state)
 	    ROW("cas a 0 0 1 noreply\r\nx\r\nversion\r\n",
 		"~CLIENT_ERROR bad command line format | VERSION"),
 	    ROW("cas a 0 0 1 -1\r\nx\r\nversion\r\n", BAD " | VERSION"),
+	    ROW("cas a 0 0 1 +1\r\nx\r\nversion\r\n", BAD " | VERSION"),
+	    ROW("cas a 0 0 1 1\t\r\nx\r\nversion\r\n", BAD " | VERSION"),
 	};
 
 	(void)state;
