@@ -179,6 +179,9 @@ open_store(struct process *p)
 		take_up_clock(p);
 		store_clock_set(p->store, clock_now(&p->clock));
 		store_automove_set(p->store, p->settings.slab_automove);
+		if (p->settings.large_pages && !store_has_huge_pages(p->store))
+			log_warn(
+			    "-L: no explicit huge pages are to be had, transparent ones are used");
 	} else {
 		log_error("cannot make the store: %s: %s", error, strerror(-result));
 	}

@@ -244,6 +244,8 @@ struct store {
 	uint64_t pages_moved, pages_moved_at_reset, retries_at_reset;
 	uint64_t expired_at_reset, flushed_at_reset;
 
+	bool huge_pages; /* there were some, of those that were asked for */
+
 	/* What became of the memory file. */
 	bool restarted;
 	const char *restart_error;

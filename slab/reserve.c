@@ -91,9 +91,12 @@ reserve_grow(struct reserve *r, size_t bytes)
 bool
 reserve_huge(struct reserve *r)
 {
-	void *p = mmap(r->base, r->size, PROT_NONE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_HUGETLB, -1, 0);
+	void *p;
 
+	if (r->shared)
+		return false;
+	p = mmap(r->base, r->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_HUGETLB,
+	    -1, 0);
 	if (p != MAP_FAILED)
 		return true;
 	p = mmap(r->base, r->size, PROT_NONE,

@@ -31,7 +31,7 @@ void reserve_fini(struct reserve *r);
 /* Makes the first BYTES usable (zeroed where new); false where the kernel refuses. One thread at a time. */
 bool reserve_grow(struct reserve *r, size_t bytes);
 
-/* Asks for explicit huge pages for all memory from now on; false where there are none. */
+/* Asks for explicit huge pages for all memory from now on; false where there are none, and for a file: it is as before then. */
 bool reserve_huge(struct reserve *r);
 
 /* Faults N bytes at OFFSET in; they must be committed. */

@@ -146,8 +146,7 @@ memory_prepare(struct store *st)
 {
 	size_t all = (size_t)st->pages_limit << st->page_shift;
 
-	if (st->options.huge_pages && !reserve_huge(&st->arena))
-		return "no huge pages are to be had";
+	st->huge_pages = st->options.huge_pages && reserve_huge(&st->arena);
 	if (st->options.preallocate) {
 		if (!reserve_grow(&st->arena, all + READ_MARGIN))
 			return "the memory cannot be had at once";
@@ -252,6 +251,12 @@ store_free(struct store **stp)
 	free(st->pages);
 	free(st);
 	*stp = NULL;
+}
+
+bool
+store_has_huge_pages(const struct store *st)
+{
+	return st->huge_pages;
 }
 
 size_t

@@ -63,7 +63,8 @@ struct store_options {
 	unsigned eviction_samples; /* for the sampling policies; 0 = 5 */
 	unsigned promote_hits; /* hits in the small queue that make an item stay; 1 to 3; 0 = 1 */
 	enum store_balance balance;
-	bool huge_pages;         /* explicit huge pages; transparent ones are always asked for */
+	bool
+	    huge_pages; /* explicit huge pages, if there are any; transparent ones are always asked for */
 	bool preallocate;        /* touch all memory at once */
 	uint64_t hash_seed;      /* random in production, so that nobody can aim at one bucket */
 	const char *memory_file; /* holds the pages, for a warm restart; NULL = anonymous memory */
@@ -82,6 +83,9 @@ int store_save(struct store *st, uint64_t wall);
 /* Whether this store took its items up from the memory file; else *WHY says why it is empty (NULL where it has no
  * memory file). Its clock goes on from where that store's was: see store_clock. */
 bool store_restarted(const struct store *st, const char **why);
+
+/* Whether its memory is explicit huge pages. */
+bool store_has_huge_pages(const struct store *st);
 
 /* The largest sum of key and value bytes that this store can take at all. */
 size_t store_item_max(const struct store *st);

@@ -222,7 +222,7 @@ SETTING(user, STRING, OPTION, ACTS, 'u', "user", NULL, 0, 0, "user", NULL, NULL,
     "user to run as (needed when started by root)")
 SETTING(lock_memory, BOOL, OPTION, ACTS, 'k', "lock-memory", false, 0, 0, "", NULL, NULL, "lock all memory")
 SETTING(large_pages, BOOL, OPTION, ACTS, 'L', "enable-largepages", false, 0, 0, "", NULL, NULL,
-    "take explicit huge pages and all memory at once")
+    "take all memory at once, in explicit huge pages if there are any")
 SETTING(pid_file, STRING, OPTION, ACTS, 'P', "pidfile", NULL, 0, 0, "file", NULL, NULL,
     "write the process id to this file; for use with -d")
 SETTING(help, BOOL, OPTION, ACTS, 'h', "help", false, 0, 0, "", NULL, NULL, "print this help and exit")

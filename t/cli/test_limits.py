@@ -106,6 +106,16 @@ class Limit(unittest.TestCase):
             threads = server.connect().stats("settings")["num_threads"]
             self.assertEqual(threads, "4")
 
+    def test_large_pages_are_no_condition(self):
+        """With -L all memory is there from the start, in huge pages or, with a warning, without them."""
+        with open("/proc/meminfo", encoding="ascii") as f:
+            free = int(next(line for line in f if line.startswith("HugePages_Free:")).split()[1])
+        with Server("-L", "-m", "32", "-t", "1").wait_ready() as server:
+            self.assertEqual(server.connect().ask(b"set a 0 0 1\r\n1\r\n"), b"STORED\r\n")
+            if free == 0:
+                self.assertIn("no explicit huge pages are to be had", server.output())
+                self.assertGreater(server.rss(), 32 << 20)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -96,6 +96,13 @@ class Restart(unittest.TestCase):
             self.assertEqual(client.ask(b"set new 0 0 1\r\n1\r\n"), b"STORED\r\n")
             self.assertGreater(int(client.ask(b"mg new c\r\n").split(b" c")[1]), newest)
 
+    def test_large_pages_take_nothing_from_the_file(self):
+        with self.start("-m", "64", "-L") as server:
+            self.assertEqual(server.connect().ask(b"set a 0 0 1\r\n1\r\n"), b"STORED\r\n")
+            self.assertEqual(server.stop(signal.SIGUSR1), 0)
+        with self.start("-m", "64", "-L") as server:
+            self.assertEqual(server.connect().ask(b"get a\r\n", b"END\r\n"), b"VALUE a 0 1\r\n1\r\nEND\r\n")
+
     def test_again_and_again(self):
         for n in range(4):
             with self.start() as server:
