@@ -119,21 +119,23 @@ copy_room(struct store *st, struct slab_class *c, unsigned worth)
 	return ref;
 }
 
-/* Copies a detached item into the fresh chunk REF. Who walks over that page knows an item by its key length: when that
- * shows, the copy must already be seen to stand in no queue. */
+/* Copies a detached item into the fresh chunk REF, whose version is 0. Who walks over that page knows an item by its key length:
+ * when that shows, the copy must already be seen to stand in no queue. Who was led here by a stale hint finds the key of the
+ * item before in it until ours is written: so the version, without which nobody believes that, comes last. */
 static void
 item_copy(struct item *to, uint32_t ref, const struct item *it)
 {
+	ASSERT(version_load(to) << 1 == 0);
 	store_relaxed(&to->next, ref);
 	store_relaxed(&to->prev, ref);
-	fence_stores_after(to->version); /* see queue_holds */
-	version_store(to, version_load(it));
 	store_release(&to->nkey, load_relaxed(&it->nkey));
 	store_relaxed(&to->life, load_relaxed(&it->life));
 	store_relaxed(&to->heat, load_relaxed(&it->heat));
 	store_relaxed(&to->vlen, load_relaxed(&it->vlen));
 	store_relaxed(&to->atime, load_relaxed(&it->atime));
 	chunk_write(to->data, it->data, item_head_size(it) - ITEM_HEADER);
+	fence_stores_after(to->version); /* pairs with the one behind version_load_first */
+	version_store(to, version_load(it));
 }
 
 /* Copies a detached item to COPY and lets the slot and the pieces refer to that. */
