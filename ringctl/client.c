@@ -6,12 +6,22 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/number.h"
 #include "ringctl/ringctl.h"
 
 #define ANSWER_MAX ((size_t)1 << 30)
+
+uint64_t
+now_ms(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
 
 int
 client_connect(const struct options *o, struct slice host, uint16_t port, const char **why)
@@ -192,6 +202,24 @@ json_of(struct slice bytes)
 	text = json_stringn(escaped, (size_t)(p - escaped));
 	free(escaped);
 	return text;
+}
+
+json_t *
+client_stats_at(const struct options *o, const struct topology_node *node, const char *what)
+{
+	char request[64], *answer;
+	const char *why;
+	json_t *stats;
+	size_t len;
+
+	(void)snprintf(request, sizeof(request), "stats %s\r\n", what);
+	answer = ask_at(
+	    o, node->host, node->port, slice_of(request, strlen(request)), stats_end, &len, &why);
+	if (answer == NULL)
+		return NULL;
+	stats = stats_object(answer);
+	free(answer);
+	return stats;
 }
 
 static json_t *

@@ -73,13 +73,13 @@ print_help(void)
 }
 
 static int
-timeout_of(const char *text)
+number_of(const char *option, const char *text, uint32_t most, const char *unit)
 {
 	uint32_t number;
 
 	if (!number_parse_u32(slice_of(text, strlen(text)), &number) || number == 0 ||
-	    number > 600000)
-		die(STATUS_USAGE, "--timeout %s is not a number of milliseconds", text);
+	    number > most)
+		die(STATUS_USAGE, "--%s %s is not a number of %s", option, text, unit);
 	return (int)number;
 }
 
@@ -97,7 +97,13 @@ apply(struct options *o, int letter)
 		o->json = true;
 		return;
 	case 't':
-		o->timeout = timeout_of(optarg);
+		o->timeout = number_of("timeout", optarg, 600000, "milliseconds");
+		return;
+	case 'w':
+		o->wait = number_of("wait", optarg, 86400, "seconds");
+		return;
+	case 'f':
+		o->force = true;
 		return;
 	case 'h':
 		print_help();
@@ -144,7 +150,7 @@ find_command(const char *name)
 int
 main(int argc, char **argv)
 {
-	struct options options = {.server = "127.0.0.1:11211", .timeout = 3000};
+	struct options options = {.server = "127.0.0.1:11211", .timeout = 3000, .wait = 60};
 	const struct command *command;
 	enum status status = STATUS_OK;
 	struct arguments arguments;

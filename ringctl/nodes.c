@@ -93,15 +93,6 @@ offer_all(const struct options *o, const struct topology *t, const struct topolo
 	return taken;
 }
 
-static uint64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 /* Whether the node has WANTED. Somebody else may have made another one at the same time: that takes the next epoch, or this one does. */
 static bool
 has_topology(
@@ -175,7 +166,11 @@ set_nodes(const struct options *o, const char *list, enum status *status)
 
 	json_decref(stats);
 	next = next_topology(now, list);
+	latest_topology(o, &now, next);
+	topology_free(&next);
+	next = next_topology(now, list);
 	check_names(o, now, next);
+	await_comparisons(o, now);
 	taken = offer_all(o, next, NULL, next, secret, failed);
 	(void)offer_all(o, now, next, next, secret, failed);
 	if (taken > 0)

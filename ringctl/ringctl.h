@@ -26,7 +26,8 @@ struct options {
 	const char *server;
 	const char *secret; /* path, or NULL */
 	int timeout;        /* ms */
-	bool json;
+	int wait;           /* seconds */
+	bool json, force;
 };
 
 /* Ends the program. */
@@ -56,11 +57,28 @@ json_t *client_cluster(const struct options *o, struct topology **t);
 json_t *client_cluster_at(
     const struct options *o, struct slice host, uint16_t port, struct topology **t);
 
+/* `stats WHAT` of a node, as an object of its lines; NULL where it does not answer. */
+json_t *client_stats_at(
+    const struct options *o, const struct topology_node *node, const char *what);
+
+/* Milliseconds, monotonic. */
+uint64_t now_ms(void);
+
 /* ---------------------------------------------------------------- operator.c */
 
 /* Hands T to NODE over its peer port. NULL, or why not (static storage). */
 const char *operator_offer(const struct options *o, const struct topology_node *node,
     const struct topology *t, struct slice secret);
+
+/* ---------------------------------------------------------------- catch_up.c */
+
+/* *T becomes the latest list that its nodes, or those of OTHERS (may be NULL), know of the same cluster; tells where it was
+ * not. */
+void latest_topology(const struct options *o, struct topology **t, const struct topology *others);
+
+/* Waits until the nodes of T that answer have what T says that they hold, and tells for whom. Dies where that takes too long; does
+ * nothing with --force. */
+void await_comparisons(const struct options *o, const struct topology *t);
 
 /* ---------------------------------------------------------------- commands */
 

@@ -72,7 +72,7 @@ struct replicate_peer {
 	int64_t skew;            /* atomic: its calendar is so many seconds behind ours */
 	uint64_t syncs_wanted;   /* atomic: grows with each reason to compare */
 	struct peer_counts past; /* of links that are gone; guarded by the process's lock */
-	uint64_t syncs_begun;    /* worker 0's: how many of them the last comparison covers */
+	uint64_t syncs_begun; /* atomic, worker 0's: how many of them the last comparison covers */
 	uint64_t
 	    compared; /* atomic: the epoch of the last comparison that was made to its end; 0 = there is reason for one */
 	LIST_ENTRY(replicate_peer) entry;

@@ -75,8 +75,10 @@ replicate_stats(struct replicate *r, uint64_t node_id, struct replicate_stats *s
 
 	*stats = (struct replicate_stats){0};
 	lock_take(&r->lock);
-	if (peer != NULL)
+	if (peer != NULL) {
 		sum = peer->past;
+		stats->compared = load_relaxed(&peer->compared);
+	}
 	for (unsigned i = 0; i < r->options.workers; i++)
 		if (r->workers[i] != NULL)
 			add_worker(r->workers[i], node_id, now, &sum, stats);
@@ -145,6 +147,8 @@ stats_replication(struct stats_out *out)
 	stats_u64(out, "backlog_used", totals.backlog_used);
 	stats_u64(out, "tombstones", totals.tombstones);
 	stats_u64(out, "forgotten", totals.forgotten);
+	stats_u64(out, "epoch", topology_epoch(cw->topology));
+	stats_u64(out, "marked", replicate_marked(cw->replicate));
 	for (unsigned i = 0; i < topology_count(cw->topology); i++) {
 		if (i == cw->self)
 			continue;

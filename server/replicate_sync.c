@@ -351,7 +351,7 @@ sync_begin(struct replicate_end *end)
 {
 	uint64_t seed = add_relaxed(&end->worker->all->chance, 0x9e3779b97f4a7c15u);
 
-	end->peer->syncs_begun = load_relaxed(&end->peer->syncs_wanted);
+	store_relaxed(&end->peer->syncs_begun, load_relaxed(&end->peer->syncs_wanted));
 	if (sync_new(end, seed, true) == NULL)
 		replicate_want_sync(end->peer);
 }
@@ -543,7 +543,7 @@ sync_slice(struct replicate_end *end)
 		return true;
 	if (s->again)
 		replicate_want_sync(end->peer);
-	else if (!s->begins || load_relaxed(&end->peer->syncs_wanted) == end->peer->syncs_begun)
+	else if (load_relaxed(&end->peer->syncs_wanted) == load_relaxed(&end->peer->syncs_begun))
 		store_relaxed(&end->peer->compared, s->epoch);
 	sync_end(end);
 	return false;

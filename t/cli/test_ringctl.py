@@ -44,7 +44,8 @@ class Usage(unittest.TestCase):
     def test_help_names_every_command_and_option(self):
         status, out, err = ringctl(None, "--help")
         self.assertEqual((status, err), (0, ""))
-        for word in ("status", "nodes", "ring", "get", "set", "del", "--server", "--secret", "--json", "--timeout"):
+        for word in ("status", "nodes", "ring", "get", "set", "del", "--server", "--secret", "--json", "--timeout", "--wait",
+                     "--force"):
             self.assertRegex(out, r"(?m)^  .*%s" % word)
         self.assertTrue(all(len(line) <= 120 for line in out.split("\n")))
 
@@ -64,6 +65,7 @@ class Usage(unittest.TestCase):
         self.refused("blanks", "get", "two words")
         self.refused("250", "get", "k" * 251)
         self.refused("--timeout", "--timeout", "never", "status")
+        self.refused("--wait", "--wait=0", "status")
         self.refused("--help", "--fly")
         self.refused("needs --secret", "nodes", "set", "a=127.0.0.1:1")
         self.refused("cannot read /nowhere", "--secret=/nowhere", "nodes", "set", "a=127.0.0.1:1")
@@ -299,6 +301,46 @@ class Change(unittest.TestCase):
             cluster.nodes[2].start()
             testlib.wait_for(lambda: epochs(cluster) == [2, 2, 2], "the epoch of the node that was away")
             self.answers_everywhere(cluster, cluster.nodes, b"back")
+
+    def test_comparisons_are_waited_for(self):
+        """A node that answers clients and that no other node can reach: what it may have nobody has compared."""
+        with testlib.Cluster(3, OPTIONS) as cluster:
+            every, last = list_of(cluster), cluster.nodes[2]
+            with cluster.nodes[0].connect() as c:
+                self.assertEqual(c.set(b"k", b"v"), b"STORED\r\n")
+            testlib.wait_for(lambda: [node.stats("replication")["n2:compared"] for node in cluster.nodes[:2]] == ["1", "1"], "comparisons")
+            last.kill()
+            good, ports = last.options, testlib.free_ports(3)
+            lost = ",".join("%s/%d" % (node.split("/")[0], port) for node, port in zip(every, ports))
+            last.options = ["--peers=" + lost if o.startswith("--peers=") else o for o in good]
+            last.start()
+            last.wait_serving()
+            arguments = ("-S", cluster.secret.name, "nodes", "set", ",".join(every[:2]))
+            status, out, err = ringctl(cluster.nodes[0].port, "--wait=1", *arguments)
+            self.assertEqual((status, out), (1, ""), err)
+            self.assertIn("waiting for n2 to compare with n0 what they hold (1 s at most)", err)
+            self.assertIn("nothing was changed", err)
+            self.assertEqual(epochs(cluster), [1, 1, 1])
+            status, _, err = ringctl(cluster.nodes[0].port, "--force", *arguments)
+            self.assertNotIn("waiting", err)
+            self.assertEqual(epochs(cluster), [2, 2, 1])
+
+    def test_through_a_node_with_an_old_list(self):
+        """It does not know how far the others are; they are asked."""
+        with testlib.Cluster(3, OPTIONS) as cluster:
+            every, last = list_of(cluster), cluster.nodes[2]
+            last.kill()
+            for epoch in (2, 3):
+                self.set_nodes(cluster, every[:2], epoch)
+            ports = testlib.free_ports(3)
+            lost = ",".join("%s/%d" % (node.split("/")[0], port) for node, port in zip(every, ports))
+            last.options = ["--peers=" + lost if o.startswith("--peers=") else o for o in last.options]
+            last.start()
+            last.wait_serving()
+            status, out, err = ringctl(last.port, "--json", "-S", cluster.secret.name, "nodes", "set", ",".join(every[:2][::-1]))
+            self.assertEqual((status, json.loads(out)["epoch"]), (0, 4), err)
+            self.assertIn("has an old list of nodes, of epoch 1; others have epoch 3", err)
+            self.assertEqual(epochs(cluster)[:2], [4, 4])
 
     def test_a_lost_node_is_taken_out(self):
         """Whoever owns its keys then had their copies; and it is refused when it comes back unasked."""

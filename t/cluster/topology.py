@@ -15,6 +15,7 @@ import testlib
 
 OPTIONS = ["-m", "64", "-t", "2", "--peer-timeout=500", "--read-replicas"]
 KEYS = 300
+MANY = 20000
 
 
 def keys_of(number):
@@ -92,7 +93,7 @@ def epoch_of(node):
 def set_nodes(cluster, some, epoch, told):
     """The list of SOME, with EPOCH; the nodes TOLD have it then. One that stands still is told later, which takes ringctl a while."""
     command = [testlib.ringctl_path(), "-t", "1000", "-s", "127.0.0.1:%d" % cluster.nodes[told[0]].port, "-S", cluster.secret.name,
-               "nodes", "set", ",".join(cluster.list[n] for n in some)]
+               "--force", "nodes", "set", ",".join(cluster.list[n] for n in some)]
     for _ in range(5):
         subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
         if any(epoch_of(cluster.nodes[n]) == epoch for n in told):
@@ -148,12 +149,24 @@ def nothing_is_kept(cluster, chance, number):
                      "each key is on two nodes")
 
 
+def one_list_after_the_other(cluster, chance, number):
+    """ringctl waits until the nodes have what a list gives them: with a copy of each key nothing is lost, however fast lists come."""
+    keys = [b"many%d:%d" % (number, n) for n in range(MANY)]
+    fill(cluster.nodes[0], keys)
+    lists = [(0, 1), (1, 2), (0, 2), (0, 1, 2)]
+    chance.shuffle(lists)
+    for some in lists + [(0, 1, 2)]:
+        cluster.ringctl("nodes", "set", ",".join(cluster.list[n] for n in some))
+    testlib.wait_for(lambda: check(cluster.nodes[:1], dict.fromkeys(keys, b"old"), "after all") == MANY, "all values that there were")
+
+
 def two_lists_at_once(cluster, chance, number):
     """Of two lists of one epoch all nodes take the same, with the next epoch."""
     lists = [",".join(cluster.list[n] + ("*%d" % (2 + number) if n == heavy else "") for n in range(3)) for heavy in (0, 1)]
     path = testlib.ringctl_path()
     epoch = epoch_of(cluster.nodes[0])
-    running = [subprocess.Popen([path, "-t", "1500", "-s", "127.0.0.1:%d" % node.port, "-S", cluster.secret.name, "nodes", "set", one],
+    running = [subprocess.Popen([path, "-t", "1500", "-s", "127.0.0.1:%d" % node.port, "-S", cluster.secret.name, "--force", "nodes", "set",
+                                one],
                                 stdout=subprocess.DEVNULL) for node, one in zip(cluster.nodes, lists)]
     for one in running:
         one.wait()
@@ -161,7 +174,7 @@ def two_lists_at_once(cluster, chance, number):
     assert epoch_of(cluster.nodes[0]) == epoch + 2
 
 
-STORIES = [nothing_is_kept, two_lists_at_once, leaves_and_comes_back, misses_both_changes]
+STORIES = [nothing_is_kept, one_list_after_the_other, two_lists_at_once, leaves_and_comes_back, misses_both_changes]
 
 
 def main():
