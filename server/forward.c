@@ -125,6 +125,8 @@ forward_free(struct forward *f)
 	LIST_REMOVE(f, entry);
 	if (f->kind == FORWARD_FLUSH)
 		flush_free(f);
+	else if (f->kind == FORWARD_RELAY)
+		relay_end(f);
 	pool_give(&f->conn->worker->pool, (char *)f, f->capacity);
 }
 
@@ -362,7 +364,7 @@ forward_given_up(struct worker *w, unsigned node)
 static void
 unreachable(struct forward *f)
 {
-	if (f->kind == FORWARD_RELAY || forward_given_up(f->conn->worker, f->node))
+	if (!relay_is_kept(f) || forward_given_up(f->conn->worker, f->node))
 		forward_doom(f, FORWARD_DOWN);
 	else
 		forward_park(f, FORWARD_DOWN);
@@ -385,6 +387,13 @@ forward_ask(struct forward *f)
 		f->deadline = link_now(w) + w->server->settings->peer_timeout;
 	if (unlikely(l == NULL || !link_up(l))) {
 		unreachable(f);
+		return;
+	}
+	if (unlikely(f->kind == FORWARD_RELAY) && !relay_sent(f, l)) {
+		if (relay_is_kept(f))
+			forward_park(f, FORWARD_BUSY);
+		else
+			forward_doom(f, FORWARD_CUT);
 		return;
 	}
 	f->ticket.deadline = 0;
@@ -411,7 +420,10 @@ command_here(struct forward *f)
 		return;
 	}
 	wait_writer(f->conn);
-	conn_input(v, f->body, f->size);
+	if (f->kind == FORWARD_RELAY)
+		relay_execute(f, v);
+	else
+		conn_input(v, f->body, f->size);
 	if (v->state ==
 	    CONN_REPORT) { /* it would wait to be copied; too much time has passed already */
 		conn_inner_reset(v);
@@ -426,9 +438,8 @@ command_here(struct forward *f)
 	forward_end(f);
 }
 
-/* F, no more parked, is tried again, at whoever owns its key now. */
-static void
-again(struct forward *f)
+void
+forward_again(struct forward *f)
 {
 	struct worker *w = f->conn->worker;
 	struct store_key key;
@@ -473,7 +484,7 @@ parked_work(struct worker *w, bool retry)
 		else if (now >= f->deadline && f->kind != FORWARD_FLUSH)
 			forward_fail(f, (enum forward_error)f->error);
 		else
-			again(f);
+			forward_again(f);
 	}
 }
 
@@ -559,7 +570,7 @@ on_reply(struct ticket *t, uint8_t flags, struct slice body, bool last)
 		f->asked = false;
 	forward_came(f, body.len);
 	if (unlikely(flags & FRAME_NOT_MINE)) {
-		if (f->kind == FORWARD_RELAY || f->partial)
+		if (f->partial || !relay_is_kept(f))
 			forward_fail(f, FORWARD_CHANGING);
 		else
 			forward_park(f, FORWARD_CHANGING);
@@ -601,9 +612,8 @@ on_fail(struct ticket *t, enum link_failure why)
 	struct forward *f = of_ticket(t);
 
 	f->asked = false;
-	/* A stream stores nothing before its end, and its bytes are not kept. */
-	if (f->kind == FORWARD_RELAY)
-		forward_fail(f, why == LINK_UNSENT ? FORWARD_CUT : FORWARD_SILENT);
+	if (why == LINK_UNSENT && !relay_is_kept(f))
+		forward_fail(f, FORWARD_CUT);
 	else if (f->partial || (why != LINK_UNSENT && !f->repeatable))
 		forward_fail(f, FORWARD_SILENT);
 	else

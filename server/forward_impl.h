@@ -62,6 +62,7 @@ struct forward {
 	uint64_t deadline;           /* ms, as link_now; 0 = it was not asked yet */
 	size_t capacity;             /* of this buffer */
 	char *body;
+	struct relay *relay; /* RELAY: the value, as long as it is kept, or NULL */
 	uint32_t size;
 	uint16_t request; /* where in the body the command begins; KEYS have none */
 	uint16_t count;
@@ -105,6 +106,7 @@ struct forward_worker {
 	size_t promised;       /* the sum of what its requests are */
 	uint32_t shorter;      /* answers so far that were shorter than expected */
 	uint64_t streams;      /* numbers given to long values */
+	size_t kept;           /* memory of those that can be sent again */
 	uint32_t round;
 	struct flush_due *due; /* a flush that is due and under way, or NULL */
 	bool doomed;           /* of the parked there are some whose end is at hand */
@@ -132,6 +134,9 @@ void forward_doom(struct forward *f, enum forward_error error);
 
 /* Ends F: the client gets an error in place of all that is open of the answer. */
 void forward_fail(struct forward *f, enum forward_error error);
+
+/* F, which is with no link and not parked, is tried again now, at whoever owns its key. */
+void forward_again(struct forward *f);
 
 /* F is tried again at the next tick, and ends with ERROR if that comes to nothing in time. */
 void forward_park(struct forward *f, enum forward_error error);
@@ -185,6 +190,18 @@ void forward_unrest(struct forward *f);
 
 /* Gives those a turn whose links have room again. */
 void relay_unstall(struct worker *w);
+
+/* Sees to it that the stream of F has gone through L but for its end: sends it, unless it has. False where it cannot be. */
+bool relay_sent(struct forward *f, struct link *l);
+
+/* Whether F, of whatever kind, can be sent once more. */
+bool relay_is_kept(const struct forward *f);
+
+/* Executes the command of F on V, which is as new. */
+void relay_execute(const struct forward *f, struct conn *v);
+
+/* F ends. */
+void relay_end(struct forward *f);
 
 /* ---------------------------------------------------------------- forward_keys.c */
 

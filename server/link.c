@@ -109,6 +109,12 @@ link_role(const struct link *l)
 }
 
 uint32_t
+link_life(const struct link *l)
+{
+	return link_up(l) ? l->lives : 0;
+}
+
+uint32_t
 link_bit(const struct link *l)
 {
 	return link_up(l) ? l->bit : 0;
@@ -445,6 +451,7 @@ link_begin(struct link *l, const struct link_start *start)
 	l->written = l->pinged = 0;
 	l->epoch_ours = l->epoch_theirs = 0;
 	l->heard = link_now(w);
+	l->lives++;
 	l->broken = NULL;
 	c->link = l;
 	conn_set_state(c, CONN_LINK);

@@ -54,6 +54,9 @@ uint64_t link_node_id(const struct link *l);
 uint64_t link_incarnation(const struct link *l); /* of the other side, of the last connection */
 enum handshake_role link_role(const struct link *l);
 
+/* Its connections are numbered from 1 on; 0 where it is down. */
+uint32_t link_life(const struct link *l);
+
 /* Its bit in the sets of server/written.h; 0 where it is down. */
 uint32_t link_bit(const struct link *l);
 

@@ -15,6 +15,7 @@ struct link {
 	struct frame_lane in, out;
 	uint64_t node_id, incarnation;
 	uint64_t address; /* outgoing: stands for where the node is, by the topology */
+	uint32_t lives;   /* connections so far */
 	bool outgoing;
 	uint8_t role;
 

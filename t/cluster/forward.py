@@ -351,6 +351,33 @@ def a_node_dies_in_a_long_value(cluster, chance, seconds):
     dead.start()
 
 
+NOTICED = "peer n2: cannot be reached"
+
+
+def long_values_outlive_a_node(cluster, chance, seconds):
+    """The node dies while 1 MB values pass to it, and comes back: they are stored."""
+    dead, other = cluster.nodes[2], cluster.nodes[0]
+    for _ in range(3):
+        clients = [testlib.Connection(other.port) for _ in range(20)]
+        for n, c in enumerate(clients):
+            c.send(b"set %s 0 0 900000\r\n%s" % (key(n), value_of(key(n), 900000)[:300000]))
+        # All of that has arrived when what was sent behind it is answered.
+        assert testlib.Connection(other.port).ask(b"mn\r\n") == b"MN\r\n"
+        noticed = other.output().count(NOTICED)
+        dead.kill()
+        testlib.wait_for(lambda: other.output().count(NOTICED) > noticed, "notice of the node that died")
+        for n, c in enumerate(clients):
+            c.send(value_of(key(n), 900000)[300000:900000] + b"\r\nget %s\r\n" % key(n))
+        dead.start()
+        for n, c in enumerate(clients):
+            line = c.line()
+            assert line == b"STORED\r\n", line
+            found, last = read_values(c)
+            assert found == {key(n): value_of(key(n), 900000)[:900000]} and last == b"END\r\n"
+            c.close()
+        cluster.wait()
+
+
 def copies_are_read(cluster, chance, seconds):
     """With --read-replicas every read is answered where there is a copy: of three nodes with two copies, anywhere."""
     fill(cluster, 200, 50)
@@ -375,7 +402,8 @@ def copies_are_read(cluster, chance, seconds):
 
 
 STORIES = [each_node_answers, pipelines_keep_their_order, long_values, multi_gets, flush_reaches_all, slow_clients,
-           vanishing_clients, copies_are_read, a_node_stands_still, a_node_dies, a_node_dies_in_a_long_value]
+           vanishing_clients, copies_are_read, a_node_stands_still, a_node_dies, a_node_dies_in_a_long_value,
+           long_values_outlive_a_node]
 
 
 LOSES_A_NODE = ["--peer-timeout=%d" % TIMEOUT]
@@ -384,6 +412,7 @@ MORE_OPTIONS = {
     a_node_stands_still: LOSES_A_NODE,
     a_node_dies: LOSES_A_NODE,
     a_node_dies_in_a_long_value: LOSES_A_NODE,
+    long_values_outlive_a_node: ["-t", "1", "-v"],
 }
 
 
