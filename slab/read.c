@@ -52,6 +52,17 @@ item_key(const struct store *st, const struct item *it)
 
 /* ---------------------------------------------------------------- hit counting */
 
+/* True once in N times on average. Of the thread's own, so that draws neither repeat nor touch what others write (Knuth's MMIX
+ * generator, whose high bits are the good ones). */
+static bool
+chance_one_in(unsigned n)
+{
+	static _Thread_local uint64_t state;
+
+	state = state * 6364136223846793005u + 1442695040888963407u;
+	return (state >> 33) % n == 0;
+}
+
 /* An LFU counter grows with a chance that falls as it grows, and fades with each minute without a read
  * (as Redis does). It is written where it changes. */
 void
@@ -59,11 +70,9 @@ item_count_lfu(const struct store *st, struct item *it)
 {
 	unsigned heat = load_relaxed(&it->heat), count = heat & HEAT_COUNT;
 	unsigned idle = (uint16_t)(load_relaxed(&st->now) - load_relaxed(&it->atime));
-	uint64_t chance = (uint64_t)(uintptr_t)it ^ load_relaxed(&st->sequence) ^ version_load(it);
 
 	count -= count < idle / 60 ? count : idle / 60;
-	chance = chance * 0x9e3779b97f4a7c15ull >> 40;
-	if (count < HEAT_COUNT && (count < LFU_NEW || chance % ((count - LFU_NEW) * 10 + 1) == 0))
+	if (count < HEAT_COUNT && (count < LFU_NEW || chance_one_in((count - LFU_NEW) * 10 + 1)))
 		count++;
 	if (heat == (HEAT_FETCHED | count))
 		return;
