@@ -2,128 +2,17 @@
  * links that break, nodes that stand still, and keys that move lead to errors, never to anything else. */
 #include "t/lib/unit.h"
 
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "proto/binary.h"
 #include "server/forward_impl.h"
-#include "t/lib/nodes.h"
+#include "t/lib/clients.h"
 
-#define MEMORY   ((size_t)64 << 20)
-#define KEYS     60u
-#define LINE_MAX 4096u
-#define PATIENCE 20000u /* turns */
-
-/* A client of one node, and what it has been told. */
-struct client {
-	struct conn *c;
-	struct answer said;
-	size_t reads; /* bytes a turn; 0 = all */
-};
-
-static struct client
-client_of(struct nodes *ns, unsigned node)
-{
-	return (struct client){.c = machine_conn(&ns->nodes[node].m)};
-}
-
-static void
-client_end(struct client *client)
-{
-	conn_free(&client->c);
-	answer_free(&client->said);
-}
-
-/* What a driver does at the end of a turn; returns what the connection wants. */
-static unsigned
-serve(struct client *client)
-{
-	unsigned want;
-
-	(void)machine_take(client->c, &client->said, client->reads > 0 ? client->reads : SIZE_MAX);
-	want = conn_want(client->c);
-	if (want & CONN_WANT_TURN)
-		worker_queue_turn(client->c->worker, client->c);
-	return want;
-}
-
-static void
-compare(const struct answer *got, const struct answer *wanted)
-{
-	size_t at = 0;
-
-	while (at < got->len && at < wanted->len && got->bytes[at] == wanted->bytes[at])
-		at++;
-	if (at == got->len && at == wanted->len)
-		return;
-	fail_msg("%zu bytes in place of %zu; at %zu:\n%.*s\nin place of:\n%.*s", got->len,
-	    wanted->len, at, (int)(got->len - at < 200 ? got->len - at : 200), got->bytes + at,
-	    (int)(wanted->len - at < 200 ? wanted->len - at : 200), wanted->bytes + at);
-}
-
-/* CLIENT has said all: lets time pass until it has been told all. */
-static void
-hear_out(struct nodes *ns, struct client *client, const struct answer *wanted)
-{
-	for (unsigned i = 0; i < PATIENCE; i++) {
-		nodes_turn(ns, 0);
-		if (serve(client) == CONN_WANT_INPUT)
-			conn_end(client->c);
-		if (conn_want(client->c) == CONN_WANT_CLOSE)
-			return;
-	}
-	print_message("no more comes\n");
-	compare(&client->said, wanted);
-	fail();
-}
-
-/* Says all of BYTES, in pieces of chance. While nothing more is heard, a millisecond passes each turn. */
-static void
-say(struct nodes *ns, struct client *client, const struct answer *bytes)
-{
-	size_t at = 0;
-
-	for (unsigned i = 0; at < bytes->len; i++) {
-		size_t n =
-		    random_below(&ns->r, 4) == 0 ? bytes->len : random_below(&ns->r, 3000) + 1;
-
-		assert_true(i < PATIENCE);
-		if (n > bytes->len - at)
-			n = bytes->len - at;
-		if (serve(client) == CONN_WANT_CLOSE)
-			return;
-		if (conn_want(client->c) & CONN_WANT_INPUT) {
-			size_t room;
-			char *p = conn_room(client->c, &room);
-
-			assert_non_null(p);
-			n = n < room ? n : room;
-			memcpy(p, bytes->bytes + at, n);
-			conn_filled(client->c, n);
-			at += n;
-			if (random_below(&ns->r, 3) != 0)
-				continue;
-		}
-		nodes_turn(ns, 1);
-	}
-}
+#define MEMORY ((size_t)64 << 20)
+#define KEYS   60u
 
 /* ---------------------------------------------------------------- commands of chance */
-
-static void
-add(struct answer *a, const char *format, ...)
-{
-	char line[LINE_MAX];
-	va_list args;
-	int n;
-
-	va_start(args, format);
-	n = vsnprintf(line, sizeof(line), format, args);
-	va_end(args);
-	assert_true(n >= 0 && (size_t)n < sizeof(line));
-	answer_add(a, line, (size_t)n);
-}
 
 static unsigned
 some_key(struct random_state *r)
@@ -412,17 +301,6 @@ test_any_node_answers_as_one_alone(void **state)
 
 /* ---------------------------------------------------------------- faults */
 
-/* A value that says whose it is. */
-static size_t
-value_of(unsigned key, unsigned size, char *value)
-{
-	size_t n = 0;
-
-	while (n < size)
-		n += (size_t)snprintf(value + n, 16, "<%u>", key);
-	return n;
-}
-
 static unsigned
 size_of(unsigned key)
 {
@@ -533,30 +411,6 @@ peace(struct nodes *ns, unsigned turn)
 {
 	(void)ns;
 	(void)turn;
-}
-
-/* Links that are down come up again. */
-static void
-mend(struct nodes *ns)
-{
-	for (unsigned i = 0; i < ns->count; i++)
-		for (unsigned j = 0; j < ns->count; j++)
-			if (i != j && !link_up(link_to(node_worker(ns, i), j)))
-				nodes_link(ns, i, j);
-}
-
-/* For a while a link of chance breaks now and then, wherever its bytes are. */
-static void
-links_break(struct nodes *ns, unsigned turn)
-{
-	struct wire *wire = &ns->wires[random_below(&ns->r, ns->wire_count)];
-
-	if (turn < 20 && random_below(&ns->r, 2) == 0 && wire->from != NULL) {
-		conn_free(&wire->from);
-		wires_look(ns);
-	}
-	if (turn < 20 || turn % 5 == 0)
-		mend(ns);
 }
 
 static void
@@ -693,18 +547,6 @@ test_no_change_is_made_twice(void **state)
 	free(ns);
 }
 
-static struct topology *
-weighed(unsigned epoch, unsigned a, unsigned b, unsigned c)
-{
-	const struct topology_options options = {.cluster = SLICE_LITERAL("test"), .epoch = epoch};
-	struct topology *t;
-	char list[64];
-	int n = snprintf(list, sizeof(list), "a=x:1*%u,b=x:2*%u,c=x:3*%u", a, b, c);
-
-	assert_int_equal(topology_parse(&t, &options, slice_of(list, (size_t)n)), TOPOLOGY_OK);
-	return t;
-}
-
 /* While nodes disagree about who owns a key there are errors at worst; where they agree again all is well, also for what
  * waited meanwhile. */
 static void
@@ -733,119 +575,6 @@ test_keys_that_move(void **state)
 		ask(ns, epoch % 3, 100, peace, told);
 		assert_int_equal(told[TOLD_VALUE], 100);
 	}
-	nodes_fini(ns);
-	free(ns);
-}
-
-/* A long value whose key becomes another node's while it comes is stored nowhere: its owner then does not know of it. */
-static void
-test_a_key_moves_in_its_value(void **state)
-{
-	static const unsigned long long size = 900000;
-	struct nodes *ns = calloc(1, sizeof(*ns));
-	struct answer asked = {0};
-	struct random_state r;
-	struct client client;
-	unsigned errors = 0;
-
-	(void)state;
-	random_init(&r);
-	assert_non_null(ns);
-	nodes_init(ns, 3, r);
-	for (unsigned i = 0; i < 3; i++)
-		node_take(ns, i, weighed(2, 100, 1, 1));
-	client = client_of(ns, 0);
-	for (unsigned n = 0; n < 20; n++) {
-		asked.len = 0;
-		add(&asked, "set moved:%u 0 0 %llu\r\n", n, size);
-		for (unsigned long long i = 0; i < size / 2; i += 8)
-			answer_add(&asked, "abcdefgh", 8);
-		client.said.len = 0;
-		say(ns, &client, &asked);
-		assert_int_equal(client.said.len, 0);
-		for (unsigned i = 0; i < 3; i++)
-			node_take(
-			    ns, i, n % 2 ? weighed(3 + n, 100, 1, 1) : weighed(3 + n, 1, 100, 100));
-		asked.len = 0;
-		for (unsigned long long i = 0; i < size / 2; i += 8)
-			answer_add(&asked, "abcdefgh", 8);
-		add(&asked, "\r\nget moved:%u\r\nmn\r\n", n);
-		say(ns, &client, &asked);
-		for (unsigned turn = 0; turn < 2000; turn++) {
-			nodes_turn(ns, 1);
-			(void)serve(&client);
-			answer_add(&client.said, "", 1);
-			client.said.len--;
-			if (strstr(client.said.bytes, "MN\r\n") != NULL)
-				break;
-		}
-		errors += strncmp(client.said.bytes, "SERVER_ERROR ", 13) == 0;
-		if (strncmp(client.said.bytes, "STORED\r\n", 8) == 0)
-			assert_memory_equal(client.said.bytes + 8, "VALUE ", 6);
-		else
-			assert_non_null(strstr(client.said.bytes, "\r\nEND\r\nMN\r\n"));
-	}
-	/* Where it was the asker's own at first it is not kept. */
-	assert_true(errors <= 10);
-	client_end(&client);
-	answer_free(&asked);
-	nodes_fini(ns);
-	free(ns);
-}
-
-/* Clients that go in the middle of anything leave nothing behind (nodes_fini looks). */
-/* The link breaks while a long value passes: it is sent once more. */
-static void
-test_long_values_outlive_links(void **state)
-{
-	static const size_t size = 600000;
-	unsigned stored = 0, errors = 0;
-	struct nodes *ns = calloc(1, sizeof(*ns));
-	struct random_state r;
-
-	(void)state;
-	random_init(&r);
-	assert_non_null(ns);
-	nodes_init(ns, 3, r);
-	for (unsigned n = 0; n < 60; n++) {
-		struct client client = client_of(ns, n % 3);
-		struct answer half = {0}, rest = {0};
-		char *value = malloc(size + 100);
-
-		assert_non_null(value);
-		(void)value_of(n, size, value);
-		value[size] = '\0';
-		add(&half, "set long:%u 0 0 %zu\r\n", n, size);
-		answer_add(&half, value, size / 2);
-		answer_add(&rest, value + size / 2, size - size / 2);
-		add(&rest, "\r\nget long:%u\r\n", n);
-		say(ns, &client, &half);
-		for (unsigned turn = 0; turn < 4; turn++) {
-			links_break(ns, turn);
-			nodes_turn(ns, 1);
-		}
-		say(ns, &client, &rest);
-		for (unsigned turn = 0; conn_want(client.c) != CONN_WANT_CLOSE; turn++) {
-			assert_true(turn < 1000);
-			links_break(ns, n % 2 ? turn : 100 + turn);
-			nodes_turn(ns, 20);
-			if (serve(&client) == CONN_WANT_INPUT)
-				conn_end(client.c);
-		}
-		answer_add(&client.said, "", 1);
-		stored += strncmp(client.said.bytes, "STORED\r\nVALUE long:", 19) == 0 &&
-		    strstr(client.said.bytes, value) != NULL;
-		errors += strncmp(client.said.bytes, "SERVER_ERROR peer ", 18) == 0;
-		assert_int_equal(stored + errors, n + 1);
-		free(value);
-		answer_free(&half);
-		answer_free(&rest);
-		client_end(&client);
-	}
-	print_message("%u stored, %u errors\n", stored, errors);
-	assert_true(stored > 40);
-	for (unsigned i = 0; i < ns->count; i++)
-		assert_int_equal(node_worker(ns, i)->cluster->forward->kept, 0);
 	nodes_fini(ns);
 	free(ns);
 }
@@ -893,8 +622,6 @@ main(void)
 	    cmocka_unit_test(test_a_node_stands_still),
 	    cmocka_unit_test(test_no_change_is_made_twice),
 	    cmocka_unit_test(test_keys_that_move),
-	    cmocka_unit_test(test_a_key_moves_in_its_value),
-	    cmocka_unit_test(test_long_values_outlive_links),
 	    cmocka_unit_test(test_clients_vanish),
 	};
 
