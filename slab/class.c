@@ -33,10 +33,20 @@ snap_to_page(const struct store *st, uint32_t size, uint32_t unit)
 	return snapped > st->chunk_max ? st->chunk_max : snapped;
 }
 
-/* The size that follows SIZE. Finer classes lose less to rounding, but each needs pages of its own: where these are few, they
- * are better spent on fewer classes, and where they are many, small items get as fine ones as there can be. */
+/* The factor by which sizes must grow from class ID on, which has chunks of SIZE, for the last class to be of the largest. */
 static double
-class_next(const struct store *st, uint32_t size, uint32_t unit)
+factor_least(const struct store *st, uint32_t id, uint32_t size)
+{
+	if (id >= CLASSES_MAX - 1)
+		return 1;
+	return pow((double)st->chunk_max / size, 1.0 / (CLASSES_MAX - 1 - id));
+}
+
+/* The size that follows SIZE, of class ID. Finer classes lose less to rounding, but each needs pages of its own: where these are
+ * few, they are better spent on fewer classes, and where they are many, small items get as fine ones as there can be. An operator's
+ * factor is taken as finely as the classes last. */
+static double
+class_next(const struct store *st, uint32_t id, uint32_t size, uint32_t unit)
 {
 	bool many = st->pages_limit >= PAGES_MANY;
 	double factor = st->options.growth_factor, next;
@@ -47,6 +57,8 @@ class_next(const struct store *st, uint32_t size, uint32_t unit)
 			(!many                      ? SIZES_FEW
 				: size < FINE_BELOW ? SIZES_FINE
 						    : SIZES_MANY));
+	else
+		factor = fmax(factor, factor_least(st, id, size));
 	next = (double)size * factor;
 	if (next < (double)size + unit ||
 	    (many && size < FINEST_BELOW && st->options.growth_factor == 0))
@@ -81,7 +93,7 @@ classes_init(struct store *st)
 		return -ENOMEM;
 	memset(st->classes, 0, sizeof(struct slab_class) * CLASSES_MAX);
 	for (uint32_t id = 1;; id++) {
-		double next = class_next(st, size, unit);
+		double next = class_next(st, id, size, unit);
 
 		ASSERT(id < CLASSES_MAX);
 		size = id == CLASSES_MAX - 1 ? st->chunk_max : snap_to_page(st, size, unit);

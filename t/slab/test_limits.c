@@ -1,5 +1,7 @@
 /* t/slab/test_limits.c: numbers at their ends: the smallest and the largest store, odd size classes, items at the size
  * limit, expiries beyond the field, versions of a caller's choice up to the last. */
+#include <math.h>
+
 #include "slab/impl.h"
 #include "t/slab/model.h"
 
@@ -11,6 +13,18 @@ make(struct store_options o)
 
 	assert_int_equal(store_new(&st, &o, &error), 0);
 	return st;
+}
+
+/* However fine the factor, the classes last up to the largest chunk: none is larger beside the one before it than the factor has it,
+ * but for what the page adds, which holds three of one and two of the next. */
+static void
+check_growth(const struct store *st)
+{
+	double most = fmax(st->options.growth_factor, 1) * 1.51;
+
+	for (uint32_t id = 2; id <= st->nclasses; id++)
+		assert_true(
+		    st->classes[id].chunk_size <= st->classes[id - 1].chunk_size * most + 64);
 }
 
 /* What must hold of the size classes of any store: each size has a class that holds it, and the last chunk of the last
@@ -28,6 +42,7 @@ check_classes(struct store *st)
 		assert_true(c->id == 1 || st->classes[c->id - 1].chunk_size < size);
 	}
 	assert_int_equal(class_for(st, st->chunk_max + 1), 0);
+	check_growth(st);
 	for (uint32_t id = 1; id <= st->nclasses; id++) {
 		const struct slab_class *c = &st->classes[id];
 		uint32_t ref = page_chunk(st, last, c, c->per_page - 1);
@@ -108,6 +123,63 @@ large_stores(void **state)
 		assert_true(st->pages_limit <= st->pages_max);
 		check_classes(st);
 		store_check(st);
+		store_free(&st);
+	}
+}
+
+#define END_PAGES 300u
+#define END_SIZES 300u
+
+/* The value of key N has N bytes: one page of each class that this needs. */
+static void
+fill_the_end(struct store *st)
+{
+	const struct store_put how = {.mode = STORE_SET};
+	char value[END_SIZES], wanted[END_SIZES];
+	struct store_view view;
+	uint64_t version;
+
+	st->pages_made = st->pages_max - END_PAGES;
+	for (uint32_t n = 0; n < END_SIZES; n++) {
+		const struct store_head head = {.size = n};
+
+		if (model_put(st, n, &head, n, &how, &version) != STORE_OK) {
+			print_message("skipped: no memory there\n");
+			return;
+		}
+	}
+	for (uint32_t to = 1; to <= st->nclasses; to += 7)
+		(void)store_reassign(st, -1, (int)to);
+	while (store_maintain(st) == 0)
+		;
+	for (uint32_t n = 0; n < END_SIZES; n++) {
+		assert_true(model_get(st, n, &view, value));
+		assert_int_equal(view.size, n);
+		model_fill(wanted, n, n);
+		assert_memory_equal(value, wanted, n);
+	}
+	assert_true(st->pages_made > st->pages_max - END_PAGES);
+}
+
+/* References of 32 bits up to the last: pages from the end of the addresses, items of all small sizes, some of which move. */
+static void
+items_at_the_end_of_the_addresses(void **state)
+{
+	static const size_t memories[] = {8ull << 30, (8ull << 30) + 1, (16ull << 30) - (2u << 20),
+	    16ull << 30, 33ull << 30, 70ull << 30};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(memories) / sizeof(*memories); i++) {
+		struct store_options o = {.memory_limit = memories[i], .index_power = 4};
+		struct store *st;
+		const char *error;
+
+		if (store_new(&st, &o, &error) != 0) {
+			print_message("skipped: no addresses for %zu bytes\n", memories[i]);
+			continue;
+		}
+		check_classes(st);
+		fill_the_end(st);
 		store_free(&st);
 	}
 }
@@ -312,6 +384,7 @@ main(void)
 	    cmocka_unit_test(odd_size_classes),
 	    cmocka_unit_test(impossible_options),
 	    cmocka_unit_test(large_stores),
+	    cmocka_unit_test(items_at_the_end_of_the_addresses),
 	    cmocka_unit_test(items_at_the_size_limit),
 	    cmocka_unit_test(values_where_the_layout_changes),
 	    cmocka_unit_test(the_smallest_store),
