@@ -109,7 +109,7 @@ say(struct nodes *ns, struct client *client, const struct answer *bytes)
 	}
 }
 
-static inline void
+static inline void __attribute__((format(printf, 2, 3)))
 add(struct answer *a, const char *format, ...)
 {
 	char line[LINE_MAX];
