@@ -379,6 +379,7 @@ bool
 cluster_install(struct cluster *cl, struct topology *t)
 {
 	const struct timespec moment = {0, 1000000};
+	unsigned self;
 
 	if (!follows(cl->topology, t)) {
 		topology_free(&t);
@@ -398,6 +399,10 @@ cluster_install(struct cluster *cl, struct topology *t)
 	wake_workers(cl);
 	log_info("topology of epoch %llu: %zu nodes", (unsigned long long)topology_epoch(t),
 	    topology_count(t));
+	if (!topology_find_id(t, cl->node_id, &self))
+		log_warn(
+		    "this node is not in the list of nodes of epoch %llu: it holds nothing and asks the others for all keys",
+		    (unsigned long long)topology_epoch(t));
 	return true;
 }
 

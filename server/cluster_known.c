@@ -75,11 +75,20 @@ known_in_trouble(const struct known *k, uint64_t node_id)
 	return a != NULL && a->refusal != REFUSAL_NONE;
 }
 
+void
+known_epoch(struct known *k, uint64_t epoch)
+{
+	if (epoch > k->epoch)
+		k->epoch = epoch;
+}
+
 bool
 known_all(const struct known *k)
 {
 	const struct topology *t = k->cluster->topology;
 
+	if (k->epoch > topology_epoch(t))
+		return false;
 	for (unsigned i = 0; i < topology_count(t); i++) {
 		uint64_t id = topology_node(t, i)->id;
 		const struct acquaintance *a = node_find(k, id);
@@ -97,7 +106,7 @@ name_of(const struct known *k, uint64_t node_id)
 
 	if (topology_find_id(k->cluster->topology, node_id, &i))
 		return topology_node_name(k->cluster->topology, i);
-	return SLICE_LITERAL("(unknown)");
+	return SLICE_LITERAL("that is not in the list of nodes");
 }
 
 void

@@ -31,6 +31,7 @@ struct stranger {
 
 struct known {
 	const struct cluster *cluster;
+	uint64_t epoch; /* the highest of a list of nodes that others have */
 	TAILQ_HEAD(, acquaintance) nodes;
 	struct stranger strangers[KNOWN_STRANGERS];
 };
@@ -48,7 +49,10 @@ void known_stranger(struct known *k, const struct session *s);
 /* Whether the last handshake with it failed. */
 bool known_in_trouble(const struct known *k, uint64_t node_id);
 
-/* Whether there was a good one with all nodes of the topology. */
+/* Another node has a list of EPOCH. */
+void known_epoch(struct known *k, uint64_t epoch);
+
+/* Whether there was a good one with all nodes of the topology, and none of them has a later one. */
 bool known_all(const struct known *k);
 
 /* Milliseconds, monotonic. */

@@ -332,13 +332,13 @@ dial_wanted(struct cluster_thread *t, uint32_t worker, uint64_t node_id)
 
 /* ---------------------------------------------------------------- sessions */
 
+/* A node that is not in our list is let in: it may be one that was taken out of it and does not know. It is told of the list, and has
+ * its clients' commands executed by those who are. */
 enum refusal
 session_judge(void *context, const struct hello *theirs)
 {
 	const struct session *s = context;
 	const struct cluster *cl = s->thread->cluster;
-	uint64_t epoch = topology_epoch(cl->topology);
-	unsigned i;
 
 	if (theirs->role == HANDSHAKE_OPERATOR)
 		return s->dial == NULL ? REFUSAL_NONE : REFUSAL_BYTES;
@@ -346,10 +346,9 @@ session_judge(void *context, const struct hello *theirs)
 		return REFUSAL_BYTES;
 	if (theirs->node_id == cl->node_id)
 		return REFUSAL_SELF;
-	if (theirs->epoch == epoch && theirs->digest != topology_digest(cl->topology))
+	if (theirs->epoch == topology_epoch(cl->topology) &&
+	    theirs->digest != topology_digest(cl->topology))
 		return REFUSAL_RING;
-	if (theirs->epoch <= epoch && !topology_find_id(cl->topology, theirs->node_id, &i))
-		return REFUSAL_NODE;
 	if (s->dial != NULL && s->dial->node_id != theirs->node_id)
 		return REFUSAL_NODE;
 	return REFUSAL_NONE;
@@ -397,6 +396,7 @@ meet(struct cluster_thread *t, const struct session *s)
 	if (theirs->flushed > store_flushed(t->cluster->server->store) &&
 	    theirs->flushed <= STORE_ORDER_MAX)
 		store_flush_version(t->cluster->server->store, theirs->flushed);
+	known_epoch(&t->known, theirs->epoch);
 	if (known_in_trouble(&t->known, theirs->node_id))
 		dial_at_once(t, &theirs->node_id);
 	known_outcome(&t->known, theirs->node_id, s, REFUSAL_NONE);
