@@ -556,7 +556,6 @@ none_text(enum setting_id id)
 	switch (id) {
 	case SETTING_auth_file:
 		return "no";
-	case SETTING_napi_ids:
 	case SETTING_memory_file:
 		return "(null)";
 	default:

@@ -96,7 +96,7 @@ SETTING(slab_automove, U32, SUB, ACTS, 0, "slab_automove", 1, 0, 2, "level", "sl
     "slab_automove must be between 0 and 2", "pages move between classes by themselves (0 = never)")
 SETTING(slab_automove_ratio, DOUBLE, SUB, COMPAT, 0, "slab_automove_ratio", 0.8, 0, 1, "ratio",
     "slab_automove_ratio", "slab_automove_ratio must be > 0 and < 1", "age ratio at which pages move")
-SETTING(slab_automove_window, U32, SUB, COMPAT, 0, "slab_automove_window", 30, 3, INT32_MAX, "seconds",
+SETTING(slab_automove_window, U32, SUB, COMPAT, 0, "slab_automove_window", 10, 3, INT32_MAX, "seconds",
     "slab_automove_window", "slab_automove_window must be > 2", "window of the page mover")
 SETTING(slab_chunk_max, SIZE, SUB, COMPAT, 0, "slab_chunk_max", 512 << 10, 1024, 1024 * MIB, "kilobytes",
     "slab_chunk_max", "could not parse argument to slab_chunk_max", "the largest chunk")
@@ -211,8 +211,8 @@ SETTING(ssl_kernel_tls, BOOL, SUB, COMPAT, 0, "ssl_kernel_tls", false, 0, 0, "",
 SETTING(ssl_min_version, STRING, SUB, COMPAT, 0, "ssl_min_version", NULL, 0, 0, "version", NULL, NULL,
     "oldest version of TLS")
 
-SETTING(napi_ids, STRING, OPTION, COMPAT, 'N', "napi_ids", NULL, 0, 0, "number", "num_napi_ids", NULL,
-    "number of NAPI identifiers")
+SETTING(napi_ids, U32, OPTION, COMPAT, 'N', "napi_ids", 0, 1, INT32_MAX, "number", "num_napi_ids",
+    "Maximum number of NAPI IDs must be greater than 0", "number of NAPI identifiers")
 SETTING(memory_file, STRING, OPTION, ACTS, 'e', "memory-file", NULL, 0, 0, "file", "memory_file", NULL,
     "file that keeps the items over a restart (on a tmpfs); SIGUSR1 saves it")
 SETTING(daemonize, BOOL, OPTION, ACTS, 'd', "daemon", false, 0, 0, "", NULL, NULL, "run as a daemon")
