@@ -2,7 +2,7 @@
  *
  * A driver (libevent, io_uring, a test, a fuzzer) hands in the bytes that arrive, in one of two ways:
  *
- *	conn_input(c, bytes, n)   bytes lie in a buffer of the driver's own
+ *	conn_input(c, bytes, n)   bytes lie in a buffer of the driver's own; worker.follows says whether it has more
  *	conn_room, conn_filled    the driver receives where the connection says
  *
  * then looks at what the connection wants (conn_want) and sends what lies in c->out (conn_sent in conn_io.h says so).

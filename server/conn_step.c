@@ -18,6 +18,9 @@
 #include "server/replicate_wait.h"
 #include "server/route.h"
 
+/* A line of more than PROTO_LINE_MAX bytes that came at once is taken up to this: as much as memcached receives at once. */
+#define LINE_TOGETHER ((size_t)16 << 10)
+
 enum parse_result
 conn_parse(struct conn *c, struct slice window, struct command *command, struct parse_error *error)
 {
@@ -410,6 +413,16 @@ step_run(struct conn *c, struct slice *input)
 	return true;
 }
 
+/* Whether ERROR is a line that is too long for a piece, while the driver is about to bring the next: what a client sent at
+ * once is one line, whatever the pieces in which it is received. */
+static bool
+is_cut(const struct conn *c, const struct command *cmd, const struct parse_error *error,
+    struct slice input)
+{
+	return error->close && c->worker->follows && c->protocol == PROTOCOL_TEXT &&
+	    cmd->used == input.len && input.len < LINE_TOGETHER && input.ptr[input.len - 1] != '\n';
+}
+
 /* A batch of any commands. */
 static __attribute__((noinline)) bool
 step_batch(struct conn *c, struct slice *input)
@@ -438,6 +451,9 @@ step_batch(struct conn *c, struct slice *input)
 		slice_advance(input, head.len);
 		if (likely(w->cluster == NULL) || !relay_begin(c, &w->commands[n], head))
 			stream_begin(c, head);
+	} else if (unlikely(is_cut(c, &w->commands[n], &error, *input))) {
+		store_relaxed(&c->in.need, (uint32_t)input->len + 1);
+		return false;
 	} else {
 		take_error(c, &w->commands[n], &error, input);
 	}

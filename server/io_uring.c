@@ -346,7 +346,9 @@ take_bytes(struct conn *c, const struct io_uring_cqe *cqe)
 
 	uc->left = cqe->flags & IORING_CQE_F_SOCK_NONEMPTY;
 	if (likely(!uc->dying)) {
+		c->worker->follows = uc->left;
 		conn_input(c, uring_ring_bytes(&loop->ring, group, id), n);
+		c->worker->follows = false;
 		judge(c, group, n);
 	}
 	uring_ring_give(&loop->ring, group, id);

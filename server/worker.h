@@ -45,8 +45,10 @@ struct worker {
 	uint32_t now; /* the store's clock at the beginning of this turn */
 	struct pool pool;
 	struct outq_source source;
-	char *receive;                      /* WORKER_RECEIVE bytes, for whoever receives now */
-	bool awake;                         /* within a turn: joined to the store, the clock read */
+	char *receive; /* WORKER_RECEIVE bytes, for whoever receives now */
+	bool awake;    /* within a turn: joined to the store, the clock read */
+	bool
+	    follows; /* within conn_input: the driver has more than these bytes of the connection */
 	TAILQ_HEAD(conn_turns, conn) turns; /* connections with work left */
 
 	/* One batch. */

@@ -336,6 +336,46 @@ test_line_without_end(void **state)
 	assert_int_equal(f->m.worker->pool.count_out, 0);
 }
 
+/* A driver whose buffers are small says when it has more. */
+static void
+test_line_that_came_at_once(void **state)
+{
+	struct fixture *f = *state;
+	char line[12000];
+
+	memset(line, 'x', sizeof(line));
+	f->m.worker->follows = true;
+	for (unsigned i = 0; i < 6; i++)
+		conn_input(f->c, line, 2000);
+	assert_int_equal(conn_want(f->c), CONN_WANT_INPUT);
+	f->m.worker->follows = false;
+	conn_input(f->c, "\r\nmn\r\n", 6);
+	machine_settle(f->c, &f->answer, SIZE_MAX);
+	expect(f, "ERROR\r\nMN\r\n");
+
+	f->m.worker->follows = true;
+	conn_input(f->c, line, 5000);
+	assert_int_equal(conn_want(f->c), CONN_WANT_INPUT);
+	f->m.worker->follows = false;
+	conn_input(f->c, line, 1);
+	assert_true(conn_want(f->c) & CONN_WANT_CLOSE);
+}
+
+/* One who has more and more is not waited for without end. */
+static void
+test_line_that_goes_on(void **state)
+{
+	struct fixture *f = *state;
+	char line[2000];
+	unsigned n = 0;
+
+	memset(line, 'x', sizeof(line));
+	f->m.worker->follows = true;
+	while (!(conn_want(f->c) & CONN_WANT_CLOSE) && n++ < 20)
+		conn_input(f->c, line, sizeof(line));
+	assert_int_equal(n, 9);
+}
+
 /* A get may be as long as it likes, but pays for what it sends. */
 static void
 test_multiget_line_that_arrives_slowly(void **state)
@@ -510,6 +550,8 @@ main(void)
 	    WITH_MACHINE(test_huge_multiget_yields),
 	    WITH_MACHINE(test_long_pipeline_yields),
 	    WITH_MACHINE(test_line_without_end),
+	    WITH_MACHINE(test_line_that_came_at_once),
+	    WITH_MACHINE(test_line_that_goes_on),
 	    WITH_MACHINE(test_multiget_line_that_arrives_slowly),
 	    WITH_MACHINE(test_streamed_value),
 	    WITH_MACHINE(test_streamed_value_with_a_bad_end),
