@@ -13,13 +13,17 @@
 #define SIZES_FEW     8.0 /* size classes per doubling */
 #define SIZES_MANY    16.0
 #define SIZES_FINE    22.0
-#define PAGES_MANY    512u  /* many classes from so many pages on */
-#define FINE_BELOW    2048u /* and fine ones for smaller sizes */
-#define FINEST_BELOW  192u  /* and as fine as can be */
-#define RESERVE_FEW   2u    /* pages kept for classes that have nothing */
-#define RESERVE_MANY  4u    /* where pages are many */
-#define RESERVE_SHARE 64u   /* but at most one in so many */
-#define GRANTS_OWED   8u    /* pages that a class may claim in a row */
+#define PAGES_MANY    512u               /* many classes from so many pages on */
+#define FINE_BELOW    2048u              /* and fine ones for smaller sizes */
+#define FINEST_BELOW  192u               /* and as fine as can be */
+#define RESERVE_FEW   2u                 /* pages kept for classes that have nothing */
+#define RESERVE_MANY  4u                 /* where pages are many */
+#define RESERVE_SHARE 64u                /* but at most one in so many */
+#define GRANTS_OWED   8u                 /* pages that a class may claim in a row */
+#define AHEAD_LEAST   4u                 /* pages faulted in before they are needed */
+#define AHEAD_GROWTH  4u                 /* one more for so many in use */
+#define AHEAD_SHARE   64u                /* but at most one in so many of all */
+#define AHEAD_MOST    ((size_t)32 << 20) /* and no more bytes than this */
 
 /* ---------------------------------------------------------------- the sizes */
 
@@ -164,6 +168,22 @@ page_pool_next(struct store *st) REQUIRES(st->pages_lock)
 	return page;
 }
 
+size_t
+pages_ahead(const struct store *st)
+{
+	uint32_t made = load_relaxed(&st->pages_made), limit = load_relaxed(&st->pages_limit);
+	uint32_t pages = made / AHEAD_GROWTH, most = limit / AHEAD_SHARE + 1;
+	uint32_t left = limit > made ? limit - made : 0;
+
+	if (most > AHEAD_MOST >> st->page_shift)
+		most = (uint32_t)(AHEAD_MOST >> st->page_shift);
+	if (pages < AHEAD_LEAST)
+		pages = AHEAD_LEAST;
+	if (pages > most)
+		pages = most;
+	return (size_t)(pages < left ? pages : left) << st->page_shift;
+}
+
 uint32_t
 page_pool_take(struct store *st, enum page_reserve reserve)
 {
@@ -177,12 +197,11 @@ page_pool_take(struct store *st, enum page_reserve reserve)
 		store_relaxed(&st->pages_held, st->pages_held + 1);
 	else
 		store_relaxed(&st->limit_kept, true);
-	/* The next one is still to be faulted in. */
-	cold = page != NONE && st->pages_made >= st->pages_touched &&
-	    st->pages_touched < st->pages_limit;
+	cold = page != NONE &&
+	    reserve_behind(&st->arena, (size_t)st->pages_made << st->page_shift, pages_ahead(st));
 	lock_drop(&st->pages_lock);
 	if (cold)
-		(void)upkeep_wake(st);
+		(void)memory_ask(st);
 	return page;
 }
 

@@ -115,8 +115,11 @@ ghost_grow(struct store *st)
 	struct ghost_bucket *buckets = (struct ghost_bucket *)(void *)st->ghost.base;
 	uint32_t n = st->ghost_buckets, end = n + GROW_STEP;
 
-	if (!load_relaxed(&st->limit_kept))
+	if (!load_relaxed(&st->limit_kept)) {
+		if (load_relaxed(&st->pages_held) > load_relaxed(&st->pages_limit) / 2)
+			reserve_ahead(&st->ghost, n * sizeof(*buckets), 0);
 		return;
+	}
 	for (; n < end && load_relaxed(&st->items) / 4 * 3 > (uint64_t)n * GHOST_WAYS; n++) {
 		const struct ghost_bucket *from = &buckets[n & ~(1u << (31 - __builtin_clz(n)))];
 

@@ -217,10 +217,9 @@ struct store {
 	/* Guarded by PAGES. */
 	struct lock pages_lock __attribute__((aligned(CACHE_LINE)));
 	struct page *pages;
-	uint32_t pages_limit;   /* as -m says */
-	uint32_t pages_made;    /* pages below this number were used at least once */
-	uint32_t pages_touched; /* pages below this number have memory */
-	uint32_t free_page;     /* list */
+	uint32_t pages_limit; /* as -m says */
+	uint32_t pages_made;  /* pages below this number were used at least once */
+	uint32_t free_page;   /* list */
 	uint32_t free_pages;
 	uint32_t pages_held; /* in classes, or on the way from one to another */
 	bool limit_kept;     /* no longer growing: memory is full */
@@ -240,6 +239,7 @@ struct store {
 	unsigned automove;
 	store_waker *wake; /* atomic, NULL = there is no upkeep */
 	void *wake_context;
+	bool memory_asked; /* atomic: see memory_ask */
 	struct mover mover;
 	uint64_t pages_moved, pages_moved_at_reset, retries_at_reset;
 	uint64_t expired_at_reset, flushed_at_reset;
@@ -369,6 +369,9 @@ enum page_reserve { RESERVE_KEPT, RESERVE_SOME, RESERVE_ALL };
 uint32_t page_pool_take(struct store *st, enum page_reserve reserve);
 void page_pool_give(struct store *st, uint32_t page);
 
+/* How many bytes behind the pages used so far the upkeep faults in. */
+size_t pages_ahead(const struct store *st);
+
 /* How many pages classes hold beyond the limit, less what is to be kept back. */
 uint32_t page_pool_excess(struct store *st);
 
@@ -441,8 +444,12 @@ bool index_find_ref(const struct store *st, uint64_t hash, uint32_t ref, struct 
 bool index_insert(struct store *st, uint64_t hash, uint32_t ref);
 void index_remove(struct store *st, uint64_t hash, struct slot slot);
 
-/* Splits a few buckets: see index_grow. */
+/* Splits a few buckets: see index_grow. Those whose memory is not there yet wait for the upkeep, unless the table is much too
+ * full. */
 void index_split_some(struct store *st);
+
+/* The upkeep's: faults in what the table will take next. */
+void index_ahead(struct store *st);
 
 /* How many items the index is made for. */
 static inline uint64_t
@@ -471,6 +478,8 @@ bool ghost_take(struct store *st, struct slab_class *c, uint64_t hash) REQUIRES(
 
 /* How many evictions of C are remembered. */
 uint64_t ghost_window(const struct slab_class *c);
+
+/* The upkeep's: adds buckets where there are too few; before memory is full, sees that the first are there. */
 void ghost_grow(struct store *st);
 
 /* ---------------------------------------------------------------- write.c, large.c */
@@ -548,6 +557,9 @@ bool evictable(const struct store *st, const struct item *it);
 
 /* Has store_maintain called soon; false = there is nobody to call it. */
 bool upkeep_wake(const struct store *st);
+
+/* Has memory faulted in soon; false = there is nobody to do it. */
+bool memory_ask(struct store *st);
 
 /* Begins to move a page of class FROM to class TO (0 = back to the system); false = FROM has none to give. */
 bool move_start(struct store *st, uint32_t from, uint32_t to) REQUIRES(st->mover.lock);

@@ -21,6 +21,10 @@
 
 #define STRIPES_PER_THREAD 64u
 #define CHAIN_MAX          64 /* buckets; a reader that comes further has been led astray */
+#define SPLITS             4  /* buckets that one write splits */
+#define SPLIT_LATE         2  /* so many times too full, and a split waits no more */
+#define AHEAD              ((size_t)1 << 20) /* bytes faulted in before they are needed */
+#define AHEAD_THRIFTY      ((size_t)64 << 10)
 
 /* ---------------------------------------------------------------- looking up */
 
@@ -75,6 +79,25 @@ index_find_ref(const struct store *st, uint64_t hash, uint32_t ref, struct slot 
 
 /* ---------------------------------------------------------------- changing */
 
+/* How much is faulted in behind what is used. */
+static size_t
+ahead_bytes(const struct store *st)
+{
+	return store_thrifty(st) ? AHEAD_THRIFTY : AHEAD;
+}
+
+static size_t
+overflow_bytes(const struct store *st)
+{
+	return load_relaxed(&st->overflow_made) * sizeof(struct bucket);
+}
+
+static size_t
+table_bytes(const struct store *st)
+{
+	return load_relaxed(&st->nbuckets) * sizeof(struct bucket);
+}
+
 /* An empty overflow bucket: its number, 0 = no memory. */
 static uint32_t
 overflow_take(struct store *st)
@@ -87,8 +110,11 @@ overflow_take(struct store *st)
 		n = st->overflow_free;
 		st->overflow_free = all[n].next;
 	} else if (reserve_grow(&st->overflow, ((size_t)st->overflow_made + 1) * sizeof(*all))) {
-		n = st->overflow_made++;
+		n = st->overflow_made;
+		store_relaxed(&st->overflow_made, n + 1);
 	}
+	if (reserve_behind(&st->overflow, overflow_bytes(st), ahead_bytes(st) / 2))
+		(void)memory_ask(st);
 	if (n != 0) {
 		fence_stores_after(&all[n].next); /* as in class_take */
 		store_relaxed(&all[n].next, 0u);
@@ -249,15 +275,37 @@ index_split(struct store *st) REQUIRES(st->grow_lock)
 	return done;
 }
 
+/* Whether it is time for one more bucket. Its stripe is locked meanwhile, so its memory should be there. */
+static bool
+split_due(struct store *st) REQUIRES(st->grow_lock)
+{
+	uint64_t items = load_relaxed(&st->items), room = index_room(st);
+	size_t used = table_bytes(st);
+
+	if (items <= room)
+		return false;
+	if (!reserve_behind(&st->table, used, ahead_bytes(st)) || !memory_ask(st))
+		return true;
+	return !reserve_behind(&st->table, used + sizeof(struct bucket), 0) ||
+	    items > room * SPLIT_LATE;
+}
+
 void
 index_split_some(struct store *st)
 {
 	if (!lock_try(&st->grow_lock))
 		return;
-	for (int i = 0; i < 4 && load_relaxed(&st->items) > index_room(st); i++)
+	for (int i = 0; i < SPLITS && split_due(st); i++)
 		if (!index_split(st))
 			break;
 	lock_drop(&st->grow_lock);
+}
+
+void
+index_ahead(struct store *st)
+{
+	reserve_ahead(&st->table, table_bytes(st), ahead_bytes(st));
+	reserve_ahead(&st->overflow, overflow_bytes(st), ahead_bytes(st) / 2);
 }
 
 /* ---------------------------------------------------------------- making */
@@ -297,6 +345,9 @@ index_init(struct store *st)
 		return error;
 	if (!reserve_grow(&st->table, buckets * sizeof(struct bucket)))
 		return -ENOMEM;
+	/* One that begins large is left to the requests: it may be far more than is ever used. */
+	if (buckets * sizeof(struct bucket) > AHEAD)
+		reserve_reached(&st->table, buckets * sizeof(struct bucket));
 	st->buckets = (struct bucket *)(void *)st->table.base;
 	st->nbuckets = buckets;
 	st->overflow_made = 1;

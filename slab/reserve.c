@@ -64,27 +64,33 @@ reserve_fini(struct reserve *r)
 
 /* The system may make huge pages of what is in use when BYTES are. */
 static void
-advise_full(const struct reserve *r, size_t bytes)
+advise_full(const struct reserve *r, size_t committed, size_t bytes)
 {
-	size_t from = r->committed / HUGE_PAGE * HUGE_PAGE, to = bytes / HUGE_PAGE * HUGE_PAGE;
+	size_t from = committed / HUGE_PAGE * HUGE_PAGE, to = bytes / HUGE_PAGE * HUGE_PAGE;
 
 	if (to > from)
 		(void)madvise(r->base + from, to - from, MADV_HUGEPAGE);
 }
 
+/* Two that grow it at once ask for what both need; that does no harm. */
 bool
 reserve_grow(struct reserve *r, size_t bytes)
 {
-	if (bytes <= r->committed)
+	size_t old = __atomic_load_n(&r->committed, __ATOMIC_RELAXED);
+
+	if (bytes <= old)
 		return true;
 	bytes = round_up(bytes, r->thrifty ? THRIFTY_STEP : HUGE_PAGE);
 	if (bytes > r->size)
 		return false;
-	if (mprotect(r->base + r->committed, bytes - r->committed, PROT_READ | PROT_WRITE) != 0)
+	if (mprotect(r->base + old, bytes - old, PROT_READ | PROT_WRITE) != 0)
 		return false;
 	if (r->thrifty)
-		advise_full(r, bytes);
-	__atomic_store_n(&r->committed, bytes, __ATOMIC_RELAXED);
+		advise_full(r, old, bytes);
+	while (old < bytes &&
+	    !__atomic_compare_exchange_n(
+		&r->committed, &old, bytes, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
 	return true;
 }
 
@@ -117,6 +123,36 @@ reserve_touch(const struct reserve *r, size_t offset, size_t n)
 #endif
 	for (size_t i = 0; i < n; i += 4096)
 		__atomic_fetch_or(r->base + offset + i, 0, __ATOMIC_RELAXED);
+}
+
+bool
+reserve_behind(const struct reserve *r, size_t used, size_t ahead)
+{
+	return __atomic_load_n(&r->touched, __ATOMIC_RELAXED) < used + ahead / 2;
+}
+
+void
+reserve_ahead(struct reserve *r, size_t used, size_t ahead)
+{
+	size_t from = r->touched, to = used + ahead < r->size ? used + ahead : r->size;
+
+	if (!reserve_behind(r, used, ahead) || !reserve_grow(r, to))
+		return;
+	while (from < to) {
+		size_t end =
+		    round_up(from + 1, HUGE_PAGE) < to ? round_up(from + 1, HUGE_PAGE) : to;
+
+		reserve_touch(r, from, end - from);
+		from = end;
+		__atomic_store_n(&r->touched, from, __ATOMIC_RELAXED);
+	}
+}
+
+void
+reserve_reached(struct reserve *r, size_t bytes)
+{
+	if (r->touched < bytes)
+		__atomic_store_n(&r->touched, bytes, __ATOMIC_RELAXED);
 }
 
 void

@@ -11,7 +11,6 @@
 #define PAGES_WANTED  256u
 #define LIMIT_MIN     (1u << 20)
 #define REF_SHIFT_MIN 2u
-#define TOUCH_AHEAD   2u /* pages faulted in before they are needed */
 
 /* Addresses are reserved for so many times the limit, and for no less than so much: they cost nothing, except where the
  * process may have few of them. */
@@ -150,8 +149,7 @@ memory_prepare(struct store *st)
 	if (st->options.preallocate) {
 		if (!reserve_grow(&st->arena, all + READ_MARGIN))
 			return "the memory cannot be had at once";
-		reserve_touch(&st->arena, 0, all);
-		st->pages_touched = st->pages_limit;
+		reserve_ahead(&st->arena, all, 0);
 	}
 	return NULL;
 }
@@ -377,26 +375,19 @@ store_limit_set(struct store *st, size_t bytes)
 
 /* ---------------------------------------------------------------- upkeep */
 
-/* Faults the next pages in, so that no request has to. */
+/* Faults in what will be used next, so that no request has to. What requests have used already they have faulted in. */
 static void
-touch_ahead(struct store *st)
+memory_ahead(struct store *st)
 {
-	uint32_t from, to;
-	bool committed;
+	size_t used, ahead;
 
-	lock_take(&st->pages_lock);
-	from = st->pages_touched > st->pages_made ? st->pages_touched : st->pages_made;
-	to = st->pages_made + TOUCH_AHEAD;
-	if (to > st->pages_limit)
-		to = st->pages_limit;
-	committed =
-	    to > from && reserve_grow(&st->arena, ((size_t)to << st->page_shift) + READ_MARGIN);
-	if (committed)
-		st->pages_touched = to;
-	lock_drop(&st->pages_lock);
-	if (committed)
-		reserve_touch(&st->arena, (size_t)from << st->page_shift,
-		    (size_t)(to - from) << st->page_shift);
+	store_relaxed(&st->memory_asked, false);
+	index_ahead(st);
+	used = (size_t)load_relaxed(&st->pages_made) << st->page_shift;
+	ahead = pages_ahead(st);
+	reserve_reached(&st->arena, used);
+	if (reserve_grow(&st->arena, used + ahead + READ_MARGIN))
+		reserve_ahead(&st->arena, used, ahead);
 }
 
 void
@@ -416,12 +407,25 @@ upkeep_wake(const struct store *st)
 	return wake != NULL;
 }
 
+bool
+memory_ask(struct store *st)
+{
+	if (load_relaxed(&st->wake) == NULL)
+		return false;
+	if (!load_relaxed(&st->memory_asked)) {
+		store_relaxed(&st->memory_asked, true);
+		(void)upkeep_wake(st);
+	}
+	return true;
+}
+
 unsigned
 store_maintain(struct store *st)
 {
-	unsigned delay = expire_maintain(st), moves;
+	unsigned delay, moves;
 
-	touch_ahead(st);
+	memory_ahead(st);
+	delay = expire_maintain(st);
 	if (lock_try(&st->grow_lock)) {
 		ghost_grow(st);
 		lock_drop(&st->grow_lock);

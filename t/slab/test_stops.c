@@ -282,9 +282,123 @@ the_table_grows_in_steps(void **state)
 		request(&l, 20);
 		assert_true(l.st->nbuckets - before <= SPLITS);
 	}
-	assert_true(l.st->items <= index_room(l.st));
 	upkeep_stop(&l);
+	/* What waited for memory to be there. */
+	while (l.st->items > index_room(l.st))
+		request(&l, 20);
 	load_fini(&l);
+}
+
+/* ---------------------------------------------------------------- memory that is faulted in ahead */
+
+struct asked {
+	struct store *st;
+	bool now;
+	unsigned times;
+};
+
+static void
+ask(void *context)
+{
+	struct asked *a = context;
+
+	a->now = true;
+	a->times++;
+}
+
+static void
+asked_init(struct asked *a, size_t memory)
+{
+	struct store_options o = {.memory_limit = memory, .index_power = 10};
+	const char *error;
+
+	*a = (struct asked){0};
+	assert_int_equal(store_new(&a->st, &o, &error), 0);
+	store_upkeep(a->st, ask, a);
+	(void)store_maintain(a->st);
+}
+
+static void
+set_small(struct store *st, uint32_t n, size_t size)
+{
+	static const char value[1000];
+	struct store_head head = {.size = size};
+	char name[STORE_KEY_MAX];
+	struct store_key key = stop_key(st, name, n);
+
+	assert_int_equal(store_set(st, &key, &head, value), STORE_OK);
+	store_thread_quiescent();
+}
+
+static bool
+is_there(const struct reserve *r, uint64_t used)
+{
+	return used <= r->touched;
+}
+
+/* Where the upkeep comes when it is called no request meets memory that the system has yet to find and clear. */
+static void
+grow_and_see(size_t memory, uint32_t items, size_t size)
+{
+	struct asked a;
+
+	asked_init(&a, memory);
+	for (uint32_t i = 0; i < items; i++) {
+		set_small(a.st, i, size);
+		assert_true(
+		    is_there(&a.st->table, a.st->nbuckets * (uint64_t)sizeof(struct bucket)));
+		assert_true(is_there(
+		    &a.st->overflow, a.st->overflow_made * (uint64_t)sizeof(struct bucket)));
+		assert_true(is_there(&a.st->arena, (uint64_t)a.st->pages_made << a.st->page_shift));
+		if (a.now) {
+			a.now = false;
+			(void)store_maintain(a.st);
+		}
+	}
+	assert_true(a.st->items <= index_room(a.st));
+	assert_true(a.times > 2 && a.times < items / 100);
+	store_check(a.st);
+	store_free(&a.st);
+}
+
+static void
+memory_is_there_before_it_is_used(void **state)
+{
+	(void)state;
+	grow_and_see(64 * MIB, 300000, 20);
+	grow_and_see(1024 * (size_t)MIB, 300000, 20);
+	grow_and_see(1024 * (size_t)MIB, 60000, 1000);
+}
+
+/* The stripe is locked while a bucket is split: it waits for its memory, but not until chains are long. */
+static void
+a_split_waits_for_its_memory(void **state)
+{
+	struct asked a;
+	uint64_t there;
+	uint32_t i = 0;
+
+	(void)state;
+	asked_init(&a, 64 * MIB);
+	there = a.st->table.touched / sizeof(struct bucket);
+	for (; a.st->items <= index_room(a.st) || a.st->nbuckets < there; i++)
+		set_small(a.st, i, 20);
+	for (; a.st->items <= 2 * there * INDEX_LOAD; i++) {
+		assert_true(a.st->nbuckets == there);
+		set_small(a.st, i, 20);
+	}
+	assert_true(a.times > 0 && a.times < 5);
+	for (uint32_t end = i + 1000; i < end; i++)
+		set_small(a.st, i, 20);
+	assert_true(a.st->nbuckets > there);
+	(void)store_maintain(a.st);
+	for (uint32_t end = i + 100000; i < end; i++) {
+		set_small(a.st, i, 20);
+		(void)store_maintain(a.st);
+	}
+	assert_true(a.st->items <= index_room(a.st));
+	store_check(a.st);
+	store_free(&a.st);
 }
 
 /* ---------------------------------------------------------------- a reader that stays */
@@ -349,6 +463,8 @@ main(void)
 	    cmocka_unit_test(moves_are_done_in_steps),
 	    cmocka_unit_test(so_they_are_without_upkeep),
 	    cmocka_unit_test(the_table_grows_in_steps),
+	    cmocka_unit_test(memory_is_there_before_it_is_used),
+	    cmocka_unit_test(a_split_waits_for_its_memory),
 	    cmocka_unit_test(nobody_waits_for_a_reader),
 	};
 
