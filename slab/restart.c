@@ -21,7 +21,7 @@
 #include "slab/impl.h"
 
 #define META_MAGIC  "RCSTORE\n"
-#define META_FORMAT 2u
+#define META_FORMAT 3u
 
 /* FILE.meta: a head, CLASSES classes (from 1), PAGES pages (from 0). Native byte order; another order shows in FORMAT. */
 struct meta_head {
