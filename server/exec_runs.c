@@ -183,6 +183,47 @@ more_room(struct conn *c, char *p, size_t need)
 	return outq_reserve(&c->out, &c->worker->source, need);
 }
 
+/* Values below this are answered in line: their lengths are written at once. */
+#define SHORT_VALUE 1000u
+
+/* An answer with a short value has room where it begins before this. */
+static ALWAYS_INLINE const char *
+short_stop(const struct conn *c, const struct read_kind *kind)
+{
+	size_t need = kind->room + PROTO_KEY_MAX + SHORT_VALUE,
+	       room = (size_t)(c->out.end - c->out.at);
+
+	return likely(room >= need) ? c->out.end - need + 1 : c->out.at;
+}
+
+/* What VIEW tells, field by field: so the compiler need not keep it in memory for the calls that take its address. */
+static ALWAYS_INLINE struct store_view
+view_told(const struct store_view *view)
+{
+	return (struct store_view){
+	    .version = view->version,
+	    .value = view->value,
+	    .size = view->size,
+	    .flags = view->flags,
+	    .exptime = view->exptime,
+	    .age = view->age,
+	    .marks = view->marks,
+	    .fetched = view->fetched,
+	};
+}
+
+/* Answers with VIEW behind P, which is committed, where room must be made first; returns the end. NULL where there is none, or
+ * the value cannot be copied. */
+static __attribute__((noinline)) char *
+answer_long(struct conn *c, char *p, const struct read_kind *kind, struct slice name,
+    const struct store_view *view)
+{
+	if (!look_copies(view->size))
+		return NULL;
+	p = more_room(c, p, kind->room + name.len + view->size);
+	return p == NULL ? NULL : kind->hit_any(p, c->worker, name, view);
+}
+
 /* Answers KEY, which is no plain item, behind the output. The bytes of the answer are added to *SIZE; false where it is not simple
  * or there is no room. */
 static __attribute__((noinline)) bool
@@ -219,14 +260,16 @@ answer(struct conn *c, const struct store_key *keys, unsigned n, const struct re
 	struct worker *w = c->worker;
 	const struct look look = look_of(w->store);
 	const struct store_key *key = keys, *end = keys + n;
+	const char *stop = short_stop(c, kind);
 	char *p = c->out.at, *next;
 	unsigned missed = 0;
 	uint32_t size;
 
+	if (!look_hinted(keys))
+		return 0;
 	for (; key != end; key++) {
 		struct slice name = slice_of(key->data, key->len);
 		struct store_view view;
-		size_t need;
 		bool other;
 
 		if (unlikely(!look_plain(&look, key, kind->how, &view) ||
@@ -235,19 +278,23 @@ answer(struct conn *c, const struct store_key *keys, unsigned n, const struct re
 			other = answer_other(c, key, kind, &missed, &size);
 			/* The room may be another one by now, also where there is no answer. */
 			p = c->out.at;
+			stop = short_stop(c, kind);
 			if (!other)
 				break;
 			if (sizes != NULL)
 				sizes[key - keys] = size;
 			continue;
 		}
-		need = kind->room + name.len + view.size;
-		if (unlikely((size_t)(c->out.end - p) < need)) {
-			if ((next = more_room(c, p, need)) == NULL)
+		if (likely(p < stop && view.size < SHORT_VALUE)) {
+			next = kind->hit(p, w, name, &view);
+		} else {
+			struct store_view copy = view_told(&view);
+
+			if ((next = answer_long(c, p, kind, name, &copy)) == NULL)
 				break;
-			p = next;
+			p = c->out.at;
+			stop = short_stop(c, kind);
 		}
-		next = kind->hit(p, w, name, &view);
 		if (unlikely(!look_end(&look, &view, kind->how)))
 			break;
 		if (sizes != NULL)
@@ -275,8 +322,8 @@ answer_one(struct conn *c, const struct store_key *key, const struct read_kind *
 	uint32_t size;
 	char *p;
 
-	if (unlikely(!look_plain(&look, key, kind->how, &view) ||
-		((kind->how & STORE_READ_META) && view.marks != 0))) {
+	if (unlikely(!look_hinted(key) || !look_plain(&look, key, kind->how, &view) ||
+		!look_copies(view.size) || ((kind->how & STORE_READ_META) && view.marks != 0))) {
 		if (!answer_other(c, key, kind, &missed, &size))
 			return c->out.broken;
 		counter_add(w, get_hits, 1 - missed);

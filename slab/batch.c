@@ -19,6 +19,8 @@
 
 static_assert(HASH_SECRET_SIZE == XXH3_SECRET_DEFAULT_SIZE, "what is made of a seed");
 
+struct item hint_none;
+
 /* ---------------------------------------------------------------- keys */
 
 void
@@ -70,17 +72,21 @@ hash_other(const struct store *st, const char *data, size_t len)
 __attribute__((flatten)) struct store_key
 store_key(const struct store *st, const char *data, size_t len)
 {
-	return (struct store_key){data, (uint16_t)len, 0, 0, hash_of(st, data, len)};
+	return (struct store_key){data, (uint16_t)len, 0, hash_of(st, data, len), &hint_none};
 }
 
-/* Where the item with HASH is likely to be in B; 0 = it is not there. */
-static ALWAYS_INLINE uint32_t
-bucket_guess(const struct bucket *b, uint64_t hash)
+/* Where the item with HASH is likely to be, by B. */
+static ALWAYS_INLINE void *
+bucket_guess(const struct bucket *b, uint64_t hash, char *base, unsigned shift)
 {
 	const uint32_t *refs = b->refs;
 	unsigned hits = bucket_match_hash(b, hash);
+	uint32_t ref;
 
-	return likely(hits != 0) ? load_relaxed(refs + __builtin_ctz(hits)) : 0;
+	if (unlikely(hits == 0))
+		return &hint_none;
+	ref = load_relaxed(refs + __builtin_ctz(hits));
+	return likely(ref != 0) ? base + ((uintptr_t)ref << shift) : (void *)&hint_none;
 }
 
 __attribute__((flatten)) void
@@ -91,18 +97,18 @@ store_prepare_one(const struct store *st, struct store_key *key)
 
 	key->hash = hash;
 	key->lapses = thread_lapses;
-	key->hint = bucket_guess(bucket_of(st, hash), hash);
+	key->hint = bucket_guess(bucket_of(st, hash), hash, st->chunk_base, st->ref_shift);
 }
 
-/* The first step for KEY, which has HASH: HINT is its bucket's number until the second. */
+/* The first step for KEY, which has HASH: HINT is its bucket until the second. */
 static ALWAYS_INLINE void
 prepare_bucket(const struct store *st, struct store_key *key, uint64_t hash, uint32_t nbuckets)
 {
 	key->hash = hash;
 	key->lapses = thread_lapses;
-	key->hint = bucket_number(hash, nbuckets);
-	__builtin_prefetch(&st->stripes[hash & st->stripe_mask]);
-	__builtin_prefetch(&st->buckets[key->hint]);
+	key->hint = bucket_at(st->buckets, hash, nbuckets);
+	__builtin_prefetch(stripe_of(st, hash));
+	__builtin_prefetch(key->hint);
 }
 
 /* That step for KEYS up to END, as long as they are of most lengths, or of others; returns where it ended. Two loops, so that what
@@ -133,26 +139,17 @@ store_prepare(const struct store *st, struct store_key *keys, unsigned n)
 	const struct store_key *end = keys + n;
 	struct store_key *key = keys;
 	const unsigned shift = st->ref_shift;
-	struct bucket *const buckets = st->buckets;
 	char *const base = st->chunk_base;
 
 	while ((key = prepare_most(st, key, end)) != end)
 		key = prepare_others(st, key, end);
 	for (key = keys; key != end; key++) {
-		key->hint = bucket_guess(&buckets[key->hint], key->hash);
-		__builtin_prefetch(base + ((uintptr_t)key->hint << shift));
+		key->hint = bucket_guess(key->hint, key->hash, base, shift);
+		__builtin_prefetch(key->hint);
 	}
 }
 
 /* ---------------------------------------------------------------- reading */
-
-__attribute__((noinline)) uint32_t
-look_anew(const struct store *st, const struct store_key *key)
-{
-	struct slot slot;
-
-	return index_find(st, key, &slot);
-}
 
 bool
 look_is_dead(const struct store *st, const struct item *it)

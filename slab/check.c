@@ -143,7 +143,7 @@ store_check(struct store *st)
 	uint64_t items = 0;
 	uint32_t held = st->mover.nleaving, free_pages = 0;
 
-	for (uint32_t i = 0; i <= st->stripe_mask; i++)
+	for (uint32_t i = 0; i <= st->stripe_bits / CACHE_LINE; i++)
 		ASSERT((st->stripes[i].sequence & 1) == 0);
 	ASSERT(thread_dropped == 0);
 	for (uint32_t id = 1; id <= st->nclasses; id++) {

@@ -154,12 +154,26 @@ item_is_of(struct item *it, const struct store_key *key)
 	return version << 1 != 0 && item_matches(it, key) && version_load_last(it) == version;
 }
 
+/* The hint of a key that was not seen: an item that is not linked. Nobody writes there. */
+extern struct item hint_none;
+
 /* Whether KEY's hint leads to an item. */
 static inline bool
-index_hint_holds(const struct store *st, const struct store_key *key)
+index_hint_holds(const struct store_key *key)
 {
-	return key->hint != 0 && key->lapses == thread_lapses &&
-	    item_is_of(item_at(st, key->hint), key);
+	return key->lapses == thread_lapses && item_is_of(key->hint, key);
+}
+
+/* As index_find, by the hint where it leads to an item; then *SLOT stays as it is. NULL = there is none. */
+static inline struct item *
+index_find_item(const struct store *st, const struct store_key *key, struct slot *slot)
+{
+	uint32_t ref;
+
+	if (likely(index_hint_holds(key)))
+		return key->hint;
+	ref = index_find(st, key, slot);
+	return ref == 0 ? NULL : item_at(st, ref);
 }
 
 /* Counts a read of IT with an LFU counter. */
@@ -171,8 +185,7 @@ heat_note(const struct store *st, const struct item *it)
 {
 	struct thread_counters *mine = thread_counters(st);
 
-	mine->heated[mine->heats++ % HEATED_MAX] =
-	    (uint32_t)((uintptr_t)((const char *)it - st->chunk_base) >> st->ref_shift);
+	mine->heated[mine->heats++ % HEATED_MAX] = ref_of(st, it);
 }
 
 /* Raises the hit counter of IT, which is HEAT. */

@@ -186,8 +186,9 @@ struct store {
 	uint8_t *page_class; /* of each page; 0 = none */
 	struct thread_counters *threads;
 	uint64_t flush_version; /* what was born at or before it is gone */
-	uint32_t stripe_mask;
-	uint32_t ref_shift, page_ref_shift;
+	uint64_t stripe_bits;   /* of a hash, those that choose the stripe */
+	uint32_t ref_shift, page_shift;
+	uint32_t page_ref_shift;
 	uint32_t now;
 	uint32_t nbuckets;
 	enum store_eviction eviction;
@@ -205,7 +206,7 @@ struct store {
 
 	/* Set at the start. */
 	struct store_options options __attribute__((aligned(CACHE_LINE)));
-	uint32_t page_shift, page_size;
+	uint32_t page_size;
 	uint32_t nclasses, piece_class, chunk_max;
 	uint32_t pages_max;         /* as many as there are addresses for */
 	uint8_t *size_class;        /* of a size, by size / CHUNK_UNIT rounded up */
@@ -273,6 +274,23 @@ static inline struct piece *
 piece_at(const struct store *st, uint32_t ref)
 {
 	return (struct piece *)(void *)(st->chunk_base + ((uintptr_t)ref << st->ref_shift));
+}
+
+/* The reference of what begins at CHUNK. */
+static inline uint32_t
+ref_of(const struct store *st, const void *chunk)
+{
+	return (uint32_t)((size_t)((const char *)chunk - st->chunk_base) >> st->ref_shift);
+}
+
+/* The class of the page in which IT lies. */
+static inline uint32_t
+item_class(const struct store *st, const struct item *it)
+{
+	/* A chunk lies a unit behind its offset from there, so the byte before it is one of its page. */
+	size_t before = (size_t)((const char *)it - st->chunk_base) - 1;
+
+	return load_relaxed(&st->page_class[before >> st->page_shift]);
 }
 
 static inline uint32_t
@@ -411,26 +429,56 @@ hash_tag(uint64_t hash)
 	return (uint8_t)(tag + (tag < 1));
 }
 
+/* Stripes and buckets, which take CACHE_LINE bytes each, are chosen by the same bits of a hash, which are the offset of one as they
+ * are. The lowest bits are not used. */
+#define HASH_LINES(n) ((uint64_t)(n)*CACHE_LINE)
+
+static_assert(sizeof(struct stripe) == CACHE_LINE, "a number of them is HASH_LINES long");
+
+static inline struct stripe *
+stripe_at(struct stripe *stripes, uint64_t hash, uint64_t bits)
+{
+	return (struct stripe *)(void *)((char *)stripes + (hash & bits));
+}
+
 static inline struct stripe *
 stripe_of(const struct store *st, uint64_t hash)
 {
-	return &st->stripes[hash & st->stripe_mask];
+	return stripe_at(st->stripes, hash, st->stripe_bits);
 }
 
-/* Linear hashing: buckets below (n - 2^k) are split already. */
+static inline struct stripe *
+stripe_of_bucket(const struct store *st, uint32_t number)
+{
+	return stripe_of(st, HASH_LINES(number));
+}
+
+/* Linear hashing: of N buckets those below (N - 2^k) are split already. Returns the offset of the one for HASH. */
+static inline uint64_t
+bucket_offset(uint64_t hash, uint32_t n)
+{
+	uint64_t mask = HASH_LINES(UINT32_MAX >> __builtin_clz(n));
+	uint64_t offset = hash & mask;
+
+	return offset < HASH_LINES(n) ? offset : offset & mask >> 1;
+}
+
 static inline uint32_t
 bucket_number(uint64_t hash, uint32_t n)
 {
-	uint32_t mask = UINT32_MAX >> __builtin_clz(n);
-	uint32_t b = (uint32_t)hash & mask;
+	return (uint32_t)(bucket_offset(hash, n) / CACHE_LINE);
+}
 
-	return b < n ? b : b & (mask >> 1);
+static inline struct bucket *
+bucket_at(struct bucket *buckets, uint64_t hash, uint32_t n)
+{
+	return (struct bucket *)(void *)((char *)buckets + bucket_offset(hash, n));
 }
 
 static inline struct bucket *
 bucket_of(const struct store *st, uint64_t hash)
 {
-	return &st->buckets[bucket_number(hash, load_acquire(&st->nbuckets))];
+	return bucket_at(st->buckets, hash, load_acquire(&st->nbuckets));
 }
 
 /* The item under KEY: its reference, 0 = none. *SLOT says where. Under the stripe's lock the answer is right;

@@ -253,7 +253,7 @@ index_split(struct store *st) REQUIRES(st->grow_lock)
 {
 	uint32_t to = st->nbuckets;
 	uint32_t from = to & ~(1u << (31 - __builtin_clz(to)));
-	struct stripe *s = &st->stripes[to & st->stripe_mask];
+	struct stripe *s = stripe_of_bucket(st, to);
 	bool done;
 
 	if (!reserve_grow(&st->table, ((size_t)to + 1) * sizeof(struct bucket)))
@@ -354,7 +354,7 @@ index_init(struct store *st)
 	st->stripes = aligned_alloc(CACHE_LINE, stripes * sizeof(struct stripe));
 	if (st->stripes == NULL)
 		return -ENOMEM;
-	st->stripe_mask = stripes - 1;
+	st->stripe_bits = HASH_LINES(stripes - 1);
 	for (uint32_t i = 0; i < stripes; i++) {
 		lock_init(&st->stripes[i].lock, LOCK_STRIPE);
 		st->stripes[i].sequence = 0;

@@ -3,7 +3,7 @@
  * store_read_begin. What this header includes stays the folder's own.
  *
  *	look = look_of(st);
- *	for each KEY, prepared since the last quiescent point:
+ *	for each KEY, if look_hinted says so of those prepared with it:
  *		look_plain(&look, KEY, how, &view), or else look_any
  *		... copy what is needed out of VIEW, to where it can be thrown away ...
  *		look_end(&look, &view, how)
@@ -20,14 +20,15 @@
 /* What the steps need of the store: in locals, which no store through a pointer can change, so that it stays in registers. */
 struct look {
 	struct store *store;
-	char *base;
 	struct stripe *stripes;
+	const char *base;
 	const uint8_t *page_class;
 	uint64_t *hits; /* of this thread, by class */
-	uint64_t flushed;
-	uint32_t stripe_mask, shift, page_shift, now;
+	uint64_t stripe_bits;
+	uint32_t page_shift;
+	uint32_t mortal;    /* from this expiry on an item may be dead: 0 where there was a flush */
 	uint32_t heat_full; /* from here on a hit does not raise the hit counter */
-	uint16_t lapses;
+	uint16_t now;
 };
 
 static ALWAYS_INLINE struct look
@@ -35,50 +36,49 @@ look_of(struct store *st)
 {
 	return (struct look){
 	    .store = st,
-	    .base = st->chunk_base,
 	    .stripes = st->stripes,
+	    .base = st->chunk_base,
 	    .page_class = st->page_class,
 	    .hits = thread_counters(st)->hits,
-	    .flushed = load_relaxed(&st->flush_version),
-	    .stripe_mask = st->stripe_mask,
-	    .shift = st->ref_shift,
-	    .page_shift = st->page_ref_shift,
-	    .now = load_relaxed(&st->now),
+	    .stripe_bits = st->stripe_bits,
+	    .page_shift = st->page_shift,
+	    .mortal = load_relaxed(&st->flush_version) == 0,
+	    .now = (uint16_t)load_relaxed(&st->now),
 	    .heat_full = st->heat_full,
-	    .lapses = thread_lapses,
 	};
 }
 
-static ALWAYS_INLINE struct item *
-look_item(const struct look *look, uint32_t ref)
+/* Whether the hints of keys that were prepared together with KEY can be believed. If not, look_any finds them. */
+static ALWAYS_INLINE bool
+look_hinted(const struct store_key *key)
 {
-	return (struct item *)(void *)(look->base + ((uintptr_t)ref << look->shift));
+	return likely(key->lapses == thread_lapses);
 }
-
-/* Finds KEY without its hint. */
-uint32_t look_anew(const struct store *st, const struct store_key *key);
 
 /* Whether IT, which can expire or be flushed, has been. */
 bool look_is_dead(const struct store *st, const struct item *it);
 
-/* Whether KEY leads straight to an item without flags that can be copied, as most keys do: then VERSION, FLAGS, SIZE and VALUE
- * are filled in, with STORE_READ_META all. */
+/* Whether a value of SIZE can be copied out of a view. */
+static inline bool
+look_copies(uint32_t size)
+{
+	return likely(!vlen_pinnable(size));
+}
+
+/* Whether KEY leads straight to an item without flags, as most keys do: then VERSION, FLAGS, SIZE and VALUE are filled in, with
+ * STORE_READ_META all. Whether the value can be copied is for the caller to see (look_copies). */
 static ALWAYS_INLINE bool
 look_plain(
     const struct look *look, const struct store_key *key, unsigned how, struct store_view *view)
 {
 	const char *data = key->data;
 	size_t len = key->len;
-	uint32_t ref = key->hint, sequence;
-	struct stripe *s = &look->stripes[key->hash & look->stripe_mask];
-	struct item *it = look_item(look, ref);
+	struct stripe *s = stripe_at(look->stripes, key->hash, look->stripe_bits);
+	/* An odd one is not what look_end finds. */
+	uint32_t sequence = load_acquire(&s->sequence) & ~UINT32_C(1);
+	struct item *it = key->hint;
 	uint64_t version;
 
-	sequence = load_acquire(&s->sequence);
-	if (unlikely(ref == 0))
-		return false;
-	if (unlikely((sequence & 1) || key->lapses != look->lapses))
-		return false;
 	/* As item_is_of. */
 	version = version_load_first(it);
 	if (unlikely((int64_t)version <= 0 || load_relaxed(&it->nkey) != len ||
@@ -91,13 +91,11 @@ look_plain(
 	    .stripe = s,
 	    .sequence = sequence,
 	    .item = it,
-	    .ref = ref,
+	    .ref = ref_of(look->store, it),
 	};
 	if (how & STORE_READ_META)
 		view_fill_meta(look->store, it, version, view);
-	if (unlikely(vlen_pinnable(view->size)))
-		return false;
-	return likely(item_expiry(it) == 0 && look->flushed == 0) || !look_is_dead(look->store, it);
+	return likely(item_expiry(it) < look->mortal) || !look_is_dead(look->store, it);
 }
 
 enum look_result {
@@ -111,18 +109,19 @@ static inline enum look_result
 look_any(
     const struct look *look, const struct store_key *key, unsigned how, struct store_view *view)
 {
-	struct stripe *s = &look->stripes[key->hash & look->stripe_mask];
-	uint32_t sequence = load_acquire(&s->sequence), ref;
+	struct stripe *s = stripe_of(look->store, key->hash);
+	uint32_t sequence = load_acquire(&s->sequence);
+	struct slot slot;
 	struct item *it;
 	uint64_t version;
 
 	if (unlikely(sequence & 1))
 		return LOOK_HARD;
-	ref = index_hint_holds(look->store, key) ? key->hint : look_anew(look->store, key);
-	it = look_item(look, ref);
-	*view = (struct store_view){.stripe = s, .sequence = sequence, .item = it, .ref = ref};
-	if (ref == 0)
+	it = index_find_item(look->store, key, &slot);
+	*view = (struct store_view){.stripe = s, .sequence = sequence, .item = it};
+	if (it == NULL)
 		return LOOK_NONE;
+	view->ref = ref_of(look->store, it);
 	version = view_fill(it, view);
 	if (how & STORE_READ_META)
 		view_fill_meta(look->store, it, version, view);
@@ -136,19 +135,22 @@ look_end(const struct look *look, const struct store_view *view, unsigned how)
 	struct stripe *s = view->stripe;
 	struct item *it = view->item;
 	uint64_t *hits;
+	size_t page;
 
 	/* Pairs with the fence in stripe_change. */
 	if (unlikely(load_after_loads(&s->sequence) != view->sequence)) {
 		bump_relaxed(&thread_counters(look->store)->read_retries, 1);
 		return false;
 	}
-	if (unlikely(view->ref == 0) || !(how & STORE_READ_COUNT))
+	if (unlikely(it == NULL) || !(how & STORE_READ_COUNT))
 		return true;
 	if (unlikely(load_relaxed(&it->heat) < look->heat_full))
 		item_count(look->store, it);
-	else if (unlikely(load_relaxed(&it->atime) != (uint16_t)look->now))
-		store_relaxed(&it->atime, (uint16_t)look->now);
-	hits = &look->hits[load_relaxed(&look->page_class[(view->ref - 1) >> look->page_shift])];
+	else if (unlikely(load_relaxed(&it->atime) != look->now))
+		store_relaxed(&it->atime, look->now);
+	/* As item_class. */
+	page = ((size_t)((const char *)it - look->base) - 1) >> look->page_shift;
+	hits = &look->hits[load_relaxed(&look->page_class[page])];
 	bump_relaxed(hits, 1);
 	return true;
 }

@@ -152,7 +152,7 @@ store_pin_next(
 void
 store_unpin(struct store *st, struct store_pin *pin)
 {
-	item_drop(st, (uint32_t)((uintptr_t)((char *)pin - st->chunk_base) >> st->ref_shift));
+	item_drop(st, ref_of(st, pin));
 }
 
 /* ---------------------------------------------------------------- reading */
@@ -218,30 +218,27 @@ store_read_begin(
 
 	for (;;) {
 		uint32_t sequence = load_acquire(&s->sequence);
-		uint32_t ref = key->hint;
 		const struct item *it;
 		struct slot slot;
 		uint64_t version;
 
 		if (unlikely((sequence & 1) || thread_counters(st)->failed >= TRIES_MAX))
 			return read_locked(st, key, how, view);
-		if (unlikely(!index_hint_holds(st, key)))
-			ref = index_find(st, key, &slot);
-		if (ref == 0) {
+		it = index_find_item(st, key, &slot);
+		if (it == NULL) {
 			if (likely(load_after_loads(&s->sequence) == sequence))
 				return false;
 			thread_counters(st)->failed++;
 			bump_relaxed(&thread_counters(st)->read_retries, 1);
 			continue;
 		}
-		it = item_at(st, ref);
 		version = view_fill(it, view);
 		if (how & STORE_READ_META)
 			view_fill_meta(st, it, version, view);
 		if (unlikely(vlen_pinnable(view->size) || item_dead(st, it)))
 			return read_locked(st, key, how, view);
 		view->pin = NULL;
-		view->ref = ref;
+		view->ref = ref_of(st, it);
 		view->how = (uint8_t)how;
 		view->locked = false;
 		view->sequence = sequence;

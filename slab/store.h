@@ -113,10 +113,10 @@ struct store_key {
 	const char *data;
 	uint16_t len;
 
-	/* The store's own: where store_prepare saw it (0 = nowhere), and when. */
+	/* The store's own: where store_prepare saw it, if it did, and when. */
 	uint16_t lapses;
-	uint32_t hint;
 	uint64_t hash;
+	void *hint;
 };
 
 /* LEN is 1 to STORE_KEY_MAX. */

@@ -9,7 +9,7 @@
 static void
 visit_bucket(struct store *st, uint32_t number, store_visitor *visit, void *context)
 {
-	struct stripe *s = &st->stripes[number & st->stripe_mask];
+	struct stripe *s = stripe_of_bucket(st, number);
 
 	stripe_lock(s);
 	for (const struct bucket *b = &st->buckets[number]; b != NULL;

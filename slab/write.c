@@ -197,21 +197,20 @@ entry_open(
 {
 	struct stripe *s = stripe_of(st, key->hash);
 	struct slot slot = {0};
-	uint32_t ref = key->hint;
+	struct item *it;
 
 	entry->store = st;
 	entry->key = key;
 	stripe_lock(s);
-	if (!index_hint_holds(st, key))
-		ref = index_find(st, key, &slot);
-	entry->found = ref != 0;
+	it = index_find_item(st, key, &slot);
+	entry->found = it != NULL;
 	entry->slot = slot.bucket;
 	entry->slot_number = slot.n;
 	entry->view.stripe = s;
-	entry->view.ref = ref;
-	if (ref != 0 && unlikely(item_dead(st, item_at(st, ref)))) {
-		count_found_dead(st, item_at(st, ref));
-		item_bury(st, key, ref, entry_slot(entry), LOSS_EXPIRED);
+	entry->view.ref = it == NULL ? 0 : ref_of(st, it);
+	if (it != NULL && unlikely(item_dead(st, it))) {
+		count_found_dead(st, it);
+		item_bury(st, key, entry->view.ref, entry_slot(entry), LOSS_EXPIRED);
 		entry->found = false;
 	}
 }
@@ -494,14 +493,13 @@ fits_in_place(const struct item *it, const struct store_head *head, bool copy)
 	    item_ext_kind(it) == kind;
 }
 
-/* A new value in the chunk REF of the old, which fits and whose stripe is locked: as good as a new item, but that it
+/* A new value in place of the old of IT, which fits and whose stripe is locked: as good as a new item, but that it
  * stays where it is in its queue, with a hit more. */
 static ALWAYS_INLINE void
-overwrite(struct store *st, struct stripe *s, uint32_t ref, const struct store_head *head,
+overwrite(struct store *st, struct stripe *s, struct item *it, const struct store_head *head,
     const char *value, uint64_t version, uint8_t marks)
 {
 	uint32_t expiry = expiry_of(head);
-	struct item *it = item_at(st, ref);
 	unsigned hits = load_relaxed(&it->heat) & HEAT_COUNT;
 	char *to = item_value(it);
 
@@ -514,8 +512,8 @@ overwrite(struct store *st, struct stripe *s, uint32_t ref, const struct store_h
 	store_relaxed(&it->atime, (uint16_t)load_relaxed(&st->now));
 	item_set_version(it, version);
 	if (expiry != 0)
-		item_note_expiry(st, ref);
-	count_set(st, ref_class(st, ref), (uint64_t)(to - (char *)it) + head->size);
+		item_note_expiry(st, ref_of(st, it));
+	count_set(st, item_class(st, it), (uint64_t)(to - (char *)it) + head->size);
 }
 
 /* Tries to do it in place, without a chunk: true when *RESULT is final. */
@@ -533,7 +531,8 @@ put_in_place(struct store *st, const struct store_key *key, const struct store_h
 	if (*result == STORE_OK && entry.found &&
 	    fits_in_place(item_at(st, entry.view.ref), head, false)) {
 		*version = version_next(st);
-		overwrite(st, entry.view.stripe, entry.view.ref, head, value, *version, put->marks);
+		overwrite(st, entry.view.stripe, item_at(st, entry.view.ref), head, value, *version,
+		    put->marks);
 		if (unlikely(load_acquire(&st->nobservers) > 0))
 			observers_tell_set(st, key, entry.view.ref);
 	} else {
@@ -549,19 +548,17 @@ set_in_place(
     struct store *st, const struct store_key *key, const struct store_head *head, const char *value)
 {
 	struct stripe *s = stripe_of(st, key->hash);
-	uint32_t ref = key->hint;
+	struct item *it;
 	struct slot slot;
 	bool fits;
 
 	stripe_lock(s);
-	if (unlikely(!index_hint_holds(st, key)))
-		ref = index_find(st, key, &slot);
-	fits = ref != 0 && fits_in_place(item_at(st, ref), head, false) &&
-	    !item_dead(st, item_at(st, ref));
+	it = index_find_item(st, key, &slot);
+	fits = it != NULL && fits_in_place(it, head, false) && !item_dead(st, it);
 	if (likely(fits)) {
-		overwrite(st, s, ref, head, value, version_next(st), 0);
+		overwrite(st, s, it, head, value, version_next(st), 0);
 		if (unlikely(load_acquire(&st->nobservers) > 0))
-			observers_tell_set(st, key, ref);
+			observers_tell_set(st, key, ref_of(st, it));
 	}
 	stripe_unlock(s);
 	return fits;
@@ -571,12 +568,12 @@ set_in_place(
 static bool
 looks_alike(const struct store *st, const struct store_key *key, const struct store_head *head)
 {
-	uint32_t ref = key->hint;
+	const struct item *it = key->hint;
 	struct slot slot;
 
-	if (ref == 0)
-		ref = index_find(st, key, &slot);
-	return ref != 0 && load_relaxed(&item_at(st, ref)->vlen) == head->size;
+	if (it == &hint_none)
+		it = index_find_item(st, key, &slot);
+	return it != NULL && load_relaxed(&it->vlen) == head->size;
 }
 
 /* Takes memory for an offer and copies the value there. */
@@ -623,8 +620,8 @@ newer_in_place(struct store *st, const struct store_key *key, const struct store
 	*result = newer_condition(&entry, put->newer);
 	if (*result == STORE_OK && entry.found &&
 	    fits_in_place(item_at(st, entry.view.ref), &pending->head, copy)) {
-		overwrite(st, entry.view.stripe, entry.view.ref, &pending->head, pending->offer,
-		    put->newer->order, put->marks);
+		overwrite(st, entry.view.stripe, item_at(st, entry.view.ref), &pending->head,
+		    pending->offer, put->newer->order, put->marks);
 		item_set_copy(item_at(st, entry.view.ref), copy);
 		item_view(st, entry.view.ref, &entry.view);
 		tell_entry(&entry, STORE_EVENT_SET, entry.view.version);

@@ -119,7 +119,7 @@ model_get_many(
 	const struct look look = look_of(st);
 	enum look_result result = LOOK_ITEM;
 
-	if (!look_plain(&look, key, how, view))
+	if (!look_hinted(key) || !look_plain(&look, key, how, view) || !look_copies(view->size))
 		result = look_any(&look, key, how, view);
 	if (result == LOOK_HARD)
 		return false;

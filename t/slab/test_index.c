@@ -151,20 +151,68 @@ hints(void **state)
 	put(st, 1, 4);
 	key = model_key(st, name, 1);
 	store_prepare(st, &key, 1);
-	assert_true(key.hint != 0 && index_hint_holds(st, &key));
+	assert_true(index_hint_holds(&key));
 	put(st, 1, 500);
 	put(st, 2, 4);
-	assert_false(index_hint_holds(st, &key));
+	assert_false(index_hint_holds(&key));
 	assert_true(store_read_begin(st, &key, 0, &view));
 	assert_int_equal(view.size, 500);
 	assert_true(store_read_end(st, &view));
 	store_prepare(st, &key, 1);
-	assert_true(index_hint_holds(st, &key));
+	assert_true(index_hint_holds(&key));
 	store_thread_quiescent();
-	assert_false(index_hint_holds(st, &key));
+	assert_false(index_hint_holds(&key));
 	store_prepare(st, &key, 1);
 	delete (st, 1);
 	assert_false(store_read_begin(st, &key, 0, &view));
+	key = model_key(st, name, 3);
+	assert_false(index_hint_holds(&key));
+	store_prepare(st, &key, 1);
+	assert_false(index_hint_holds(&key));
+	store_free(&st);
+}
+
+/* What a key's preparation says does not depend on the lengths of those beside it. */
+static void
+hints_of_all_lengths(void **state)
+{
+	struct store *st = make();
+	char names[STORE_KEY_MAX][STORE_KEY_MAX];
+	struct store_key keys[STORE_KEY_MAX];
+	struct random_state r;
+
+	(void)state;
+	random_init(&r);
+	for (unsigned i = 0; i < STORE_KEY_MAX; i++) {
+		struct store_head head = {.size = 3};
+		struct store_key key;
+
+		memset(names[i], 'a' + (int)(i % 26), i + 1);
+		key = store_key(st, names[i], i + 1);
+		assert_int_equal(store_set(st, &key, &head, "abc"), STORE_OK);
+	}
+	for (unsigned round = 0; round < 200; round++) {
+		unsigned n = (unsigned)random_below(&r, STORE_KEY_MAX) + 1;
+
+		for (unsigned i = 0; i < n; i++) {
+			unsigned k = (unsigned)random_below(&r, STORE_KEY_MAX);
+
+			keys[i] = (struct store_key){.data = names[k], .len = (uint16_t)(k + 1)};
+		}
+		store_prepare(st, keys, n);
+		for (unsigned i = 0; i < n; i++) {
+			struct store_key key = store_key(st, keys[i].data, keys[i].len);
+			struct slot slot;
+			uint32_t ref = index_find(st, &key, &slot);
+
+			assert_true(keys[i].hash == key.hash);
+			assert_int_not_equal(ref, 0);
+			/* Two of a bucket may have one tag. */
+			assert_true(!index_hint_holds(&keys[i]) || ref_of(st, keys[i].hint) == ref);
+			store_prepare_one(st, &key);
+			assert_ptr_equal(key.hint, keys[i].hint);
+		}
+	}
 	store_free(&st);
 }
 
@@ -183,7 +231,7 @@ hints_of_recut_pages(void **state)
 		put(st, n, 20);
 	key = model_key(st, name, 19);
 	store_prepare(st, &key, 1);
-	old = key.hint;
+	old = ref_of(st, key.hint);
 	for (uint32_t n = 0; n < 20; n++)
 		delete (st, n);
 	lock_take(&st->mover.lock);
@@ -243,6 +291,7 @@ main(void)
 	    cmocka_unit_test(long_chains),
 	    cmocka_unit_test(walks_miss_nothing),
 	    cmocka_unit_test(hints),
+	    cmocka_unit_test(hints_of_all_lengths),
 	    cmocka_unit_test(hints_of_recut_pages),
 	    cmocka_unit_test(ghosts_grow),
 	};

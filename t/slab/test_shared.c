@@ -46,7 +46,7 @@ ranges_of(const struct store *st)
 	add(st->table.base, st->table.committed);
 	add(st->overflow.base, st->overflow.committed);
 	add(st->ghost.base, st->ghost.committed);
-	add(st->stripes, ((size_t)st->stripe_mask + 1) * sizeof(*st->stripes));
+	add(st->stripes, st->stripe_bits + sizeof(*st->stripes));
 	add(st->classes, CLASSES_MAX * sizeof(*st->classes));
 	add(st->page_class, st->pages_max);
 	add(st->pages, st->pages_max * sizeof(*st->pages));
