@@ -258,6 +258,21 @@ parse_multiget(struct slice window, const struct parse_limits *limits, struct co
 	return PARSE_COMMAND;
 }
 
+size_t
+classic_plain_keys(struct slice window, struct slice *keys)
+{
+	const char *p = window.ptr + 4, *eol;
+
+	if (unlikely(window.len < 6) || memcmp(window.ptr, "get ", 4) != 0 ||
+	    (unsigned char)*p <= ' ')
+		return 0;
+	eol = memchr(p, '\n', window.len - 4);
+	if (eol == NULL)
+		return 0;
+	*keys = slice_of(p, (size_t)(eol - p) - (eol[-1] == '\r'));
+	return keys_fit(*keys) ? (size_t)(eol + 1 - window.ptr) : 0;
+}
+
 /* "<key>*" at P, behind the name of OP. */
 static ALWAYS_INLINE enum parse_result
 fast_get(enum opcode op, struct slice window, const struct parse_limits *limits,

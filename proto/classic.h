@@ -26,7 +26,11 @@ struct plain_set {
 size_t classic_plain_set(
     struct slice window, const struct parse_limits *limits, struct plain_set *set);
 
-/* The same for a connection that must authenticate first (-Y): only "set <any> <any> <any> <bytes>" with the
+/* How many bytes the line of a get in front of WINDOW takes, with its keys, one or more, in *KEYS, as in command.rest; 0 where there is
+ * anything else or the line is not whole. */
+size_t classic_plain_keys(struct slice window, struct slice *keys);
+
+/* As classic_parse, for a connection that must authenticate first (-Y): only "set <any> <any> <any> <bytes>" with the
  * value "user password" is taken, as PARSE_COMMAND with the user in KEY and the password in VALUE. The caller
  * answers REPLY_STORED or REPLY_AUTH_FAILURE. */
 enum parse_result classic_parse_auth(

@@ -98,22 +98,29 @@ batch_parse(struct conn *c, struct slice input, struct parse_error *error,
 	return n;
 }
 
-/* The keys of CMD, which ends END bytes into the input, are done key by key from the byte BEGIN on. Returns how many bytes of
- * input are done with. */
+/* KEYS of OP are done key by key from here on; behind them TAIL bytes end the line. */
+static inline void
+keys_begin(struct conn *c, unsigned op, int32_t exptime, struct slice keys, size_t tail)
+{
+	c->keys = (struct conn_keys){
+	    .left = (uint32_t)(keys.len + tail),
+	    .tail = (uint16_t)tail,
+	    .op = (uint8_t)op,
+	};
+	c->keys_exptime = exptime;
+	conn_set_state(c, CONN_KEYS);
+}
+
+/* The same for CMD, which ends END bytes into the input, from the byte BEGIN on. Returns how many bytes of input are done with. */
 static size_t
-keys_begin(
+keys_begin_at(
     struct conn *c, const struct command *cmd, struct slice input, const char *begin, size_t end)
 {
-	size_t used = (size_t)(begin - input.ptr);
+	const char *behind = cmd->rest.ptr + cmd->rest.len;
 
-	c->keys = (struct conn_keys){
-	    .left = (uint32_t)(end - used),
-	    .tail = (uint16_t)(input.ptr + end - (cmd->rest.ptr + cmd->rest.len)),
-	    .op = cmd->op,
-	};
-	c->keys_exptime = cmd->exptime;
-	conn_set_state(c, CONN_KEYS);
-	return used;
+	keys_begin(c, cmd->op, cmd->exptime, slice_of(begin, (size_t)(behind - begin)),
+	    (size_t)(input.ptr + end - behind));
+	return (size_t)(begin - input.ptr);
 }
 
 /* Executes one command of a batch; returns how far into the input it is done. */
@@ -128,7 +135,7 @@ batch_execute(struct conn *c, unsigned i, struct slice input)
 	if (!(flags & CMD_KEYS))
 		return w->ends[i];
 	if (unlikely(cmd->rest.len > 0))
-		return keys_begin(c, cmd, input, cmd->rest.ptr, w->ends[i]);
+		return keys_begin_at(c, cmd, input, cmd->rest.ptr, w->ends[i]);
 	exec_keys_end(c);
 	return w->ends[i];
 }
@@ -183,7 +190,7 @@ batch_execute_routed(struct conn *c, unsigned i, struct slice input, size_t begi
 		return w->ends[i];
 	}
 	(void)forward_gets(c, &w->keys[i], 1, &how);
-	return cmd->rest.len > 0 ? keys_begin(c, cmd, input, cmd->rest.ptr, w->ends[i])
+	return cmd->rest.len > 0 ? keys_begin_at(c, cmd, input, cmd->rest.ptr, w->ends[i])
 				 : w->ends[i];
 }
 
@@ -320,8 +327,12 @@ run_reads(struct conn *c, struct slice *input, enum read_form form,
 	struct worker *w = c->worker;
 	struct slice key;
 	unsigned n;
+	size_t used;
 
-	if (read(input->ptr, input->ptr + input->len, &key) == input->len) {
+	used = read(input->ptr, input->ptr + input->len, &key);
+	if (used == 0)
+		return false;
+	if (used == input->len) {
 		key_set(&w->keys[0], key);
 		store_prepare_one(w->store, &w->keys[0]);
 		if (is_ours(c, &w->keys[0])) {
@@ -331,8 +342,7 @@ run_reads(struct conn *c, struct slice *input, enum read_form form,
 			return true;
 		}
 	}
-	if ((n = cut_reads(w, *input, read)) == 0)
-		return false;
+	n = cut_reads(w, *input, read);
 	store_prepare(w->store, w->keys, n);
 	n = likely(w->cluster == NULL) ? exec_reads(c, form, w->keys, n)
 				       : reads_routed(c, form, n, *input);
@@ -394,6 +404,22 @@ run_sets(struct conn *c, struct slice input)
 					  : sets_routed(c, n, input);
 }
 
+/* A get of several keys, which is begun. False where INPUT does not begin with one whose line is all there. */
+static __attribute__((noinline)) bool
+run_keys(struct conn *c, struct slice *input)
+{
+	struct slice keys;
+	size_t used = likely(c->worker->cluster == NULL) ? classic_plain_keys(*input, &keys) : 0;
+	size_t before;
+
+	if (used == 0)
+		return false;
+	before = (size_t)(keys.ptr - input->ptr);
+	keys_begin(c, OP_GET, 0, keys, used - before - keys.len);
+	slice_advance(input, before);
+	return step_keys(c, input);
+}
+
 /* A run of plain requests, which need no parser. False where INPUT does not begin with one, or with one that the parser's
  * way must answer. */
 static bool
@@ -404,7 +430,7 @@ step_run(struct conn *c, struct slice *input)
 	if (c->protocol == PROTOCOL_BINARY)
 		return run_reads(c, input, READ_BINARY, plain_binary);
 	if (input->ptr[0] == 'g')
-		return run_reads(c, input, READ_GET, plain_get);
+		return run_reads(c, input, READ_GET, plain_get) || run_keys(c, input);
 	if (input->ptr[0] == 'm')
 		return run_reads(c, input, READ_MG, plain_mg);
 	if (input->ptr[0] != 's' || (n = run_sets(c, *input)) == 0)
@@ -437,7 +463,8 @@ step_batch(struct conn *c, struct slice *input)
 	n = batch_parse(c, *input, &error, &result, &keys);
 	done = batch_run(c, n, *input, &all);
 	if (keys && all)
-		done = keys_begin(c, &w->commands[n], *input, w->commands[n].key.ptr, w->ends[n]);
+		done =
+		    keys_begin_at(c, &w->commands[n], *input, w->commands[n].key.ptr, w->ends[n]);
 	slice_advance(input, done);
 	if (!all || result == PARSE_COMMAND || n == WORKER_BATCH)
 		return true;
@@ -525,8 +552,8 @@ step_keys(struct conn *c, struct slice *input)
 	struct worker *w = c->worker;
 	struct conn_keys *keys = &c->keys;
 	struct slice rest = {input->ptr, keys->left - keys->tail};
-	struct key_room room = {w->keys, w->keys + WORKER_BATCH};
-	unsigned n, i;
+	unsigned max = likely(w->cluster == NULL) ? WORKER_KEYS : WORKER_BATCH, n, i;
+	struct key_room room = {w->keys, w->keys + max};
 
 	if (unlikely(keys->failed)) {
 		keys_end(c, input);
@@ -543,7 +570,7 @@ step_keys(struct conn *c, struct slice *input)
 		slice_advance(input, used);
 		keys->left -= (uint32_t)used;
 	}
-	if (i == n && n < WORKER_BATCH)
+	if (i == n && n < max)
 		keys_end(c, input);
 	return true;
 }

@@ -25,7 +25,8 @@
 #include "slab/store.h"
 
 #define WORKER_RECEIVE ((size_t)64 << 10) /* bytes of a worker's receive buffer */
-#define WORKER_BATCH   32u                /* commands or keys looked up together */
+#define WORKER_BATCH   32u                /* commands, or keys of other nodes, done together */
+#define WORKER_KEYS    64u                /* keys of a multi-get looked up together */
 #define WORKER_RING    1024u              /* connections on their way to a worker */
 
 /* A connection that was accepted, or a link to another node: then LINK is not NULL, and tells the rest. */
@@ -54,7 +55,7 @@ struct worker {
 	/* One batch. */
 	struct command commands[WORKER_BATCH];
 	struct plain_set sets[WORKER_BATCH];
-	struct store_key keys[WORKER_BATCH];
+	struct store_key keys[WORKER_KEYS];
 	size_t ends[WORKER_BATCH]; /* where in the input each command ends */
 
 	/* Others read these. */

@@ -46,6 +46,25 @@ agrees_set(struct slice window)
 	assert_int_equal(command.exptime, set.exptime);
 }
 
+/* A get of any number of keys; of those that classic_parse takes it takes all whose first key stands right behind the name. */
+static void
+agrees_keys(struct slice window)
+{
+	struct slice keys, word;
+	size_t used = classic_plain_keys(window, &keys);
+
+	if (used == 0) {
+		assert_false(classic_parse(window, &limits, &command, &error) == PARSE_COMMAND &&
+		    command.op == OP_GET && (unsigned char)window.ptr[4] > ' ');
+		return;
+	}
+	assert_ptr_equal(keys.ptr, window.ptr + 4);
+	assert_true(proto_token_next(&keys, &word));
+	agrees_text(window, used, word, OP_GET);
+	assert_false(command.noreply);
+	same_key(command.rest, keys);
+}
+
 static void
 agrees_binary(struct slice window)
 {
@@ -78,6 +97,7 @@ agree(struct slice bytes)
 		assert_int_equal(command.rest.len, 0);
 	used = plain_mg(p, end, &key);
 	agrees_text(window, used, key, OP_MG);
+	agrees_keys(window);
 	agrees_set(window);
 	agrees_binary(window);
 }
@@ -106,6 +126,9 @@ plain_forms_agree_with_the_parsers(void **state)
 {
 	(void)state;
 	agree_changed(SLICE_LITERAL("get k\r\nget key_of_twenty_bytes\r\n"));
+	agree_changed(SLICE_LITERAL("get k key_of_twenty_bytes\r\nmn\r\n"));
+	agree_changed(SLICE_LITERAL("get  k  l \r\n"));
+	agree_changed(SLICE_LITERAL("get k l\nget m\n"));
 	agree_changed(SLICE_LITERAL("mg key_of_twenty_bytes v\r\nmn\r\n"));
 	agree_changed(SLICE_LITERAL("mg key v f s t c k q Oopaque\r\n"));
 	agree_changed(SLICE_LITERAL("mg k\r\nmg k\r\n"));
@@ -116,6 +139,30 @@ plain_forms_agree_with_the_parsers(void **state)
 	agree_changed(SLICE_LITERAL("\x80\x0d\0\3\0\0\0\0\0\0\0\3\1\2\3\4\0\0\0\0\0\0\0\0key"));
 }
 
+/* Keys of the longest lengths, as the first and as a later one. */
+static void
+plain_keys_are_not_too_long(void **state)
+{
+	char line[2 * PROTO_KEY_MAX + 64];
+
+	(void)state;
+	for (size_t n = PROTO_KEY_MAX - 2; n <= PROTO_KEY_MAX + 2; n++) {
+		size_t len = 0;
+
+		memcpy(line, "get ", 4);
+		memset(line + 4, 'a', n);
+		memcpy(line + 4 + n, " b ", 3);
+		memset(line + 7 + n, 'c', n);
+		memcpy(line + 7 + 2 * n, "\r\n", 2);
+		len = 9 + 2 * n;
+		agree(slice_of(line, len));
+		line[4 + n / 2] = ' ';
+		agree(slice_of(line, len));
+		line[7 + n + n / 2] = ' ';
+		agree(slice_of(line, len));
+	}
+}
+
 /* They take what they are for. */
 static void
 plain_forms_are_taken(void **state)
@@ -124,9 +171,11 @@ plain_forms_are_taken(void **state)
 	struct slice binary =
 	    SLICE_LITERAL("\x80\x09\0\1\0\0\0\0\0\0\0\1\1\2\3\4\0\0\0\0\0\0\0\0k");
 	struct slice whole = SLICE_LITERAL("set k 1 2 3\r\nabc\r\n");
+	struct slice keys = SLICE_LITERAL("get k l m\r\n");
 	struct plain_set set;
 
 	(void)state;
+	assert_int_equal(classic_plain_keys(keys, &key), keys.len);
 	assert_int_equal(plain_get(get.ptr, get.ptr + get.len, &key), get.len);
 	assert_int_equal(plain_mg(mg.ptr, mg.ptr + mg.len, &key), mg.len);
 	assert_int_equal(plain_binary(binary.ptr, binary.ptr + binary.len, &key), binary.len);
@@ -140,6 +189,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(plain_forms_agree_with_the_parsers),
+	    cmocka_unit_test(plain_keys_are_not_too_long),
 	    cmocka_unit_test(plain_forms_are_taken),
 	};
 
