@@ -125,11 +125,6 @@ exec_reassign(struct conn *c, const struct command *cmd)
 	};
 	int from = (int)cmd->admin.numbers[0], to = (int)cmd->admin.numbers[1];
 
-	/* Class 0 is memcached's pool of free pages; here these belong to nobody and none is to spare. */
-	if (from != to && (from == 0 || to == 0)) {
-		reply_unless_quiet(c, cmd, REPLY_NO_SPARE);
-		return;
-	}
 	reply_unless_quiet(c, cmd, *lines[store_reassign(c->worker->store, from, to)]);
 }
 

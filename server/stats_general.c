@@ -169,14 +169,14 @@ stats_watchers(struct stats_out *out)
 static void
 stats_slab_moves(struct stats_out *out, const struct store_stats *store)
 {
-	stats_u64(out, "slab_reassign_rescues", 0);
-	stats_u64(out, "slab_reassign_chunk_rescues", 0);
-	stats_u64(out, "slab_reassign_inline_reclaim", 0);
-	stats_u64(out, "slab_reassign_busy_items", 0);
+	stats_u64(out, "slab_reassign_rescues", store->rescued);
+	stats_u64(out, "slab_reassign_chunk_rescues", store->rescued_pieces);
+	stats_u64(out, "slab_reassign_inline_reclaim", store->reclaimed_in_moves);
+	stats_u64(out, "slab_reassign_busy_items", store->busy_in_moves);
 	stats_u64(out, "slab_reassign_busy_deletes", 0);
 	stats_u64(out, "slab_reassign_busy_nomem", 0);
 	stats_text(out, "slab_reassign_last_busy_status", "none");
-	stats_u64(out, "slab_reassign_running", 0);
+	stats_u64(out, "slab_reassign_running", store->moving);
 	stats_u64(out, "slabs_moved", store->pages_moved);
 }
 

@@ -94,6 +94,6 @@ stats_slabs(struct stats_out *out)
 		active++;
 	}
 	stats_u64(out, "active_slabs", active);
-	stats_u64(out, "total_malloced", all.memory_used);
+	stats_u64(out, "total_malloced", all.memory_taken);
 	stats_end(out);
 }

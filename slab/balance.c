@@ -6,8 +6,10 @@
  * items, or half the memory written; the worth is smoothed by half.
  *
  * Ghosts say nothing about a class that is hardly there yet, and nothing at all where nobody reads. So a class that has
- * evicted a page full of items may also claim a page from one that lies idle: nobody hit it in the last window,
- * nobody missed what it evicted, and what it would lose is older than what the claimant is losing.
+ * evicted a page full of items may also claim a page from one that lies idle: nobody hit it lately, nobody missed what it
+ * evicted, and what it would lose is older than what the claimant is losing.
+ *
+ * Memory that a class has no use for any more goes back to the pool, from where it comes to the next class without delay.
  */
 #include <math.h>
 
@@ -25,8 +27,10 @@
 #define REST_FULL     10   /* milliseconds between two slices of upkeep */
 #define REST          20   /* where memory is not full yet */
 #define REST_MOVER    1    /* where somebody else is at it */
-#define WINDOW_TELLS  8    /* one in so many of the limit, written without a hit */
+#define QUIET_SHARE   16   /* one in so many of the limit, written without a hit: idle */
 #define LOSS_OF_ONLY  1e30 /* more than any worth and rate */
+#define LOOSE_PAGES_X2                                                                             \
+	5 /* twice as many pages' worth of free chunks as a class may keep, as in memcached */
 #define AGE_RATIO_NUM 3
 #define AGE_RATIO_DEN 2
 
@@ -62,12 +66,32 @@ window_class(struct store *st, struct slab_class *c)
 	lock_drop(&c->lock);
 }
 
+/* Sets the next mark, where enough was written since the last one. */
+static void
+mark_turn(struct store *st) REQUIRES(st->mover.lock)
+{
+	uint64_t limit = (uint64_t)load_relaxed(&st->pages_limit) << st->page_shift;
+	uint64_t bytes = thread_set_bytes(st);
+
+	if ((bytes - st->mover.mark_bytes) * QUIET_SHARE < limit)
+		return;
+	for (uint32_t id = 1; id <= st->nclasses; id++) {
+		struct slab_class *c = &st->classes[id];
+		uint64_t hits = thread_hits(st, id);
+
+		c->quiet = hits == c->mark_hits;
+		c->mark_hits = hits;
+	}
+	st->mover.mark_bytes = bytes;
+}
+
 /* Begins a new window where the present one is over. */
 static void
 window_turn(struct store *st) REQUIRES(st->mover.lock)
 {
 	uint64_t requests = thread_requests(st), bytes = thread_set_bytes(st);
 
+	mark_turn(st);
 	if (requests - st->mover.window_requests < load_relaxed(&st->items) &&
 	    (bytes - st->mover.window_bytes) * 2 <
 		((uint64_t)load_relaxed(&st->pages_limit) << st->page_shift))
@@ -136,17 +160,8 @@ donor_with_spare(struct store *st, const struct slab_class *to)
 	return 0;
 }
 
-/* Whether the present window is long enough to say that what was not hit in it is idle. */
-static bool
-window_tells(const struct store *st) REQUIRES(st->mover.lock)
-{
-	uint64_t limit = (uint64_t)load_relaxed(&st->pages_limit) << st->page_shift;
-
-	return (thread_set_bytes(st) - st->mover.window_bytes) * WINDOW_TELLS >= limit;
-}
-
 /* Whether C is of no use beside TO: nobody missed what it evicted, and it was hit much less in the last window or not at
- * all in a good part of this one. */
+ * all between the last two marks and since. */
 static bool
 class_idle(const struct store *st, struct slab_class *c, const struct slab_class *to)
     REQUIRES(st->mover.lock)
@@ -154,7 +169,7 @@ class_idle(const struct store *st, struct slab_class *c, const struct slab_class
 	if (load_relaxed(&c->npages) == 0 || load_relaxed(&c->ghost_rate) != 0)
 		return false;
 	return load_relaxed(&c->hit_rate) * 2 <= load_relaxed(&to->hit_rate) ||
-	    (window_tells(st) && thread_hits(st, c->id) == c->window_hits);
+	    (c->quiet && thread_hits(st, c->id) == c->mark_hits);
 }
 
 /* How old the next item in line would be with a page less, if things go on as in this window: a class that still grows
@@ -167,11 +182,13 @@ age_without_page(const struct store *st, struct slab_class *c)
 	return thread_sets(st, c->id) == c->window_sets ? age : age / pages * (pages - 1);
 }
 
-/* The idle class whose next item in line is the oldest, if it is older than TO's even with a page less. */
+/* The idle class whose next item in line is the oldest, if it is older than TO's even with a page less. While there is one, TO
+ * asks for the next page with the next item that it evicts. */
 static uint32_t
 donor_idle(struct store *st, struct slab_class *to) REQUIRES(st->mover.lock)
 {
-	uint64_t oldest = class_tail_age(st, to) / AGE_RATIO_DEN * AGE_RATIO_NUM;
+	uint64_t mine = class_tail_age(st, to);
+	uint64_t oldest = mine / AGE_RATIO_DEN * AGE_RATIO_NUM;
 	uint32_t best = 0;
 
 	for (uint32_t id = 1; id <= st->nclasses; id++) {
@@ -183,6 +200,7 @@ donor_idle(struct store *st, struct slab_class *to) REQUIRES(st->mover.lock)
 			best = id;
 		}
 	}
+	store_relaxed(&to->claim_after, best == 0 ? to->per_page : 0u);
 	return best;
 }
 
@@ -375,6 +393,24 @@ balance_choose(struct store *st, uint32_t *from, uint32_t *to)
 	return *to != 0 && *from != 0 && *to != *from && best >= poorest * WORTH_RATIO;
 }
 
+/* A class that has much more room than it uses, as after the deletion or expiry of many items; 0 = none has, or there is memory
+ * that was never used. */
+static uint32_t
+donor_loose(struct store *st)
+{
+	if (page_pool_taken(st) < load_relaxed(&st->pages_limit))
+		return 0;
+	for (uint32_t id = 1; id <= st->nclasses; id++) {
+		struct slab_class *c = &st->classes[id];
+		uint64_t chunks = (uint64_t)load_relaxed(&c->npages) * c->per_page;
+
+		if ((chunks - load_relaxed(&c->used)) * 2 > LOOSE_PAGES_X2 * c->per_page &&
+		    load_relaxed(&c->gained) != load_relaxed(&st->now))
+			return id;
+	}
+	return 0;
+}
+
 /* How many pages are on their way to the pool. */
 static uint32_t
 pages_to_pool(const struct store *st) REQUIRES(st->mover.lock)
@@ -405,9 +441,15 @@ balance_start(struct store *st) REQUIRES(st->mover.lock)
 			(void)move_start(st, from, 0);
 		return;
 	}
-	if (load_relaxed(&st->automove) == 0 || st->mover.moves_left == 0 ||
-	    !load_relaxed(&st->limit_kept) || st->eviction != STORE_EVICT_S3FIFO ||
-	    !balance_choose(st, &from, &to))
+	if (load_relaxed(&st->automove) == 0)
+		return;
+	from = mover_gave_up(st) ? 0 : donor_loose(st);
+	if (from != 0) {
+		(void)move_start(st, from, 0);
+		return;
+	}
+	if (st->mover.moves_left == 0 || !load_relaxed(&st->limit_kept) ||
+	    st->eviction != STORE_EVICT_S3FIFO || !balance_choose(st, &from, &to))
 		return;
 	st->mover.moves_left--;
 	(void)move_start(st, from, to);
@@ -437,26 +479,55 @@ balance_maintain(struct store *st)
 	return load_relaxed(&st->limit_kept) ? REST_FULL : REST;
 }
 
+/* A page of the pool for class TO. */
+static enum store_reassign
+reassign_from_pool(struct store *st, struct slab_class *to)
+{
+	uint32_t page = NONE;
+	bool spare;
+
+	lock_take(&st->pages_lock);
+	spare = st->free_pages > 0;
+	lock_drop(&st->pages_lock);
+	if (spare)
+		page = page_pool_take(st, RESERVE_KEPT);
+	if (page == NONE)
+		return STORE_REASSIGN_NOSPARE;
+	lock_take(&to->lock);
+	(void)class_gain_page(st, to, page);
+	lock_drop(&to->lock);
+	return STORE_REASSIGN_OK;
+}
+
+/* Starts to empty a page of class FROM, or of the one that loses least with it (-1). */
+static enum store_reassign
+reassign_start(struct store *st, int from, int to) REQUIRES(st->mover.lock)
+{
+	if (st->mover.page != NONE || st->mover.nleaving == LEAVING_MAX)
+		return STORE_REASSIGN_BUSY;
+	if (from == -1)
+		from = (int)donor_any(st, &st->classes[to]);
+	if (from > 0 && load_relaxed(&st->classes[from].npages) > 1 &&
+	    move_start(st, (uint32_t)from, (uint32_t)to))
+		return STORE_REASSIGN_OK;
+	return STORE_REASSIGN_NOSPARE;
+}
+
 enum store_reassign
 store_reassign(struct store *st, int from, int to)
 {
-	enum store_reassign result = STORE_REASSIGN_NOSPARE;
+	int most = (int)st->nclasses;
+	enum store_reassign result;
 
-	if (to < 1 || to > (int)st->nclasses || from < -1 || from == 0 || from > (int)st->nclasses)
+	if (to < STORE_POOL || to > most || from < -1 || from > most)
 		return STORE_REASSIGN_BADCLASS;
 	if (from == to)
 		return STORE_REASSIGN_SAME;
+	if (from == STORE_POOL)
+		return reassign_from_pool(st, &st->classes[to]);
 	if (!lock_try(&st->mover.lock))
 		return STORE_REASSIGN_BUSY;
-	if (st->mover.page != NONE || st->mover.nleaving == LEAVING_MAX) {
-		result = STORE_REASSIGN_BUSY;
-	} else {
-		if (from == -1)
-			from = (int)donor_any(st, &st->classes[to]);
-		if (from > 0 && load_relaxed(&st->classes[from].npages) > 1 &&
-		    move_start(st, (uint32_t)from, (uint32_t)to))
-			result = STORE_REASSIGN_OK;
-	}
+	result = reassign_start(st, from, to);
 	lock_drop(&st->mover.lock);
 	return result;
 }

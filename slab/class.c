@@ -79,6 +79,7 @@ class_setup(struct store *st, uint32_t id, uint32_t size)
 	c->id = id;
 	c->chunk_size = size;
 	c->per_page = st->page_size / size;
+	c->claim_after = c->per_page;
 	c->roomy = NONE;
 	c->earliest = NONE;
 	c->random = (st->options.hash_seed ^ ((uint64_t)id << 32)) | 1;
@@ -230,6 +231,17 @@ page_pool_excess(struct store *st)
 	lock_drop(&st->pages_lock);
 	return load_relaxed(&st->pages_held) > allowed ? load_relaxed(&st->pages_held) - allowed
 						       : 0;
+}
+
+uint32_t
+page_pool_taken(struct store *st)
+{
+	uint32_t taken;
+
+	lock_take(&st->pages_lock);
+	taken = st->pages_made < pages_allowed(st, RESERVE_KEPT) ? st->pages_made : st->pages_limit;
+	lock_drop(&st->pages_lock);
+	return taken;
 }
 
 /* ---------------------------------------------------------------- pages of a class */

@@ -239,7 +239,8 @@ make_room(struct store *st, struct slab_class *c)
 		return true;
 	if (st->eviction == STORE_EVICT_NONE)
 		return expire_class(st, c) > 0 || balance_claim(st, c, CLAIM_WANT);
-	if (load_relaxed(&c->since_grant) >= c->per_page && balance_claim(st, c, CLAIM_WANT))
+	if (load_relaxed(&c->since_grant) > load_relaxed(&c->claim_after) &&
+	    balance_claim(st, c, CLAIM_WANT))
 		return true;
 	return evict_one(st, c) || expire_class(st, c) > 0 || balance_claim(st, c, CLAIM_NEED);
 }

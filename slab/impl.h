@@ -86,10 +86,13 @@ struct slab_class {
 
 	/* The balancer's: see balance.c. Read by anybody. */
 	uint64_t window_ghost_hits, window_hits,
-	    window_sets;     /* the counters at the window's start */
-	double worth;        /* smoothed marginal hits of one more page, weighted */
-	uint64_t hit_rate;   /* hits per page in the last window */
-	uint64_t ghost_rate; /* ghost hits in the last window */
+	    window_sets;      /* the counters at the window's start */
+	double worth;         /* smoothed marginal hits of one more page, weighted */
+	uint64_t hit_rate;    /* hits per page in the last window */
+	uint64_t ghost_rate;  /* ghost hits in the last window */
+	uint64_t mark_hits;   /* the counter at the last mark */
+	uint32_t claim_after; /* chunks evicted after which a page is claimed; atomic */
+	bool quiet;           /* no hit between the last two marks */
 } __attribute__((aligned(CACHE_LINE)));
 
 /* ---------------------------------------------------------------- index */
@@ -170,6 +173,12 @@ struct mover {
 	uint64_t window_requests; /* hits and sets at its start */
 	uint64_t window_bytes;    /* bytes set until then */
 	uint32_t moves_left;      /* pages that may still move in it */
+	uint64_t mark_bytes;      /* bytes set until the last mark */
+};
+
+/* What became of the chunks of pages that were emptied. Written under MOVE, read by anybody. */
+struct move_counters {
+	uint64_t rescues, piece_rescues, reclaims, busy;
 };
 
 struct observer {
@@ -243,6 +252,7 @@ struct store {
 	bool memory_asked; /* atomic: see memory_ask */
 	struct mover mover;
 	uint64_t pages_moved, pages_moved_at_reset, retries_at_reset;
+	struct move_counters moves, moves_at_reset;
 	uint64_t expired_at_reset, flushed_at_reset;
 
 	bool huge_pages; /* there were some, of those that were asked for */
@@ -392,6 +402,9 @@ size_t pages_ahead(const struct store *st);
 
 /* How many pages classes hold beyond the limit, less what is to be kept back. */
 uint32_t page_pool_excess(struct store *st);
+
+/* How many pages were used once; all of the limit where those that were not are kept back. */
+uint32_t page_pool_taken(struct store *st);
 
 /* Lowers the time before which no item of REF's page expires; item_note_expiry to the expiry of the queued item REF, after
  * that was written. */

@@ -340,28 +340,50 @@ owner_lose(struct store *st, uint32_t owner)
 	return held;
 }
 
-/* Empties one chunk; false = it is busy. */
+/* Empties a chunk that belongs to a large value. */
 static bool
+part_drain(struct store *st, struct slab_class *c, uint32_t ref, const struct occupant *o)
+{
+	if (!o->dead && piece_relocate(st, c, ref, o->worth)) {
+		bump_relaxed(&st->moves.piece_rescues, 1);
+		return true;
+	}
+	return !o->part && owner_lose(st, o->item);
+}
+
+/* Empties a chunk with an item. */
+static bool
+item_drain(struct store *st, struct slab_class *c, const struct occupant *o)
+{
+	uint32_t copy = o->dead ? 0 : copy_room(st, c, o->worth);
+
+	if (copy != 0 && item_relocate(st, o->item, copy)) {
+		bump_relaxed(&st->moves.rescues, 1);
+		return true;
+	}
+	if (copy != 0)
+		return false;
+	/* The heads of all large values may lie in one page, the last of a class that nobody uses any more: that page stays. */
+	if (!o->evictable || o->part) {
+		item_put_back(st, o->item);
+		return false;
+	}
+	item_lose(st, o->item, o->dead ? LOSS_EXPIRED : LOSS_EVICTED);
+	bump_relaxed(&st->moves.reclaims, o->dead);
+	return true;
+}
+
+/* Empties one chunk, unless it is busy. */
+static void
 chunk_drain(struct store *st, struct slab_class *c, uint32_t ref)
 {
 	struct occupant o = chunk_occupant(st, c, ref);
-	uint32_t copy;
 
-	if (o.kind == CHUNK_EMPTY || o.kind == CHUNK_BUSY)
-		return o.kind == CHUNK_EMPTY;
-	if (o.kind == CHUNK_OWNED)
-		return (!o.dead && piece_relocate(st, c, ref, o.worth)) ||
-		    (!o.part && owner_lose(st, o.item));
-	copy = o.dead ? 0 : copy_room(st, c, o.worth);
-	if (copy != 0)
-		return item_relocate(st, o.item, copy);
-	/* The heads of all large values may lie in one page, the last of a class that nobody uses any more: that page stays. */
-	if (!o.evictable || o.part) {
-		item_put_back(st, o.item);
-		return false;
-	}
-	item_lose(st, o.item, o.dead ? LOSS_EXPIRED : LOSS_EVICTED);
-	return true;
+	if (o.kind == CHUNK_EMPTY)
+		return;
+	if (o.kind == CHUNK_BUSY ||
+	    !(o.kind == CHUNK_OWNED ? part_drain(st, c, ref, &o) : item_drain(st, c, &o)))
+		bump_relaxed(&st->moves.busy, 1);
 }
 
 /* ---------------------------------------------------------------- a page */
@@ -483,7 +505,7 @@ move_step(struct store *st, unsigned budget)
 	for (; budget > 0 && st->mover.cursor < p->carved && load_relaxed(&p->used) > 0; budget--) {
 		if (budget % AHEAD == 0)
 			move_prefetch(st, c);
-		(void)chunk_drain(st, c, page_chunk(st, st->mover.page, c, st->mover.cursor++));
+		chunk_drain(st, c, page_chunk(st, st->mover.page, c, st->mover.cursor++));
 		thread_drained++;
 	}
 	if (load_relaxed(&p->used) == 0) {

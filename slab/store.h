@@ -406,7 +406,8 @@ unsigned store_maintain(struct store *st);
 typedef void store_waker(void *context);
 void store_upkeep(struct store *st, store_waker *wake, void *context);
 
-/* Moves one page from class FROM (-1 = any) to class TO. */
+/* Moves one page from class FROM (-1 = any) to class TO; STORE_POOL is the pool of free pages. Of a class's pages one stays. */
+#define STORE_POOL 0
 enum store_reassign {
 	STORE_REASSIGN_OK,
 	STORE_REASSIGN_BUSY,
@@ -470,9 +471,16 @@ struct store_stats {
 	uint64_t walked;                       /* those of them that a walk found */
 	uint64_t no_memory;                    /* refused for want of memory */
 	uint64_t pages_moved;
+	uint64_t rescued,
+	    rescued_pieces;          /* what lived in pages that were emptied, and was copied */
+	uint64_t reclaimed_in_moves; /* what was dead there */
+	uint64_t busy_in_moves;      /* what could not be touched at the time */
+	bool moving;                 /* a page is being emptied */
 	uint64_t ghost_hits, promotions, direct_reclaims;
 	uint64_t memory_limit, memory_used,
 	    memory_free; /* pages in bytes: all, in classes, in the free pool */
+	uint64_t
+	    memory_taken; /* of the limit, by pages that were used once: all of it when only the reserve is left */
 	uint64_t index_bytes, index_buckets, overflow_buckets;
 	uint64_t read_retries;                 /* lock-free reads that had to start again */
 	uint64_t found_expired, found_flushed; /* look-ups of any verb that met a dead item */

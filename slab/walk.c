@@ -80,6 +80,19 @@ stats_add_class(struct store *st, struct store_stats *s, struct slab_class *c)
 	s->direct_reclaims += n.direct_reclaims;
 }
 
+static void
+stats_add_moves(const struct store *st, struct store_stats *s)
+{
+	const struct move_counters *now = &st->moves, *then = &st->moves_at_reset;
+
+	s->pages_moved = load_relaxed(&st->pages_moved) - load_relaxed(&st->pages_moved_at_reset);
+	s->rescued = load_relaxed(&now->rescues) - load_relaxed(&then->rescues);
+	s->rescued_pieces = load_relaxed(&now->piece_rescues) - load_relaxed(&then->piece_rescues);
+	s->reclaimed_in_moves = load_relaxed(&now->reclaims) - load_relaxed(&then->reclaims);
+	s->busy_in_moves = load_relaxed(&now->busy) - load_relaxed(&then->busy);
+	s->moving = load_relaxed(&st->mover.page) != NONE;
+}
+
 void
 store_stats(struct store *st, struct store_stats *s)
 {
@@ -89,7 +102,8 @@ store_stats(struct store *st, struct store_stats *s)
 	for (uint32_t id = 1; id <= st->nclasses; id++)
 		stats_add_class(st, s, &st->classes[id]);
 	s->items = load_relaxed(&st->items);
-	s->pages_moved = load_relaxed(&st->pages_moved) - load_relaxed(&st->pages_moved_at_reset);
+	s->memory_taken = (uint64_t)page_pool_taken(st) << st->page_shift;
+	stats_add_moves(st, s);
 	lock_take(&st->pages_lock);
 	s->memory_limit = (uint64_t)st->pages_limit << st->page_shift;
 	s->memory_free = (uint64_t)st->free_pages << st->page_shift;
@@ -173,6 +187,10 @@ store_stats_reset(struct store *st)
 		lock_drop(&c->lock);
 	}
 	store_relaxed(&st->pages_moved_at_reset, load_relaxed(&st->pages_moved));
+	store_relaxed(&st->moves_at_reset.rescues, load_relaxed(&st->moves.rescues));
+	store_relaxed(&st->moves_at_reset.piece_rescues, load_relaxed(&st->moves.piece_rescues));
+	store_relaxed(&st->moves_at_reset.reclaims, load_relaxed(&st->moves.reclaims));
+	store_relaxed(&st->moves_at_reset.busy, load_relaxed(&st->moves.busy));
 	store_relaxed(&st->retries_at_reset, thread_retries(st));
 	store_relaxed(&st->expired_at_reset, thread_found_expired(st));
 	store_relaxed(&st->flushed_at_reset, thread_found_flushed(st));
