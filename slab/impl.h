@@ -420,7 +420,7 @@ uint64_t class_random(struct slab_class *c) REQUIRES(c->lock);
 void queue_push(struct store *st, struct slab_class *c, uint32_t ref, bool main) REQUIRES(c->lock);
 void queue_remove(struct store *st, struct slab_class *c, uint32_t ref) REQUIRES(c->lock);
 
-/* Puts a detached item back, or its copy. Takes the class's lock. */
+/* Puts a detached item back, or its copy: as the newest, but a large one where its age says. Takes the class's lock. */
 void queue_attach(struct store *st, struct slab_class *c, uint32_t ref);
 
 /* Takes it off and leaves it detached. */

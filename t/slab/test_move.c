@@ -136,6 +136,51 @@ the_dead_are_not_moved(void **state)
 	world_fini(&w);
 }
 
+/* How many of the queued large values are in line before one that is older. */
+static unsigned
+queue_jumpers(struct store *st)
+{
+	const struct queue *q = &st->classes[st->piece_class].small;
+	unsigned jumpers = 0;
+	uint64_t last = 0;
+
+	for (uint32_t ref = q->tail; ref != 0; ref = item_at(st, ref)->prev) {
+		jumpers += item_birth(item_at(st, ref)) < last;
+		last = item_birth(item_at(st, ref));
+	}
+	return jumpers;
+}
+
+/* The heads of large values lie among small items. When small ones make room for more large values, those whose heads move are
+ * not to be taken for the newest: others that are newer would go first. */
+static void
+values_with_moved_heads_keep_their_turn(void **state)
+{
+	enum { LARGE = 60 };
+	struct world w;
+
+	(void)state;
+	world_init(&w, 64u << 20, STORE_EVICT_S3FIFO);
+	for (uint32_t n = 0; n < LARGE; n++) {
+		w.sizes[n] = 300000;
+		assert_int_equal(put(&w, n, w.sizes[n]), STORE_OK);
+	}
+	assert_int_equal(queue_jumpers(w.st), 0);
+	for (uint32_t id = 1; id < w.st->piece_class; id++) {
+		lock_take(&w.st->mover.lock);
+		if (move_start(w.st, id, w.st->piece_class))
+			while (move_step(w.st, 64) == MOVE_UNDER_WAY)
+				;
+		lock_drop(&w.st->mover.lock);
+		settle(w.st);
+	}
+	assert_true(w.st->pages_moved > 0);
+	assert_int_equal(queue_jumpers(w.st), 0);
+	for (uint32_t n = 0; n < LARGE; n++)
+		assert_true(sound(&w, n));
+	world_fini(&w);
+}
+
 /* Pins of the values of keys 0 to N-1, which are larger than PIN_MIN. */
 static void
 pin_all(struct world *w, struct store_pin **pins, uint32_t n)
@@ -302,6 +347,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(moved_items_are_whole),
 	    cmocka_unit_test(the_dead_are_not_moved),
+	    cmocka_unit_test(values_with_moved_heads_keep_their_turn),
 	    cmocka_unit_test(pinned_values_stay),
 	    cmocka_unit_test(items_in_the_making_stay),
 	    cmocka_unit_test(the_limit_goes_down_and_up),
