@@ -164,7 +164,7 @@ struct mover {
 	unsigned nleaving;
 	uint64_t left;     /* the last number given */
 	uint64_t gone;     /* atomic: the readers of the pages up to this number are gone */
-	uint32_t page;     /* being emptied; NONE = none */
+	uint32_t page;     /* being emptied; NONE = none; figures read it without the lock */
 	uint32_t from, to; /* classes; TO 0 = back to the system */
 	uint32_t cursor;
 	unsigned passes;

@@ -93,7 +93,7 @@ move_start(struct store *st, uint32_t from, uint32_t to)
 		st->pages[page].state = PAGE_DRAINING;
 		if (st->pages[page].roomy)
 			class_room_remove(st, c, page);
-		st->mover.page = page;
+		store_relaxed(&st->mover.page, page);
 		st->mover.from = from;
 		st->mover.to = to;
 		st->mover.cursor = 0;
@@ -400,7 +400,7 @@ move_leave(struct store *st, struct slab_class *c) REQUIRES(st->mover.lock)
 	st->pages[m->page].state = PAGE_LEAVING;
 	lock_drop(&c->lock);
 	m->leaving[m->nleaving++] = (struct leaving){m->page, m->to, ++m->left};
-	m->page = NONE;
+	store_relaxed(&m->page, NONE);
 	class_granted(&st->classes[m->to], st->classes[m->to].per_page);
 	if (!upkeep_wake(st))
 		move_await(st, m->left);
@@ -466,7 +466,7 @@ move_give_up(struct store *st, struct slab_class *c) REQUIRES(st->mover.lock)
 	if (p->used < c->per_page)
 		class_room_add(st, c, st->mover.page);
 	lock_drop(&c->lock);
-	st->mover.page = NONE;
+	store_relaxed(&st->mover.page, NONE);
 	st->mover.gave_up = load_relaxed(&st->now) + 1;
 }
 
