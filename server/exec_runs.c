@@ -251,6 +251,22 @@ answer_other(struct conn *c, const struct store_key *key, const struct read_kind
 	return true;
 }
 
+/* A queue that has no block gets one before the first answer, which has room then as all others. */
+static ALWAYS_INLINE void
+block_begin(struct conn *c)
+{
+	if (likely(c->out.block == NULL))
+		(void)outq_reserve(&c->out, &c->worker->source, OUTQ_BLOCK);
+}
+
+/* It goes back where there was no answer. */
+static ALWAYS_INLINE void
+block_end(struct conn *c)
+{
+	if (unlikely(c->out.at == c->out.open))
+		outq_sent(&c->out, &c->worker->source, 0);
+}
+
 /* Answers as many of N reads as are simple, until the output is full; returns how many. SIZES, if not NULL, takes the bytes of
  * each answer. */
 static ALWAYS_INLINE unsigned
@@ -260,13 +276,16 @@ answer(struct conn *c, const struct store_key *keys, unsigned n, const struct re
 	struct worker *w = c->worker;
 	const struct look look = look_of(w->store);
 	const struct store_key *key = keys, *end = keys + n;
-	const char *stop = short_stop(c, kind);
-	char *p = c->out.at, *next;
 	unsigned missed = 0;
+	const char *stop;
+	char *p, *next;
 	uint32_t size;
 
 	if (!look_hinted(keys))
 		return 0;
+	block_begin(c);
+	p = c->out.at;
+	stop = short_stop(c, kind);
 	for (; key != end; key++) {
 		struct slice name = slice_of(key->data, key->len);
 		struct store_view view;
@@ -304,6 +323,7 @@ answer(struct conn *c, const struct store_key *keys, unsigned n, const struct re
 	n = (unsigned)(key - keys);
 	if (likely(!c->out.broken))
 		outq_commit(&c->out, p);
+	block_end(c);
 	counter_add(w, get_hits, n - missed);
 	counter_add(w, get_misses, missed);
 	return likely(!c->out.broken) ? n : (unsigned)(end - keys);

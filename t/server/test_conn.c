@@ -512,6 +512,9 @@ test_idle_connection_holds_no_buffer(void **state)
 	store_value(f, "k", 100, 'k');
 	say_text(f, "get k\r\nget missing\r\nset k 0 0 1 noreply\r\n1\r\n");
 	assert_int_equal(f->m.worker->pool.count_out, 0);
+	assert_null(f->c->out.block);
+	say_text(f, "mg a v q\r\nmg b v q\r\nmg c v q\r\n"); /* answered with nothing */
+	assert_null(f->c->out.block);
 	assert_true(sizeof(struct conn) < 512);
 	say_text(f, "set k 0 0 5\r\nab");
 	assert_int_equal(f->m.worker->pool.count_out, 1);
