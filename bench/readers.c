@@ -3,8 +3,8 @@
  * copying of values above 8 KiB, which it does).
  *
  * Each thread has a core, a worker and a connection of its own, as in the server, and goes through requests of its own that were made
- * before: reads of one key, of keys drawn alike, or by Zipf's law. The last load adds a word that all threads add one to for each
- * read, as a server does that counts references in the item: it shows what a line costs that all write.
+ * before: reads of one key, of keys drawn alike, or by Zipf's law. In the last load requests come one by one, and
+ * after each all threads add one to the same word, as where references are counted in the item: it shows what a line costs that all write.
  *
  * Prints a line of JSON for each load and number of threads, loads and numbers taking turns: CPU time of the threads for each read, in
  * which what else the machine does is not counted; bench/scaling makes a table of them.
@@ -44,7 +44,7 @@ static const char *const load_names[LOADS] = {
     [LOAD_UNIFORM] = "uniform keys",
     [LOAD_HOT] = "one hot key",
     [LOAD_ZIPF] = "Zipf 0.99",
-    [LOAD_SHARED] = "one hot key, each read counted in one place",
+    [LOAD_SHARED] = "one hot key, one by one, counted in one word",
 };
 
 struct reader {
@@ -132,24 +132,35 @@ requests_make(struct reader *r)
 	}
 }
 
-/* A turn of the worker's loop: DEPTH requests arrive and are answered. */
+/* N requests arrive and are answered. */
 static void
-turn(struct reader *r, unsigned batch)
+ask(struct conn *c, const char *requests, unsigned n)
 {
-	struct conn *c = r->conn;
 	unsigned want;
 
-	worker_turn_begin(r->worker);
-	conn_input(c, r->requests + batch * DEPTH * REQUEST_SIZE, DEPTH * REQUEST_SIZE);
+	conn_input(c, requests, n * REQUEST_SIZE);
 	while ((want = conn_want(c)) != CONN_WANT_INPUT) {
 		ASSERT(!(want & CONN_WANT_CLOSE));
 		conn_sent(c, outq_bytes(&c->out));
 		if (want & CONN_WANT_TURN)
 			conn_resume(c);
 	}
-	(void)worker_turn_end(r->worker);
-	for (unsigned i = 0; r->load == LOAD_SHARED && i < DEPTH; i++)
+}
+
+/* A turn of the worker's loop: DEPTH requests, at once or each by itself. */
+static void
+turn(struct reader *r, unsigned batch)
+{
+	const char *requests = r->requests + batch * DEPTH * REQUEST_SIZE;
+
+	worker_turn_begin(r->worker);
+	if (r->load != LOAD_SHARED)
+		ask(r->conn, requests, DEPTH);
+	for (unsigned i = 0; r->load == LOAD_SHARED && i < DEPTH; i++) {
+		ask(r->conn, requests + i * REQUEST_SIZE, 1);
 		(void)add_relaxed(&r->bench->shared, 1);
+	}
+	(void)worker_turn_end(r->worker);
 }
 
 static void *
