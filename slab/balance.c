@@ -304,14 +304,14 @@ claim_empty(struct store *st, struct slab_class *c) REQUIRES(st->mover.lock)
 static bool
 claim_press(struct store *st, struct slab_class *c) REQUIRES(st->mover.lock)
 {
-	uint64_t end = thread_drained + CLAIM_MOST;
+	uint64_t end = thread_worked + CLAIM_MOST;
 
-	for (int tries = 0; tries < CLAIM_TRIES && thread_drained < end;) {
+	for (int tries = 0; tries < CLAIM_TRIES && thread_worked < end;) {
 		if (claim_empty(st, c))
 			return true;
 		if (!claim_start(st, c, CLAIM_MUST))
 			return false;
-		tries += move_step(st, STEP_MOST) == MOVE_GIVEN_UP;
+		tries += move_step(st, STEP_MOST, false) == MOVE_GIVEN_UP;
 	}
 	return false;
 }
@@ -327,7 +327,7 @@ claim_step(struct store *st, struct slab_class *c, enum claim how) REQUIRES(st->
 	if (how >= CLAIM_NEED && st->mover.nleaving > 0)
 		st->mover.leaving[0].to = c->id;
 	else if (claim_start(st, c, how))
-		state = move_step(st, claim_budget(st, c, how));
+		state = move_step(st, claim_budget(st, c, how), false);
 	else
 		class_granted(c, c->per_page / 2 + 1); /* not at once again */
 	return state == MOVE_LEFT && move_arrivals(st, c->id);
@@ -468,7 +468,7 @@ balance_maintain(struct store *st)
 	if (st->mover.page == NONE)
 		balance_start(st);
 	if (st->mover.page != NONE)
-		state = move_step(st, STEP_MAINTAIN);
+		state = move_step(st, STEP_MAINTAIN, true);
 	if (st->mover.nleaving > 0)
 		left = st->mover.left;
 	lock_drop(&st->mover.lock);

@@ -9,6 +9,7 @@
 #include "slab/impl.h"
 
 #define SMALL_SHARE   20  /* the small queue is one in so many */
+#define FREED_FOR_ONE 64  /* pieces of dropped values that an allocation frees */
 #define ROUNDS_MAX    256 /* items looked at before the next in line goes, whatever it is */
 #define ALLOC_TRIES   1000
 #define PRESS_TRIES   16
@@ -236,6 +237,8 @@ static bool
 make_room(struct store *st, struct slab_class *c)
 {
 	if (expire_glance(st, c) > 0)
+		return true;
+	if (c->id == st->piece_class && drops_work(st, FREED_FOR_ONE))
 		return true;
 	if (st->eviction == STORE_EVICT_NONE)
 		return expire_class(st, c) > 0 || balance_claim(st, c, CLAIM_WANT);

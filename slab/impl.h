@@ -168,6 +168,8 @@ struct mover {
 	uint32_t from, to; /* classes; TO 0 = back to the system */
 	uint32_t cursor;
 	unsigned passes;
+	unsigned waited;  /* passes that left something to the upkeep */
+	bool waits;       /* this one does */
 	uint32_t gave_up; /* see mover_gave_up */
 	/* The balancer's window. */
 	uint64_t window_requests; /* hits and sets at its start */
@@ -250,6 +252,7 @@ struct store {
 	store_waker *wake; /* atomic, NULL = there is no upkeep */
 	void *wake_context;
 	bool memory_asked; /* atomic: see memory_ask */
+	uint32_t dropped;  /* atomic: as thread_dropped, what waits for the upkeep */
 	struct mover mover;
 	uint64_t pages_moved, pages_moved_at_reset, retries_at_reset;
 	struct move_counters moves, moves_at_reset;
@@ -557,6 +560,9 @@ void item_drop_later(struct store *st, uint32_t ref);
 
 void drops_free(struct store *st);
 
+/* Frees up to MOST pieces of values that were too long to be freed by who let go of them; false = there are none. */
+bool drops_work(struct store *st, unsigned most);
+
 static inline void
 drops_settle(struct store *st)
 {
@@ -572,10 +578,11 @@ void item_lose(struct store *st, uint32_t ref, enum loss loss);
 void item_bury(
     struct store *st, const struct store_key *key, uint32_t ref, struct slot slot, enum loss loss);
 
-/* The value of a large item: pieces_write as store_pending_write; pieces_free from the first on. */
+/* The value of a large item: pieces_write as store_pending_write; pieces_free up to MOST from the first on: how many, and
+ * *FIRST is the rest. */
 enum store_result pieces_write(
     struct store *st, struct store_pending *pending, const char *data, size_t n);
-void pieces_free(struct store *st, uint32_t first);
+unsigned pieces_free(struct store *st, uint32_t *first, unsigned most);
 
 /* PENDING is linked or gone: its pieces no longer count as unfinished. */
 void pieces_unhold(struct store *st, struct store_pending *pending);
@@ -632,10 +639,11 @@ mover_gave_up(const struct store *st)
 	return st->mover.gave_up == load_relaxed(&st->now) + 1;
 }
 
-/* Works on up to BUDGET chunks of it. MOVE_LEFT: it is empty; where there is an upkeep it has been told, else the readers have been
+/* Works on it, on its chunks and all that goes with them up to BUDGET (see thread_worked) and one chunk more. What takes longer
+ * waits for the UPKEEP, which is woken for it. MOVE_LEFT: it is empty; where there is an upkeep it has been told, else the readers have been
  * waited for. */
 enum move_state { MOVE_UNDER_WAY, MOVE_LEFT, MOVE_GIVEN_UP };
-enum move_state move_step(struct store *st, unsigned budget) REQUIRES(st->mover.lock);
+enum move_state move_step(struct store *st, unsigned budget, bool upkeep) REQUIRES(st->mover.lock);
 
 /* Hands over the pages whose readers are gone; true = one of them came to class TO. */
 bool move_arrivals(struct store *st, uint32_t to) REQUIRES(st->mover.lock);
@@ -684,8 +692,10 @@ extern _Thread_local uint16_t thread_lapses;
 /* The item that this thread does not evict, or 0: it is making the longer one that will take its place. */
 extern _Thread_local uint32_t thread_spares;
 
-/* How many chunks this thread has emptied for page moves. */
-extern _Thread_local uint64_t thread_drained;
+/* How much this thread has done for page moves and for what others left: chunks emptied, items evicted to make room for those that
+ * move, pieces freed or told their new owner, and COPIES of bytes. A unit takes a third of a microsecond or less. */
+#define WORK_COPY 2048u
+extern _Thread_local uint64_t thread_worked;
 
 /* Returns when every other thread has passed a quiescent point since the call, or is paused, so that nobody uses what could not
  * be found any more when it began. A quiescent point of the caller's. */

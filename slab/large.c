@@ -99,16 +99,20 @@ pieces_write(struct store *st, struct store_pending *pending, const char *data, 
 	return STORE_OK;
 }
 
-void
-pieces_free(struct store *st, uint32_t first)
+unsigned
+pieces_free(struct store *st, uint32_t *first, unsigned most)
 {
-	lock_assert_below(LOCK_STRIPE);
-	while (first != 0) {
-		uint32_t next = load_relaxed(&piece_at(st, first)->next);
+	unsigned n = 0;
 
-		class_give(st, first);
-		first = next;
+	lock_assert_below(LOCK_STRIPE);
+	for (; *first != 0 && n < most; n++) {
+		uint32_t next = load_relaxed(&piece_at(st, *first)->next);
+
+		class_give(st, *first);
+		*first = next;
 	}
+	thread_worked += n;
+	return n;
 }
 
 /* ---------------------------------------------------------------- append and prepend */

@@ -1,6 +1,10 @@
 /* slab/make.c: items in the making: seen by their maker only until they are linked (write.c); and how their memory comes back when
  * nobody holds them any more. */
+#include <limits.h>
+
 #include "slab/impl.h"
+
+#define FREED_MOST 512u /* pieces that who drops a value frees himself */
 
 static bool
 too_large(const struct store *st, const struct store_key *key, const struct store_head *head)
@@ -103,14 +107,60 @@ item_let_go(struct item *it)
 	    __atomic_fetch_sub(&item_aux(it)->references, 1, __ATOMIC_ACQ_REL) == 1;
 }
 
+/* Leaves a large item of which nobody knows any more to the upkeep, or to who needs its pieces before. */
+static void
+item_leave(struct store *st, uint32_t ref)
+{
+	uint32_t first = load_relaxed(&st->dropped);
+
+	do
+		store_relaxed(&item_at(st, ref)->next, first);
+	while (!__atomic_compare_exchange_n(
+	    &st->dropped, &first, ref, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+}
+
+/* Frees an item of which nobody knows any more, and up to MOST of its pieces; what is left is left. Returns how many. */
+static unsigned
+item_free_some(struct store *st, uint32_t ref, unsigned most)
+{
+	struct item *it = item_at(st, ref);
+	struct aux *aux = item_is_large(it) ? item_aux(it) : NULL;
+	unsigned n = aux != NULL ? pieces_free(st, &aux->piece, most) : 0;
+
+	if (aux != NULL && aux->piece != 0)
+		item_leave(st, ref);
+	else
+		class_give(st, ref);
+	return n;
+}
+
 static void
 item_free(struct store *st, uint32_t ref)
 {
-	struct item *it = item_at(st, ref);
+	bool upkeep = load_relaxed(&st->wake) != NULL;
 
-	if (item_is_large(it))
-		pieces_free(st, item_aux(it)->piece);
-	class_give(st, ref);
+	if (item_free_some(st, ref, upkeep ? FREED_MOST : UINT_MAX) == FREED_MOST)
+		(void)upkeep_wake(st);
+}
+
+bool
+drops_work(struct store *st, unsigned most)
+{
+	uint32_t ref = 0, next;
+
+	/* Acquire: who left them is done with them. All are taken, since one alone could be taken and left again meanwhile. */
+	if (load_relaxed(&st->dropped) != 0)
+		ref = __atomic_exchange_n(&st->dropped, 0u, __ATOMIC_ACQUIRE);
+	if (ref == 0)
+		return false;
+	for (; ref != 0; ref = next) {
+		next = load_relaxed(&item_at(st, ref)->next);
+		if (most > 0)
+			most -= item_free_some(st, ref, most);
+		else
+			item_leave(st, ref);
+	}
+	return true;
 }
 
 void

@@ -14,11 +14,13 @@
 #include "slab/impl.h"
 
 #define PASSES_MAX  3
+#define WAITS_MAX   64 /* passes that leave something to the upkeep */
 #define DRAWS       4  /* pages looked at to find a cheap one */
 #define LOOKS       16 /* chunks looked at in each */
 #define AHEAD       16 /* chunks whose surroundings are fetched together */
 #define ROOMY_LOOKS 64 /* pages with room among which an empty one is sought */
 #define PART_WORTH  16 /* small items that go for the head or end of a large one */
+#define PIECES_MANY 64 /* told their new owner, where more of them would take too long */
 
 /* ---------------------------------------------------------------- choosing */
 
@@ -98,6 +100,8 @@ move_start(struct store *st, uint32_t from, uint32_t to)
 		st->mover.to = to;
 		st->mover.cursor = 0;
 		st->mover.passes = 0;
+		st->mover.waits = false;
+		st->mover.waited = 0;
 	}
 	lock_drop(&c->lock);
 	return page != NONE;
@@ -114,8 +118,10 @@ copy_room(struct store *st, struct slab_class *c, unsigned worth)
 
 	if (st->eviction == STORE_EVICT_NONE)
 		return ref;
-	for (; ref == 0 && worth > 0 && evict_one(st, c); worth--)
+	for (; ref == 0 && worth > 0 && evict_one(st, c); worth--) {
 		ref = class_take(st, c);
+		thread_worked++;
+	}
 	return ref;
 }
 
@@ -134,20 +140,37 @@ item_copy(struct item *to, uint32_t ref, const struct item *it)
 	store_relaxed(&to->vlen, load_relaxed(&it->vlen));
 	store_relaxed(&to->atime, load_relaxed(&it->atime));
 	chunk_write(to->data, it->data, item_head_size(it) - ITEM_HEADER);
+	thread_worked += item_head_size(it) / WORK_COPY;
 	fence_stores_after(to->version); /* pairs with the one behind version_load_first */
 	version_store(to, version_load(it));
 }
 
-/* Copies a detached item to COPY and lets the slot and the pieces refer to that. */
+/* Tells the pieces of a large item that OWNER is its head. */
 static void
-item_transfer(struct store *st, struct slab_class *c, uint32_t ref, uint32_t copy, struct slot slot)
+pieces_own(struct store *st, struct item *it, uint32_t owner)
+{
+	uint32_t next;
+
+	for (uint32_t p = item_aux(it)->piece; p != 0; p = next) {
+		next = load_relaxed(&piece_at(st, p)->next);
+		store_relaxed(&piece_at(st, p)->owner, owner);
+		thread_worked++;
+	}
+}
+
+/* Copies a detached item to COPY and lets the slot and the pieces refer to that. TOLD: the pieces know, and who told them holds
+ * the item for that. */
+static void
+item_transfer(struct store *st, struct slab_class *c, uint32_t ref, uint32_t copy, struct slot slot,
+    bool told)
 {
 	struct item *it = item_at(st, ref), *new = item_at(st, copy);
 
+	if (told)
+		(void)sub_relaxed(&item_aux(it)->references, 1);
+	else if (item_is_large(it))
+		pieces_own(st, it, copy);
 	item_copy(new, copy, it);
-	for (uint32_t p = item_is_large(it) ? item_aux(it)->piece : 0; p != 0;
-	     p = load_relaxed(&piece_at(st, p)->next))
-		store_relaxed(&piece_at(st, p)->owner, copy);
 	store_relaxed(&slot.bucket->refs[slot.n], copy);
 	item_set_version(it, 0);
 	queue_attach(st, c, copy);
@@ -173,11 +196,40 @@ item_put_back(struct store *st, uint32_t ref)
 		item_drop(st, ref);
 }
 
-/* Whether somebody holds the value of an item whose stripe is locked. Acquire: he who let go of it last has read it. */
+/* Whether somebody else holds the value of an item whose stripe is locked. TOLD: this thread does. Acquire: he who let go of it
+ * last has read it. */
 static bool
-item_pinned(struct item *it)
+item_pinned(struct item *it, bool told)
 {
-	return vlen_pinnable(it->vlen) && load_acquire(&item_aux(it)->references) != 1;
+	return vlen_pinnable(it->vlen) && load_acquire(&item_aux(it)->references) != 1u + told;
+}
+
+static bool
+pieces_many(const struct store *st, struct item *it)
+{
+	return item_is_large(it) && item_aux(it)->size / st->chunk_max >= PIECES_MANY;
+}
+
+/* Tells the many pieces of the detached item REF, with no lock held, that COPY will be its head; false = somebody pins it, or
+ * it was unlinked. It is held meanwhile, so its pieces stay; and nobody finds anything by an owner that is not linked. */
+static bool
+head_announce(struct store *st, uint32_t ref, uint32_t copy)
+{
+	struct item *it = item_at(st, ref);
+	struct store_key key = item_key(st, it);
+	struct stripe *s = stripe_of(st, key.hash);
+	struct slot slot;
+	bool held;
+
+	stripe_lock(s);
+	held = index_find_ref(st, key.hash, ref, &slot) && !item_pinned(it, false);
+	if (held)
+		(void)add_relaxed(&item_aux(it)->references, 1);
+	stripe_unlock(s);
+	lock_assert_below(LOCK_STRIPE);
+	if (held)
+		pieces_own(st, it, copy);
+	return held;
 }
 
 /* Puts a copy in the place of the detached item. Where the item was unlinked meanwhile it is dropped; where somebody
@@ -189,20 +241,25 @@ item_relocate(struct store *st, uint32_t ref, uint32_t copy)
 	struct store_key key = item_key(st, it);
 	struct stripe *s = stripe_of(st, key.hash);
 	struct slab_class *c = queue_class(st, ref, it);
+	bool many = pieces_many(st, it), told = many && head_announce(st, ref, copy);
 	bool linked, pinned = false;
 	struct slot slot;
 
 	stripe_lock(s);
 	linked = index_find_ref(st, key.hash, ref, &slot);
 	if (linked)
-		pinned = item_pinned(it);
+		pinned = (many && !told) || item_pinned(it, told);
 	if (linked && pinned) {
 		queue_attach(st, c, ref);
 	} else if (linked) {
 		stripe_change(s);
-		item_transfer(st, c, ref, copy, slot);
+		item_transfer(st, c, ref, copy, slot, told);
 	}
 	stripe_unlock(s);
+	if (told && (pinned || !linked)) {
+		pieces_own(st, it, ref);
+		item_drop(st, ref);
+	}
 	class_give(st, linked && !pinned ? ref : copy);
 	if (!linked)
 		item_drop(st, ref);
@@ -218,6 +275,7 @@ piece_copy(struct piece *to, const struct piece *from)
 	store_relaxed(&to->owner, load_relaxed(&from->owner));
 	store_relaxed(&to->used, load_relaxed(&from->used));
 	chunk_write(to->data, from->data, from->used);
+	thread_worked += from->used / WORK_COPY;
 	store_release(&to->kind, (uint16_t)CHUNK_PIECE);
 }
 
@@ -260,7 +318,7 @@ piece_relocate(struct store *st, struct slab_class *c, uint32_t ref, unsigned wo
 	s = stripe_of(st, key.hash);
 	stripe_lock(s);
 	done = index_find_ref(st, key.hash, owner, &slot) && item_is_large(it) &&
-	    !item_pinned(it) && piece_replace(st, it, ref, copy);
+	    !item_pinned(it, false) && piece_replace(st, it, ref, copy);
 	stripe_unlock(s);
 	class_give(st, done ? ref : copy);
 	return done;
@@ -268,7 +326,7 @@ piece_relocate(struct store *st, struct slab_class *c, uint32_t ref, unsigned wo
 
 /* What stands in a chunk of the page being drained. */
 struct occupant {
-	enum { CHUNK_EMPTY, CHUNK_BUSY, CHUNK_ITEM, CHUNK_OWNED } kind;
+	enum { CHUNK_EMPTY, CHUNK_BUSY, CHUNK_WAITS, CHUNK_ITEM, CHUNK_OWNED } kind;
 	uint32_t item; /* the item, or the owner of the piece */
 	bool dead;     /* it expired or was flushed */
 	bool evictable;
@@ -276,9 +334,10 @@ struct occupant {
 	unsigned worth; /* how many others may go for it */
 };
 
-/* Looks at a chunk. An item is detached: it is the caller's to move, to lose or to put back. */
+/* Looks at a chunk. An item is detached: it is the caller's to move, to lose or to put back; but one of many pieces waits for
+ * the UPKEEP. */
 static struct occupant
-chunk_occupant(struct store *st, struct slab_class *c, uint32_t ref)
+chunk_occupant(struct store *st, struct slab_class *c, uint32_t ref, bool upkeep)
 {
 	struct occupant o = {.kind = CHUNK_BUSY, .item = ref};
 	struct piece *piece = piece_at(st, ref);
@@ -306,7 +365,9 @@ chunk_occupant(struct store *st, struct slab_class *c, uint32_t ref)
 		o.part = !o.dead && item_is_large(it) && q != c;
 		o.worth = o.part ? PART_WORTH : (load_relaxed(&it->heat) & HEAT_COUNT) > 0;
 		o.evictable = evictable(st, it);
-		if (!owned)
+		if (!owned && !upkeep && pieces_many(st, it))
+			o.kind = CHUNK_WAITS;
+		else if (!owned)
 			queue_detach(st, q, o.item);
 	}
 	lock_drop(&q->lock);
@@ -373,13 +434,16 @@ item_drain(struct store *st, struct slab_class *c, const struct occupant *o)
 	return true;
 }
 
-/* Empties one chunk, unless it is busy. */
+/* Empties one chunk, unless it is busy or to wait for the UPKEEP. */
 static void
-chunk_drain(struct store *st, struct slab_class *c, uint32_t ref)
+chunk_drain(struct store *st, struct slab_class *c, uint32_t ref, bool upkeep)
+    REQUIRES(st->mover.lock)
 {
-	struct occupant o = chunk_occupant(st, c, ref);
+	struct occupant o = chunk_occupant(st, c, ref, upkeep);
 
-	if (o.kind == CHUNK_EMPTY)
+	thread_worked++;
+	st->mover.waits |= o.kind == CHUNK_WAITS;
+	if (o.kind == CHUNK_EMPTY || o.kind == CHUNK_WAITS)
 		return;
 	if (o.kind == CHUNK_BUSY ||
 	    !(o.kind == CHUNK_OWNED ? part_drain(st, c, ref, &o) : item_drain(st, c, &o)))
@@ -496,27 +560,39 @@ move_prefetch(struct store *st, struct slab_class *c)
 	lock_drop(&c->lock);
 }
 
+/* What to do when all chunks were looked at and some are still busy. A pass that has left something to the upkeep does not
+ * count, so often. */
+static enum move_state
+move_pass(struct store *st, struct slab_class *c) REQUIRES(st->mover.lock)
+{
+	bool waits = st->mover.waits;
+
+	st->mover.cursor = 0;
+	st->mover.waits = false;
+	if (waits && st->mover.waited++ < WAITS_MAX && upkeep_wake(st))
+		return MOVE_UNDER_WAY;
+	if (++st->mover.passes < PASSES_MAX)
+		return MOVE_UNDER_WAY;
+	move_give_up(st, c);
+	return MOVE_GIVEN_UP;
+}
+
 enum move_state
-move_step(struct store *st, unsigned budget)
+move_step(struct store *st, unsigned budget, bool upkeep)
 {
 	struct slab_class *c = &st->classes[st->mover.from];
 	struct page *p = &st->pages[st->mover.page];
+	uint64_t end = thread_worked + budget;
 
-	for (; budget > 0 && st->mover.cursor < p->carved && load_relaxed(&p->used) > 0; budget--) {
-		if (budget % AHEAD == 0)
+	upkeep |= load_relaxed(&st->wake) == NULL;
+	while (thread_worked < end && st->mover.cursor < p->carved && load_relaxed(&p->used) > 0) {
+		if (st->mover.cursor % AHEAD == 0)
 			move_prefetch(st, c);
-		chunk_drain(st, c, page_chunk(st, st->mover.page, c, st->mover.cursor++));
-		thread_drained++;
+		chunk_drain(st, c, page_chunk(st, st->mover.page, c, st->mover.cursor++), upkeep);
 	}
 	if (load_relaxed(&p->used) == 0) {
 		move_leave(st, c);
 		return MOVE_LEFT;
 	}
-	if (st->mover.cursor < p->carved)
-		return MOVE_UNDER_WAY;
-	st->mover.cursor = 0;
-	if (++st->mover.passes < PASSES_MAX)
-		return MOVE_UNDER_WAY;
-	move_give_up(st, c);
-	return MOVE_GIVEN_UP;
+	return st->mover.cursor < p->carved ? MOVE_UNDER_WAY : move_pass(st, c);
 }

@@ -9,6 +9,7 @@
 #define PAGE_SIZE_MIN (16u << 10)
 #define PAGE_SIZE_MAX (1u << 20)
 #define PAGES_WANTED  256u
+#define FREED_SLICE   4096u /* pieces of dropped values that a slice of upkeep frees */
 #define LIMIT_MIN     (1u << 20)
 #define REF_SHIFT_MIN 2u
 
@@ -423,9 +424,11 @@ unsigned
 store_maintain(struct store *st)
 {
 	unsigned delay, moves;
+	bool dropped;
 
 	memory_ahead(st);
-	delay = expire_maintain(st);
+	dropped = drops_work(st, FREED_SLICE);
+	delay = dropped ? 0 : expire_maintain(st);
 	if (lock_try(&st->grow_lock)) {
 		ghost_grow(st);
 		lock_drop(&st->grow_lock);

@@ -11,7 +11,7 @@ _Thread_local unsigned thread_number;
 _Thread_local size_t thread_place;
 _Thread_local uint16_t thread_lapses;
 _Thread_local uint32_t thread_spares;
-_Thread_local uint64_t thread_drained;
+_Thread_local uint64_t thread_worked;
 
 void
 store_thread_join(void)

@@ -236,7 +236,7 @@ hints_of_recut_pages(void **state)
 		delete (st, n);
 	lock_take(&st->mover.lock);
 	assert_true(move_start(st, ref_class(st, old), class_for(st, 5000)));
-	assert_int_equal(move_step(st, 1000), MOVE_LEFT);
+	assert_int_equal(move_step(st, 1000, true), MOVE_LEFT);
 	assert_true(move_arrivals(st, 0) || st->mover.nleaving == 0);
 	lock_drop(&st->mover.lock);
 	memset(lie, 0, sizeof(lie));

@@ -127,7 +127,7 @@ the_dead_are_not_moved(void **state)
 	id = class_for(w.st, ITEM_HEADER + 120);
 	lock_take(&w.st->mover.lock);
 	assert_true(move_start(w.st, id, 1));
-	while (move_step(w.st, 64) == MOVE_UNDER_WAY)
+	while (move_step(w.st, 64, true) == MOVE_UNDER_WAY)
 		;
 	lock_drop(&w.st->mover.lock);
 	store_stats(w.st, &after);
@@ -169,7 +169,7 @@ values_with_moved_heads_keep_their_turn(void **state)
 	for (uint32_t id = 1; id < w.st->piece_class; id++) {
 		lock_take(&w.st->mover.lock);
 		if (move_start(w.st, id, w.st->piece_class))
-			while (move_step(w.st, 64) == MOVE_UNDER_WAY)
+			while (move_step(w.st, 64, true) == MOVE_UNDER_WAY)
 				;
 		lock_drop(&w.st->mover.lock);
 		settle(w.st);

@@ -14,9 +14,10 @@
 
 #define MIB          (1u << 20)
 #define KEY          18u
-#define STEP         1536u /* chunks that one allocation may work on */
+#define STEP         1600u /* chunks, and what goes with them, that one allocation may work on */
 #define BEYOND       4u /* requests of a shift that found no other way than to empty a whole page */
 #define STEP_MUST    9400u /* chunks, then: two pages */
+#define BUDGET       150u  /* of a step */
 #define SPLITS       4u    /* buckets that one write may split */
 #define TIME_BUCKETS 64u   /* of 100 us each */
 #define TIME_BUCKET  100000u
@@ -183,10 +184,10 @@ static void
 request(struct load *l, size_t size)
 {
 	uint64_t chunks = 2 + size / (l->st->chunk_max - ITEM_HEADER);
-	uint64_t time = thread_time(), work = thread_drained;
+	uint64_t time = thread_time(), work = thread_worked;
 
 	l->refused += set(l, l->next, size) != STORE_OK;
-	work = (thread_drained - work + chunks - 1) / chunks;
+	work = (thread_worked - work + chunks - 1) / chunks;
 	time = thread_time() - time;
 	l->most = work > l->most ? work : l->most;
 	l->beyond += work > STEP;
@@ -401,6 +402,209 @@ a_split_waits_for_its_memory(void **state)
 	store_free(&a.st);
 }
 
+/* ---------------------------------------------------------------- long values */
+
+static void
+set_of(struct store *st, uint32_t n, size_t size)
+{
+	static const char value[64 << 10];
+	struct store_head head = {.size = size};
+	struct store_put put = {.mode = STORE_SET};
+	struct store_pending pending;
+	char name[STORE_KEY_MAX];
+	struct store_key key = stop_key(st, name, n);
+	uint64_t version;
+
+	assert_int_equal(store_alloc(st, &pending, &key, &head), STORE_OK);
+	for (size_t done = 0; done < size; done += sizeof(value))
+		assert_int_equal(store_pending_write(st, &pending, value,
+				     size - done < sizeof(value) ? size - done : sizeof(value)),
+		    STORE_OK);
+	assert_int_equal(store_put(st, &key, &pending, &put, &version), STORE_OK);
+	store_thread_quiescent();
+}
+
+static uint32_t
+where_is(struct store *st, uint32_t n)
+{
+	char name[STORE_KEY_MAX];
+	struct store_key key = stop_key(st, name, n);
+	struct slot slot;
+
+	return index_find(st, &key, &slot);
+}
+
+static void
+long_init(struct asked *a)
+{
+	struct store_options o = {.memory_limit = 128 * MIB, .item_size_max = 120 * MIB};
+	const char *error;
+
+	*a = (struct asked){0};
+	assert_int_equal(store_new(&a->st, &o, &error), 0);
+	store_upkeep(a->st, ask, a);
+}
+
+/* To move the head of a long value all its pieces must know. That is not done for a request, nor with a lock held (which a
+ * build with lock checks asserts). */
+static void
+a_long_head_moves_with_the_upkeep(void **state)
+{
+	struct asked a;
+	uint32_t head;
+	uint64_t work;
+
+	(void)state;
+	long_init(&a);
+	set_of(a.st, 1, 40 * MIB);
+	head = where_is(a.st, 1);
+	lock_take(&a.st->mover.lock);
+	assert_true(move_start(a.st, ref_class(a.st, head), a.st->piece_class));
+	a.times = 0;
+	for (int i = 0; i < 10; i++) {
+		work = thread_worked;
+		assert_int_equal(move_step(a.st, 64, false), MOVE_UNDER_WAY);
+		assert_true(thread_worked - work <= 64);
+	}
+	assert_int_equal(where_is(a.st, 1), head);
+	assert_true(a.times > 0);
+	assert_int_equal(move_step(a.st, 64, true), MOVE_LEFT);
+	assert_int_not_equal(where_is(a.st, 1), head);
+	lock_drop(&a.st->mover.lock);
+	(void)store_maintain(a.st);
+	store_check(a.st);
+	store_free(&a.st);
+}
+
+/* Nor by a request where it would never come to an end; but somebody who reads the value keeps it where it is. */
+static void
+a_pinned_head_stays(void **state)
+{
+	struct store_entry entry;
+	struct store_pin *pin;
+	struct asked a;
+	char name[STORE_KEY_MAX];
+	struct store_key key;
+	uint32_t head;
+
+	(void)state;
+	long_init(&a);
+	set_of(a.st, 1, 10 * MIB);
+	key = stop_key(a.st, name, 1);
+	head = where_is(a.st, 1);
+	store_enter(a.st, &key, &entry);
+	pin = store_entry_pin(&entry);
+	store_leave(&entry);
+	lock_take(&a.st->mover.lock);
+	assert_true(move_start(a.st, ref_class(a.st, head), a.st->piece_class));
+	while (move_step(a.st, 64, true) == MOVE_UNDER_WAY)
+		;
+	assert_int_equal(where_is(a.st, 1), head);
+	assert_true(move_start(a.st, ref_class(a.st, head), a.st->piece_class));
+	for (int i = 0; move_step(a.st, 64, false) == MOVE_UNDER_WAY; i++)
+		assert_true(i < 1000);
+	lock_drop(&a.st->mover.lock);
+	store_unpin(a.st, pin);
+	store_check(a.st);
+	store_free(&a.st);
+}
+
+static uint64_t
+pieces_in_use(const struct store *st)
+{
+	return st->classes[st->piece_class].used;
+}
+
+/* Who lets go of a long value frees some of its pieces; the rest is freed by the upkeep, or by those who need them. */
+static void
+long_values_are_freed_in_steps(void **state)
+{
+	char name[STORE_KEY_MAX];
+	struct store_key key;
+	struct asked a;
+
+	(void)state;
+	long_init(&a);
+	key = stop_key(a.st, name, 1);
+	for (int i = 0; i < 2; i++) {
+		uint64_t work = thread_worked;
+
+		set_of(a.st, 1, 100 * MIB);
+		assert_int_equal(thread_worked, work);
+		a.times = 0;
+		assert_int_equal(store_delete(a.st, &key), STORE_OK);
+		assert_true(thread_worked - work <= 512);
+		assert_true(pieces_in_use(a.st) > 1000 && a.times == 1);
+		store_check(a.st);
+		while (i == 0 && pieces_in_use(a.st) > 0)
+			(void)store_maintain(a.st);
+	}
+	for (uint32_t n = 2; n < 1900; n++) {
+		uint64_t work = thread_worked;
+
+		set_of(a.st, n, 60000);
+		assert_true(thread_worked - work <= 64);
+	}
+	for (uint32_t n = 2; n < 1900; n++)
+		assert_int_not_equal(where_is(a.st, n), 0);
+	store_check(a.st);
+	store_free(&a.st);
+}
+
+/* ---------------------------------------------------------------- what goes with a chunk */
+
+/* As move_start, but of this page. */
+static void
+start_with(struct store *st, uint32_t page) REQUIRES(st->mover.lock)
+{
+	struct slab_class *c = &st->classes[st->page_class[page]];
+
+	lock_take(&c->lock);
+	st->pages[page].state = PAGE_DRAINING;
+	if (st->pages[page].roomy)
+		class_room_remove(st, c, page);
+	lock_drop(&c->lock);
+	st->mover.page = page;
+	st->mover.from = c->id;
+	st->mover.to = st->piece_class;
+	st->mover.cursor = 0;
+}
+
+/* For each head that moves an item has to go, where memory is full: that is work, too, as it is to tell both its pieces. */
+static void
+evictions_for_room_count(void **state)
+{
+	struct asked a;
+	struct slab_class *c;
+	uint32_t page;
+
+	(void)state;
+	asked_init(&a, 4 * MIB);
+	store_automove_set(a.st, 0);
+	for (uint32_t n = 0; n < 100; n++)
+		set_of(a.st, n, 10000);
+	page = ref_page(a.st, where_is(a.st, 50));
+	c = &a.st->classes[a.st->page_class[page]];
+	for (uint32_t n = 100; n < 100000; n++)
+		set_small(a.st, n, c->chunk_size - ITEM_HEADER - KEY);
+	assert_true(a.st->limit_kept && c->n.evicted > 0);
+	for (uint32_t n = 0; n < 100; n++)
+		assert_int_equal(ref_page(a.st, where_is(a.st, n)), page);
+	lock_take(&a.st->mover.lock);
+	start_with(a.st, page);
+	while (a.st->mover.cursor < 100 - BUDGET / 3) {
+		uint64_t evicted = c->n.evicted;
+		uint32_t from = a.st->mover.cursor, heads;
+
+		assert_int_equal(move_step(a.st, BUDGET, false), MOVE_UNDER_WAY);
+		heads = a.st->mover.cursor - from;
+		assert_true(c->n.evicted - evicted + heads * (1 + 2) <= BUDGET + 16 + 1 + 2);
+	}
+	lock_drop(&a.st->mover.lock);
+	store_check(a.st);
+	store_free(&a.st);
+}
+
 /* ---------------------------------------------------------------- a reader that stays */
 
 struct reader {
@@ -465,6 +669,10 @@ main(void)
 	    cmocka_unit_test(the_table_grows_in_steps),
 	    cmocka_unit_test(memory_is_there_before_it_is_used),
 	    cmocka_unit_test(a_split_waits_for_its_memory),
+	    cmocka_unit_test(a_long_head_moves_with_the_upkeep),
+	    cmocka_unit_test(a_pinned_head_stays),
+	    cmocka_unit_test(long_values_are_freed_in_steps),
+	    cmocka_unit_test(evictions_for_room_count),
 	    cmocka_unit_test(nobody_waits_for_a_reader),
 	};
 
