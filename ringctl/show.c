@@ -30,9 +30,9 @@ json_t *
 run_status(const struct options *o, const struct arguments *a, enum status *status)
 {
 	static const char *const names[] = {"id", "state", "epoch", "uptime", "threads",
-	    "curr_connections", "curr_items", "bytes", "limit_maxbytes", "evictions", "cmd_set",
-	    "get_hits", "get_misses", "forwarded_out", "forwarded_in", "forward_errors",
-	    "lag_operations", "lag_us"};
+	    "curr_connections", "curr_items", "bytes", "own_items", "own_bytes", "copy_items",
+	    "copy_bytes", "limit_maxbytes", "evictions", "cmd_set", "get_hits", "get_misses",
+	    "forwarded_out", "forwarded_in", "forward_errors", "lag_operations", "lag_us"};
 	struct topology *t;
 	json_t *stats = client_cluster(o, &t), *result = json_object(), *nodes = json_array();
 
@@ -86,8 +86,8 @@ print_status(json_t *result)
 	(void)printf("cluster %s, epoch %lld, %zu nodes, ring %s, %lld replicas\n\n",
 	    string_in(result, "cluster_id"), number_in(result, "epoch"), json_array_size(nodes),
 	    string_in(result, "ring"), number_in(result, "replicas"));
-	(void)printf("%-20s %-12s %6s %8s %6s %10s %8s %7s %8s %9s\n", "node", "state", "epoch",
-	    "uptime", "conns", "items", "MB", "of MB", "lag ms", "hit ratio");
+	(void)printf("%-20s %-12s %6s %8s %6s %10s %10s %8s %7s %8s %9s\n", "node", "state",
+	    "epoch", "uptime", "conns", "items", "copies", "MB", "of MB", "lag ms", "hit ratio");
 	json_array_foreach(nodes, i, one)
 	{
 		long long hits = number_in(one, "get_hits"), misses = number_in(one, "get_misses");
@@ -97,11 +97,11 @@ print_status(json_t *result)
 			    "%-20s %-12s\n", string_in(one, "name"), string_in(one, "state"));
 			continue;
 		}
-		(void)printf("%-20s %-12s %6lld %8lld %6lld %10lld %8lld %7lld %8.1f ",
+		(void)printf("%-20s %-12s %6lld %8lld %6lld %10lld %10lld %8lld %7lld %8.1f ",
 		    string_in(one, "name"), string_in(one, "state"), number_in(one, "epoch"),
 		    number_in(one, "uptime"), number_in(one, "curr_connections"),
-		    number_in(one, "curr_items"), number_in(one, "bytes") >> 20,
-		    number_in(one, "limit_maxbytes") >> 20,
+		    number_in(one, "own_items"), number_in(one, "copy_items"),
+		    number_in(one, "bytes") >> 20, number_in(one, "limit_maxbytes") >> 20,
 		    (double)number_in(one, "lag_us") / 1000);
 		if (hits + misses > 0)
 			(void)printf("%8.2f%%\n", 100.0 * (double)hits / (double)(hits + misses));

@@ -45,6 +45,13 @@ worst_lag(const struct cluster_worker *cw)
 	return worst;
 }
 
+/* What is counted one after the other may not fit for a moment. */
+static uint64_t
+less(uint64_t all, uint64_t some)
+{
+	return all > some ? all - some : 0;
+}
+
 static size_t
 figures(const struct worker *w, char text[FIGURES_MAX])
 {

@@ -98,10 +98,14 @@ check_class(struct store *st, struct slab_class *c, uint64_t *items)
 	ASSERT(bytes == c->bytes);
 }
 
+struct copies {
+	uint64_t count, bytes;
+};
+
 /* Every reference of a bucket in chain N is a linked item that belongs there, and only the last bucket has gaps; returns
  * how many there are. */
 static uint64_t
-check_bucket(struct store *st, const struct bucket *b, uint32_t n)
+check_bucket(struct store *st, const struct bucket *b, uint32_t n, struct copies *copies)
 {
 	uint64_t items = 0;
 
@@ -114,6 +118,10 @@ check_bucket(struct store *st, const struct bucket *b, uint32_t n)
 		ASSERT(
 		    bucket_number(item_key(st, item_at(st, b->refs[i])).hash, st->nbuckets) == n);
 		ASSERT(queue_holds(st, b->refs[i]));
+		if (item_is_copy(item_at(st, b->refs[i]))) {
+			copies->count++;
+			copies->bytes += item_asks(item_at(st, b->refs[i]));
+		}
 	}
 	return items;
 }
@@ -122,18 +130,20 @@ static uint64_t
 check_index(struct store *st)
 {
 	uint64_t items = 0, overflow = 0;
+	struct copies copies = {0};
 
 	for (uint32_t n = 0; n < st->nbuckets; n++) {
 		const struct bucket *b = &st->buckets[n];
 
-		items += check_bucket(st, b, n);
+		items += check_bucket(st, b, n, &copies);
 		while (b->next != 0) {
 			b = (struct bucket *)(void *)st->overflow.base + b->next;
-			items += check_bucket(st, b, n);
+			items += check_bucket(st, b, n, &copies);
 			overflow++;
 		}
 	}
 	ASSERT(overflow == st->overflow_used);
+	ASSERT(copies.count == st->copies && copies.bytes == st->copy_bytes);
 	return items;
 }
 

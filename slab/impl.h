@@ -213,7 +213,8 @@ struct store {
 	uint64_t
 	    lanes; /* atomic: see store_lanes; their number less one, shifted by 32, and ours */
 	uint64_t items;
-	uint64_t held; /* bytes in pieces of unfinished values */
+	uint64_t copies, copy_bytes; /* of them, those with STORE_COPY, and what these ask for */
+	uint64_t held;               /* bytes in pieces of unfinished values */
 
 	/* Set at the start. */
 	struct store_options options __attribute__((aligned(CACHE_LINE)));

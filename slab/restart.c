@@ -341,6 +341,10 @@ item_take_up(struct store *st, struct slab_class *c, uint64_t *reached, uint32_t
 	c->bytes += item_asks(it);
 	if (!index_insert(st, item_key(st, it).hash, ref))
 		return false;
+	if (item_is_copy(it)) {
+		st->copies++;
+		st->copy_bytes += item_asks(it);
+	}
 	index_grow(st);
 	return true;
 }

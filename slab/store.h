@@ -464,8 +464,9 @@ bool store_walk(struct store *st, uint64_t *cursor, store_visitor *visit, void *
 /* ---------------------------------------------------------------- figures */
 
 struct store_stats {
-	uint64_t items, bytes; /* bytes: what the items ask for, headers included */
-	uint64_t total_items;  /* ever linked */
+	uint64_t items, bytes;       /* bytes: what the items ask for, headers included */
+	uint64_t copies, copy_bytes; /* of those, what bears STORE_COPY */
+	uint64_t total_items;        /* ever linked */
 	uint64_t evictions, evicted_unfetched, evicted_active;
 	uint64_t reclaimed, expired_unfetched; /* expired items whose memory came back */
 	uint64_t walked;                       /* those of them that a walk found */

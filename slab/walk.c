@@ -104,6 +104,8 @@ store_stats(struct store *st, struct store_stats *s)
 	s->items = load_relaxed(&st->items);
 	s->memory_taken = (uint64_t)page_pool_taken(st) << st->page_shift;
 	stats_add_moves(st, s);
+	s->copies = load_relaxed(&st->copies);
+	s->copy_bytes = load_relaxed(&st->copy_bytes);
 	lock_take(&st->pages_lock);
 	s->memory_limit = (uint64_t)st->pages_limit << st->page_shift;
 	s->memory_free = (uint64_t)st->free_pages << st->page_shift;

@@ -77,6 +77,28 @@ count_loss(const struct store *st, struct slab_class *c, const struct item *it, 
 	}
 }
 
+/* A linked item has become a copy, or it is one no more, under its stripe's lock. */
+static void
+count_copy(struct store *st, struct item *it, bool copy)
+{
+	if (copy) {
+		(void)add_relaxed(&st->copies, 1);
+		(void)add_relaxed(&st->copy_bytes, item_asks(it));
+	} else {
+		(void)sub_relaxed(&st->copies, 1);
+		(void)sub_relaxed(&st->copy_bytes, item_asks(it));
+	}
+}
+
+/* IT, which stands in SLOT under HASH, leaves the index. */
+static void
+item_remove(struct store *st, uint64_t hash, struct slot slot, struct item *it)
+{
+	if (unlikely(item_is_copy(it)))
+		count_copy(st, it, false);
+	index_remove(st, hash, slot);
+}
+
 /* Takes a linked item, whose slot is cleared already, off its queue: true when the caller is to drop it. */
 static bool
 item_unqueue(struct store *st, struct slab_class *c, uint32_t ref) REQUIRES(c->lock)
@@ -131,7 +153,7 @@ item_lose(struct store *st, uint32_t ref, enum loss loss)
 			    loss == LOSS_EVICTED ? STORE_EVENT_EVICT : STORE_EVENT_EXPIRE, &key,
 			    &view, view.version, c->id);
 		}
-		index_remove(st, key.hash, slot);
+		item_remove(st, key.hash, slot, it);
 		lock_take(&c->lock);
 		count_loss(st, c, it, loss);
 		if (loss == LOSS_EVICTED && st->eviction == STORE_EVICT_S3FIFO)
@@ -157,7 +179,7 @@ item_bury(
 		observers_tell(st, loss == LOSS_EVICTED ? STORE_EVENT_EVICT : STORE_EVENT_EXPIRE,
 		    key, &view, view.version, c->id);
 	}
-	index_remove(st, key->hash, slot);
+	item_remove(st, key->hash, slot, it);
 	lock_take(&c->lock);
 	count_loss(st, c, it, loss);
 	if (loss == LOSS_EVICTED && st->eviction == STORE_EVICT_S3FIFO)
@@ -287,6 +309,7 @@ store_entry_mark(struct store_entry *entry, uint8_t set, uint8_t clear, uint64_t
 {
 	struct item *it = item_at(entry->store, entry->view.ref);
 	uint32_t life_set = life_marks(set), life_clear = life_marks(clear);
+	bool copy = item_is_copy(it);
 
 	ASSERT(entry->found);
 	stripe_change(entry->view.stripe);
@@ -295,6 +318,8 @@ store_entry_mark(struct store_entry *entry, uint8_t set, uint8_t clear, uint64_t
 		version_change(entry->store, it, version == STORE_VERSION_NEXT ? 0 : version);
 	entry->view.marks = (uint8_t)((entry->view.marks & ~clear) | set);
 	item_set_copy(it, entry->view.marks & STORE_COPY);
+	if (item_is_copy(it) != copy)
+		count_copy(entry->store, it, !copy);
 	entry->view.version = item_version(it);
 	if ((set | clear) & (uint8_t)~STORE_COPY)
 		tell_entry(entry, STORE_EVENT_MARK, entry->view.version);
@@ -310,7 +335,7 @@ entry_delete(struct store_entry *entry, uint64_t version)
 	stripe_change(entry->view.stripe);
 	if (load_acquire(&st->nobservers) > 0)
 		tell_entry(entry, STORE_EVENT_DELETE, version != 0 ? version : version_next(st));
-	index_remove(st, entry->key->hash, entry_slot(entry));
+	item_remove(st, entry->key->hash, entry_slot(entry), item_at(st, entry->view.ref));
 	item_unlink(st, entry->view.ref, true);
 	entry->found = false;
 }
@@ -333,6 +358,8 @@ store_entry_overwrite(struct store_entry *entry, const char *value, size_t size,
 	if (version != 0 && !(item_ext_kind(it) & EXT_BIRTH))
 		return false;
 	stripe_change(entry->view.stripe);
+	if (unlikely(item_is_copy(it)))
+		count_copy(st, it, false);
 	chunk_write(item_value(it), value, size);
 	version_change(st, it, version);
 	item_set_copy(it, false);
@@ -378,6 +405,8 @@ item_replace(struct store *st, uint32_t ref, uint32_t old, uint64_t hash)
 	struct slab_class *c = queue_class(st, ref, it);
 	bool rest = old != 0;
 
+	if (unlikely(rest && item_is_copy(gone)))
+		count_copy(st, gone, false);
 	count_set(st, c->id, item_asks(it));
 	lock_take(&c->lock);
 	item_enqueue(st, c, ref, gone, hash);
@@ -421,6 +450,8 @@ entry_put(struct store_entry *entry, struct store_pending *pending, uint64_t bor
 		item_life_change(it, 0, life_marks(marks));
 		item_set_copy(it, marks & STORE_COPY);
 	}
+	if (unlikely(item_is_copy(it)))
+		count_copy(st, it, true);
 	item_replace(st, ref, old, entry->key->hash);
 	item_note_expiry(st, ref);
 	pieces_unhold(st, pending);
@@ -510,6 +541,8 @@ overwrite(struct store *st, struct stripe *s, struct item *it, const struct stor
 	item_life_change(it, LIFE_EXPIRY | LIFE_STALE | LIFE_WON, expiry | life_marks(marks));
 	store_relaxed(&it->heat, (uint8_t)(hits < HITS_MAX ? hits + 1 : hits));
 	store_relaxed(&it->atime, (uint16_t)load_relaxed(&st->now));
+	if (unlikely(item_is_copy(it)))
+		count_copy(st, it, false);
 	item_set_version(it, version);
 	if (expiry != 0)
 		item_note_expiry(st, ref_of(st, it));
@@ -623,6 +656,8 @@ newer_in_place(struct store *st, const struct store_key *key, const struct store
 		overwrite(st, entry.view.stripe, item_at(st, entry.view.ref), &pending->head,
 		    pending->offer, put->newer->order, put->marks);
 		item_set_copy(item_at(st, entry.view.ref), copy);
+		if (copy)
+			count_copy(st, item_at(st, entry.view.ref), true);
 		item_view(st, entry.view.ref, &entry.view);
 		tell_entry(&entry, STORE_EVENT_SET, entry.view.version);
 	} else {

@@ -342,6 +342,68 @@ hits_are_heard(void **state)
 	store_free(&st);
 }
 
+/* Of any history, evictions among it: store_check counts them again. */
+static void
+copies_are_counted(void **state)
+{
+	struct store *st = fresh();
+	struct random_state r;
+	struct store_stats s;
+
+	(void)state;
+	random_init(&r);
+	for (unsigned step = 0; step < 60000; step++) {
+		uint32_t n = (uint32_t)random_below(&r, 30000);
+		struct store_head head = {
+		    .size =
+			(uint32_t)(random_below(&r, 200) == 0 ? 70000 : random_below(&r, 4) * 100),
+		    .flags = (uint32_t)random_below(&r, 2),
+		    .tagged = random_below(&r, 3) == 0,
+		    .exptime = random_below(&r, 20) == 0 ? 120 : 0,
+		};
+		struct store_newer newer = {.order = store_version(st) + 1 + random_below(&r, 3)};
+		struct store_put copy = {.newer = &newer, .marks = STORE_COPY};
+		struct store_put own = {.mode = STORE_SET};
+		char name[STORE_KEY_MAX];
+		struct store_key key = model_key(st, name, n);
+		struct store_entry entry;
+
+		if (random_below(&r, 3) > 0) {
+			(void)model_put(
+			    st, n, &head, step, random_below(&r, 2) ? &copy : &own, &(uint64_t){0});
+			continue;
+		}
+		store_enter(st, &key, &entry);
+		if (entry.found && random_below(&r, 3) == 0)
+			store_entry_delete(&entry);
+		else if (entry.found && random_below(&r, 2) == 0)
+			store_entry_mark(&entry, STORE_COPY, 0, 0);
+		else if (entry.found)
+			store_entry_mark(&entry, 0, STORE_COPY, STORE_VERSION_NEXT);
+		store_leave(&entry);
+		if (step % 1000 == 0)
+			store_check(st);
+	}
+	store_check(st);
+	store_stats(st, &s);
+	assert_true(s.evictions > 0 && s.copies > 0 && s.copies < s.items);
+	assert_true(s.copy_bytes > 0 && s.copy_bytes < s.bytes);
+	store_clock_set(st, 200);
+	for (uint32_t n = 0; n < 30000; n++) {
+		char name[STORE_KEY_MAX];
+		struct store_key key = model_key(st, name, n);
+		struct store_entry entry;
+
+		store_enter(st, &key, &entry);
+		if (entry.found)
+			store_entry_delete(&entry);
+		store_leave(&entry);
+	}
+	store_stats(st, &s);
+	assert_true(s.items == 0 && s.copies == 0 && s.copy_bytes == 0);
+	store_free(&st);
+}
+
 int
 main(void)
 {
@@ -355,6 +417,7 @@ main(void)
 	    cmocka_unit_test(chosen_versions_keep_the_order),
 	    cmocka_unit_test(a_guard_can_refuse),
 	    cmocka_unit_test(hits_are_heard),
+	    cmocka_unit_test(copies_are_counted),
 	};
 
 	return cmocka_run_group_tests(tests, model_join, model_leave);
