@@ -182,6 +182,12 @@ check_format(uint64_t v)
 	assert_int_equal(end - got, n);
 	assert_memory_equal(got, want, (size_t)n);
 	assert_int_equal(got[n > 4 ? n : 4], '#'); /* the room that it is promised */
+	memset(got, '#', sizeof(got));
+	end = number_format_line(got, v);
+	assert_int_equal(end - got, n + 2);
+	assert_memory_equal(got, want, (size_t)n);
+	assert_memory_equal(got + n, "\r\n", 2);
+	assert_int_equal(got[n + 2 > 8 ? n + 2 : 8], '#');
 	assert_int_equal(number_length_u64(v), (size_t)n);
 	assert_true((size_t)n <= NUMBER_U64_MAX_LEN);
 }

@@ -52,11 +52,33 @@ is_the_whole_string(void **state)
 	assert_false(slice_is(SLICE_LITERAL("get\0"), "get"));
 }
 
+/* Copies of all lengths take all that they should and nothing beside it. */
+static void
+copies_are_exact(void **state)
+{
+	char from[300], to[302];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(from); i++)
+		from[i] = (char)(i * 7 + i / 256);
+	for (size_t n = 0; n <= sizeof(from); n++) {
+		memset(to, '#', sizeof(to));
+		bytes_copy(to + 1, from, n);
+		assert_memory_equal(to + 1, from, n);
+		assert_true(to[0] == '#' && to[n + 1] == '#');
+		memset(to, '#', sizeof(to));
+		assert_ptr_equal(slice_copy_short(to + 1, slice_of(from, n)), to + 1 + n);
+		assert_memory_equal(to + 1, from, n);
+		assert_true(to[0] == '#' && to[n + 1] == '#');
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(literal_has_no_terminator),
+	    cmocka_unit_test(copies_are_exact),
 	    cmocka_unit_test(equal_by_bytes),
 	    cmocka_unit_test(empty_is_empty),
 	    cmocka_unit_test(is_the_whole_string),
