@@ -15,25 +15,32 @@
 #define KEYS   6u    /* all ways of reading, see model_get */
 #define WARM   50u   /* so many reads make a key hot */
 
+/* The bytes from BASE to END, in the pages from FIRST to LAST, where something else may lie as well. */
 struct range {
-	char *base;
-	size_t size;
+	const char *base, *end;
+	char *first, *last;
 };
 
 static struct range ranges[16];
 static unsigned nranges;
+static uintptr_t page_size;
 static volatile sig_atomic_t caught;
+
+static char *
+page_of(const char *p)
+{
+	return (char *)((uintptr_t)p / page_size * page_size);
+}
 
 static void
 add(const void *base, size_t size)
 {
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	uintptr_t from = (uintptr_t)base / page * page;
-	uintptr_t to = ((uintptr_t)base + size + page - 1) / page * page;
+	const char *from = base, *end = from + size;
 
 	assert_true(nranges < 16);
 	if (size > 0)
-		ranges[nranges++] = (struct range){(char *)from, to - from};
+		ranges[nranges++] =
+		    (struct range){from, end, page_of(from), page_of(end + page_size - 1)};
 }
 
 /* All that threads share, but for what is said to be written: their own counters. */
@@ -41,6 +48,7 @@ static void
 ranges_of(const struct store *st)
 {
 	nranges = 0;
+	page_size = (uintptr_t)sysconf(_SC_PAGESIZE);
 	add(st, sizeof(*st));
 	add(st->arena.base, st->arena.committed);
 	add(st->table.base, st->table.committed);
@@ -56,7 +64,7 @@ static void
 protect(int how)
 {
 	for (unsigned i = 0; i < nranges; i++)
-		if (mprotect(ranges[i].base, ranges[i].size, how) != 0)
+		if (mprotect(ranges[i].first, (size_t)(ranges[i].last - ranges[i].first), how) != 0)
 			abort();
 }
 
@@ -64,16 +72,17 @@ static void
 on_fault(int sig, siginfo_t *info, void *context)
 {
 	const char *at = info->si_addr;
+	bool ours = false;
 
 	(void)context;
 	for (unsigned i = 0; i < nranges; i++) {
-		if (at >= ranges[i].base && at < ranges[i].base + ranges[i].size) {
+		ours = ours || (at >= ranges[i].first && at < ranges[i].last);
+		if (at >= ranges[i].base && at < ranges[i].end)
 			caught = 1;
-			protect(PROT_READ | PROT_WRITE);
-			return;
-		}
 	}
-	(void)signal(sig, SIG_DFL); /* it is not ours: the same again ends the test */
+	/* Where it is not ours, the same again ends the test. */
+	if (!ours || mprotect(page_of(at), page_size, PROT_READ | PROT_WRITE) != 0)
+		(void)signal(sig, SIG_DFL);
 }
 
 /* How many of COUNT reads of key N write to what is shared. */
@@ -141,6 +150,9 @@ hot_key_is_not_written(void **state)
 	struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
 
 	(void)state;
+#ifdef TSAN_BUILD
+	skip(); /* its fences are writes, see base/atomics.h */
+#endif
 	assert_int_equal(sigaction(SIGSEGV, &action, NULL), 0);
 	for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
 		struct store *st = make(policies[i]);
