@@ -134,7 +134,8 @@ struct replicate_worker {
 	struct known_point *points; /* POINTS of them; none are of another kind of ring */
 	struct replicate_ends ends;
 	struct replicate_end *outgoing[RING_NODES_MAX]; /* by node */
-	uint64_t moved;          /* the number of the last entry before PLACES came */
+	uint64_t
+	    moved; /* the number of the last entry before PLACES came, or the last walk was over that removed what is stale */
 	uint64_t epoch;          /* atomic: of PLACES, for other workers */
 	struct marking *marking; /* worker 0's; NULL = none is under way */
 	uint32_t writer;         /* whose mutations are noted now */

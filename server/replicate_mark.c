@@ -55,6 +55,8 @@ replicate_is_stale(struct replicate_worker *w, struct slice key, uint64_t order)
 void
 replicate_let_go(struct replicate_worker *w)
 {
+	if (w->places.past != NULL)
+		w->moved = w->backlog.number;
 	w->places.past = NULL;
 }
 

@@ -147,6 +147,14 @@ record_of_view(struct replicate *r, const struct store_view *view, struct record
 	record->size = view->size;
 }
 
+/* Whether an item that is not here has gone since E because it was deleted, evicted or has expired, and not because this node did not
+ * hold it in a topology in between, or may not count it. */
+static bool
+is_gone(const struct replicate_worker *w, const struct backlog_entry *e)
+{
+	return e->order != 0 && e->number > w->moved && w->places.past == NULL;
+}
+
 /* Writes what the store holds under KEY. False: the frame has no room for it, *NEED says how much. What is gone is sent as
  * gone; a large value is left pinned in the stream's LARGE. */
 static bool
@@ -165,7 +173,8 @@ write_item(struct filling *f, const struct backlog_entry *e, size_t *need)
 	if (!entry.found) {
 		record.kind = RECORD_DELETE;
 		record.order = e->order;
-		f->at = e->order != 0 ? record_write(f->at, &record) : f->at;
+		if (is_gone(f->end->worker, e))
+			f->at = record_write(f->at, &record);
 		store_leave(&entry);
 		return true;
 	}
