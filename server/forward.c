@@ -34,7 +34,9 @@ forward_init(struct worker *w)
 	TAILQ_INIT(&fw->young);
 	TAILQ_INIT(&fw->rests);
 	TAILQ_INIT(&fw->stalled);
+	SLIST_INIT(&fw->names);
 	w->cluster->forward = fw;
+	forward_names_take(w);
 	fw->routes = route_cache_new();
 	return fw->routes != NULL &&
 	    ring_hash_new(&fw->hash, topology_kind(w->cluster->topology)) == RING_OK;
@@ -55,6 +57,7 @@ forward_fini(struct worker *w)
 	if (fw->hash != NULL)
 		ring_hash_free(&fw->hash);
 	route_cache_free(&fw->routes);
+	forward_names_free(fw);
 	free(fw);
 	w->cluster->forward = NULL;
 }
@@ -242,20 +245,11 @@ error_text(enum forward_error error)
 	return texts[error];
 }
 
-/* The name of F's node, as far as it is still known. */
-static struct slice
-peer_name(const struct forward *f)
-{
-	const struct topology *t = f->conn->worker->cluster->topology;
-
-	return f->node < topology_count(t) ? topology_node_name(t, f->node) : SLICE_LITERAL("?");
-}
-
 /* Writes the error reply; returns its length. */
 static size_t
 error_reply(const struct forward *f, enum forward_error error, char reply[ERROR_MAX])
 {
-	struct slice name = peer_name(f);
+	struct slice name = forward_name_text(f->name);
 	struct binary_request asked = {0};
 	char text[ERROR_MAX / 2];
 	int n = snprintf(
@@ -460,7 +454,7 @@ forward_again(struct forward *f)
 		command_here(f);
 		return;
 	}
-	f->node = (uint16_t)node;
+	forward_to(f, (unsigned)node);
 	forward_ask(f);
 }
 
@@ -550,6 +544,7 @@ forward_turn_begin(struct worker *w)
 	struct forward_worker *fw = w->cluster->forward;
 
 	route_cache_clear(fw->routes);
+	forward_names_take(w);
 	memset(fw->down, 0, sizeof(fw->down));
 }
 
@@ -656,7 +651,7 @@ forward_request(struct conn *c, struct slice key, unsigned node, struct slice by
 		forward_free(f);
 		return;
 	}
-	f->node = (uint16_t)node;
+	forward_to(f, node);
 	f->binary = c->protocol == PROTOCOL_BINARY;
 	f->flags = f->binary ? FORWARD_FLAG_BINARY : 0;
 	f->repeatable = f->reads = how->reads;

@@ -48,6 +48,7 @@ struct flush;
 struct flush_ask {
 	struct ticket ticket;
 	struct flush *flush;
+	const struct forward_name *name;
 	uint16_t node;
 	bool open;
 };
@@ -152,7 +153,7 @@ ask_all(struct flush *flush, uint8_t flags, const struct flush_news *news)
 			flush->open++;
 		} else {
 			flush->failed = true;
-			flush->forward->node = one->node;
+			flush->forward->name = one->name;
 		}
 	}
 }
@@ -333,7 +334,7 @@ on_fail(struct ticket *t, enum link_failure why)
 
 	(void)why;
 	one->flush->failed = true;
-	one->flush->forward->node = one->node;
+	one->flush->forward->name = one->name;
 	answered(one);
 }
 
@@ -367,8 +368,9 @@ forward_flush(struct conn *c, const struct command *cmd, int64_t delay)
 	}
 	for (unsigned i = 0; i < nodes; i++)
 		if (i != cw->self)
-			flush->asks[flush->count++] =
-			    (struct flush_ask){.flush = flush, .node = (uint16_t)i};
+			flush->asks[flush->count++] = (struct flush_ask){.flush = flush,
+			    .name = forward_name_of(c->worker, i),
+			    .node = (uint16_t)i};
 	if (f->hole != NULL && LIST_NEXT(f, entry) == NULL)
 		begin(flush);
 }

@@ -34,6 +34,7 @@
 #define FORWARD_HELD ((size_t)4 << 20)
 
 struct flush_due;
+struct forward_name;
 struct ring_hash;
 
 enum forward_kind { FORWARD_COMMAND, FORWARD_KEYS, FORWARD_RELAY, FORWARD_FLUSH };
@@ -68,8 +69,9 @@ struct forward {
 	uint16_t count;
 	uint16_t index; /* KEYS: which of them is being answered */
 	uint32_t given; /* and how much of it was */
-	uint16_t node;
-	uint32_t born;     /* in which tick of the worker */
+	uint16_t node;  /* its index in the topology of the turn in which it was asked */
+	const struct forward_name *name; /* of that node */
+	uint32_t born;                   /* in which tick of the worker */
 	uint32_t round;    /* of the worker's walks over what is parked: the last that saw it */
 	uint8_t kind;      /* enum forward_kind */
 	uint8_t flags;     /* of its frame */
@@ -101,6 +103,8 @@ struct forward_worker {
 	struct rest_list rests; /* of answers to others that are too long for their links */
 	size_t waiting;         /* memory of those that wait for room */
 	uint32_t ticks;
+	SLIST_HEAD(, forward_name) names;
+	const struct forward_name *named[TOPOLOGY_NODES_MAX]; /* by node; see forward_names.c */
 	TAILQ_HEAD(, relay) stalled; /* those that wait for their link to be less full */
 	struct conn *inner[2]; /* text, binary: execute what has become ours while it was parked */
 	size_t promised;       /* the sum of what its requests are */
@@ -185,6 +189,24 @@ void forward_starve(struct forward *f);
 
 /* Nothing more comes of what F was asked for. */
 void forward_unrest(struct forward *f);
+
+/* ---------------------------------------------------------------- forward_names.c */
+
+/* The topology of W is another one, or the first. */
+void forward_names_take(struct worker *w);
+void forward_names_free(struct forward_worker *fw);
+
+/* The name of the node with that index in the topology of this turn, as long as W lives; NULL where there is none. */
+const struct forward_name *forward_name_of(struct worker *w, unsigned node);
+struct slice forward_name_text(const struct forward_name *name);
+
+/* F goes to NODE, which may be one that there is not. */
+static inline void
+forward_to(struct forward *f, unsigned node)
+{
+	f->node = (uint16_t)node;
+	f->name = forward_name_of(f->conn->worker, node);
+}
 
 /* ---------------------------------------------------------------- forward_relay.c */
 

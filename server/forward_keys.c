@@ -184,7 +184,7 @@ ask_node(struct conn *c, const struct store_key *keys, uint32_t mask, unsigned n
 		p = slice_copy_short(p, slice_of(keys[i].data, keys[i].len));
 	}
 	f->size = (uint32_t)size;
-	f->node = (uint16_t)node;
+	forward_to(f, node);
 	f->repeatable = f->reads = how->op == OP_GET || how->op == OP_GETS;
 	f->ends = how->ends;
 	forward_ask(f);
@@ -264,7 +264,7 @@ forward_drop(struct conn *c, const struct store_key *key, unsigned node)
 		return;
 	f->size = KEYS_HEAD + 1u + key->len;
 	f->keys[0] = (struct forward_key){.hole = hole, .at = KEYS_HEAD + 1, .len = key->len};
-	f->node = (uint16_t)node;
+	forward_to(f, node);
 	f->repeatable = f->silent = true;
 	keys_body_write(f->body, &body)[0] = (char)key->len;
 	memcpy(f->body + KEYS_HEAD + 1, key->data, key->len);
@@ -425,7 +425,7 @@ key_again(struct forward *f, unsigned index, struct segment *hole, const struct 
 	memcpy(one->body + KEYS_HEAD + 1, key.data, key.len);
 	node = route(c->worker, &key, f->repeatable && !asked->drops);
 	if (node != ROUTE_LOCAL) {
-		one->node = (uint16_t)node;
+		forward_to(one, (unsigned)node);
 		forward_ask(one);
 	} else if (key_here(one, &key, asked)) {
 		forward_end(one);

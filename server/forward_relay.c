@@ -37,8 +37,9 @@ struct relay {
 	TAILQ_ENTRY(relay) stalled;
 	struct segment *hole;
 	uint64_t number;
-	uint64_t left;     /* bytes of the value and its end that are to come */
-	uint64_t node;     /* its id: indexes change */
+	uint64_t left; /* bytes of the value and its end that are to come */
+	uint64_t node; /* its id: indexes change */
+	const struct forward_name *name;
 	uint64_t deadline; /* for beginning, in ms */
 	size_t capacity;
 	size_t head_len;
@@ -261,6 +262,7 @@ relay_new(struct conn *c, const struct command *cmd, struct slice head, unsigned
 	    .number = ++w->cluster->forward->streams,
 	    .left = cmd->size + (c->protocol == PROTOCOL_TEXT ? 2u : 0u),
 	    .node = node_id_of(w, node),
+	    .name = forward_name_of(w, node),
 	    .deadline = link_now(w) + w->server->settings->peer_timeout,
 	    .capacity = capacity,
 	    .head_len = head.len,
@@ -335,7 +337,9 @@ finish(struct conn *c, struct relay *r)
 	f->size = NUMBER_SIZE;
 	f->request = NUMBER_SIZE;
 	f->hole = r->hole;
-	f->node = (uint16_t)node;
+	forward_to(f, node);
+	if (f->name == NULL)
+		f->name = r->name;
 	f->binary = c->protocol == PROTOCOL_BINARY;
 	f->silent = r->silent;
 	if (moved && !r->lost) {

@@ -546,7 +546,7 @@ link_conn_closed(struct conn *c)
 	if (!l->outgoing) {
 		forward_link_closed(l);
 		link_free(l);
-	} else if (!load_relaxed(&w->stopping)) {
+	} else if (!l->leaving && !load_relaxed(&w->stopping)) {
 		cluster_dial(w->cluster->cluster, w->id, l->node_id);
 	}
 }
@@ -566,6 +566,13 @@ link_remove(struct link *l)
 	link_free(l);
 }
 
+/* Whether the node of L has left the topology, and nobody waits for an answer of it. */
+static bool
+has_left(const struct link *l)
+{
+	return l->leaving && (!link_up(l) || l->count == 0);
+}
+
 /* The link to NODE, which is made, or made anew, where there is none or the node has moved. NULL where memory is out. */
 static struct link *
 outgoing_update(struct worker *w, const struct topology_node *node)
@@ -582,6 +589,7 @@ outgoing_update(struct worker *w, const struct topology_node *node)
 		link_break(l, "the node has another address now");
 	}
 	l->address = address;
+	l->leaving = false;
 	return l;
 }
 
@@ -607,7 +615,9 @@ links_update(struct worker *w)
 	memset(cw->links->nodes, 0, sizeof(cw->links->nodes));
 	for (l = LIST_FIRST(&cw->links->outgoing); l != NULL; l = next) {
 		next = LIST_NEXT(l, entry);
-		if (!topology_find_id(cw->topology, l->node_id, &index) || index == cw->self)
+		l->leaving =
+		    !topology_find_id(cw->topology, l->node_id, &index) || index == cw->self;
+		if (has_left(l))
 			link_remove(l);
 	}
 	cw->links->incomplete = false;
@@ -694,11 +704,16 @@ links_tick(struct worker *w)
 {
 	struct link_set *set = w->cluster->links;
 	uint64_t now = link_now(w);
-	struct link *l;
+	struct link *l, *next;
 
 	if (unlikely(set->incomplete))
 		(void)links_update(w);
-	LIST_FOREACH(l, &set->outgoing, entry) {
+	for (l = LIST_FIRST(&set->outgoing); l != NULL; l = next) {
+		next = LIST_NEXT(l, entry);
+		if (unlikely(has_left(l))) {
+			link_remove(l);
+			continue;
+		}
 		if (l->conn == NULL) {
 			link_want(l, now);
 			continue;

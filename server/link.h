@@ -127,7 +127,8 @@ void link_forget(struct ticket *t);
 
 /* ---------------------------------------------------------------- for the worker */
 
-/* The topology of W has changed: links to those that are new, none to those that are gone. False where memory is out for some:
+/* The topology of W has changed: links to those that are new, none to those that are gone, once these have answered what they were
+ * asked. False where memory is out for some:
  * these are made at a later tick. */
 bool links_update(struct worker *w);
 

@@ -17,6 +17,8 @@ struct link {
 	uint64_t address; /* outgoing: stands for where the node is, by the topology */
 	uint32_t lives;   /* connections so far */
 	bool outgoing;
+	bool
+	    leaving; /* outgoing: its node is not in the topology any more; what was asked is waited for */
 	uint8_t role;
 
 	/* Output. */

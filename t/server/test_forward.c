@@ -579,6 +579,48 @@ test_keys_that_move(void **state)
 	free(ns);
 }
 
+/* The third node is asked, stands still, and is taken out of the list: the error says which it was. */
+static void
+test_errors_name_who_has_left(void **state)
+{
+	static const char wanted[] = "SERVER_ERROR peer c did not answer\r\n";
+	struct nodes *ns = calloc(1, sizeof(*ns));
+	struct answer asked = {0};
+	struct random_state r;
+	struct client client;
+	struct topology *t;
+	struct topology_options options = {.cluster = SLICE_LITERAL("test"), .epoch = 2};
+	unsigned n = 0;
+
+	(void)state;
+	random_init(&r);
+	assert_non_null(ns);
+	nodes_init(ns, 3, r);
+	client = client_of(ns, 0);
+	for (char key[16]; asked.len == 0; n++) {
+		struct store_key k = store_key(
+		    node_worker(ns, 0)->store, key, (size_t)snprintf(key, sizeof(key), "k%u", n));
+
+		if (route(node_worker(ns, 0), &k, false) == 2)
+			add(&asked, "incr %s 1\r\n", key);
+	}
+	ns->nodes[2].stands = true;
+	say(ns, &client, &asked);
+	nodes_turn(ns, 20);
+	assert_int_equal(topology_parse(&t, &options, SLICE_LITERAL("a=x:1,b=x:2")), TOPOLOGY_OK);
+	node_take(ns, 0, t);
+	for (unsigned turn = 0; turn < 100 && client.said.len == 0; turn++) {
+		nodes_turn(ns, 20);
+		(void)serve(&client);
+	}
+	assert_int_equal(client.said.len, sizeof(wanted) - 1);
+	assert_memory_equal(client.said.bytes, wanted, sizeof(wanted) - 1);
+	client_end(&client);
+	answer_free(&asked);
+	nodes_fini(ns);
+	free(ns);
+}
+
 static void
 test_clients_vanish(void **state)
 {
@@ -622,6 +664,7 @@ main(void)
 	    cmocka_unit_test(test_a_node_stands_still),
 	    cmocka_unit_test(test_no_change_is_made_twice),
 	    cmocka_unit_test(test_keys_that_move),
+	    cmocka_unit_test(test_errors_name_who_has_left),
 	    cmocka_unit_test(test_clients_vanish),
 	};
 

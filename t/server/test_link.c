@@ -436,12 +436,47 @@ test_links_follow_the_topology(void **state)
 	assert_int_equal(one.failures, 1);
 	assert_true(link_up(c));
 	take(ns, "a=x:1,b=y:2,d=x:4", 4);
-	assert_int_equal(two.failures, 1);
 	assert_null(link_to(w, 0));
 	assert_ptr_equal(link_to(w, 1), b);
 	assert_non_null(link_to(w, 2));
 	assert_false(link_up(link_to(w, 2)));
 	wires_look(ns);
+	/* What was asked is waited for. */
+	pass(ns, 100);
+	assert_int_equal(two.failures, 0);
+	assert_true(link_up(c));
+	answer(c, two.ticket.id, FRAME_LAST);
+	assert_true(two.last);
+	pass(ns, 20);
+	LIST_FOREACH(c, &w->cluster->links->outgoing, entry)
+		assert_true(c == b || c == link_to(w, 2));
+	nodes_drop(ns);
+}
+
+static void
+test_a_node_leaves_that_is_asked(void **state)
+{
+	struct nodes *ns = nodes_make(3);
+	struct worker *w = node_worker(ns, 0);
+	struct link *c = link_to(w, 2);
+	struct asked one = {0}, two = {0};
+
+	(void)state;
+	ns->nodes[2].stands = true;
+	assert_true(ask(c, &one, 0));
+	take(ns, "a=x:1,b=x:2", 2);
+	pass(ns, 500);
+	assert_int_equal(one.failures, 0);
+	/* It comes back meanwhile: the same link goes on. */
+	take(ns, "a=x:1,b=x:2,c=x:3", 3);
+	assert_ptr_equal(link_to(w, 2), c);
+	assert_true(ask(c, &two, 0));
+	take(ns, "a=x:1,b=x:2", 4);
+	pass(ns, 2000);
+	assert_int_equal(one.failures, 1);
+	assert_int_equal(two.failures, 1);
+	LIST_FOREACH(c, &w->cluster->links->outgoing, entry)
+		assert_ptr_equal(c, link_to(w, 1));
 	nodes_drop(ns);
 }
 
@@ -484,6 +519,7 @@ main(void)
 	    cmocka_unit_test(test_an_interrupted_turn_takes_no_time_from_the_answer),
 	    cmocka_unit_test(test_a_changed_byte_ends_that_link_alone),
 	    cmocka_unit_test(test_links_follow_the_topology),
+	    cmocka_unit_test(test_a_node_leaves_that_is_asked),
 	    cmocka_unit_test(test_a_new_incarnation_ends_older_links),
 	};
 
