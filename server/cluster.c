@@ -32,6 +32,9 @@
 #define PAST_MAX  16u
 #define LANES_MAX 16u
 
+/* Of who begins alone: all of the calendar's seconds are half of an epoch's versions. */
+#define VERSIONS_A_SECOND (UINT64_C(1) << (TOPOLOGY_EPOCH_SHIFT - 1 - 32))
+
 /* ---------------------------------------------------------------- the secret */
 
 static bool __attribute__((format(printf, 2, 3))) fail(char *error, const char *format, ...)
@@ -278,6 +281,15 @@ bool
 cluster_wait(struct cluster *cl, unsigned milliseconds)
 {
 	return cluster_thread_wait(cl->thread, milliseconds);
+}
+
+void
+cluster_begin_alone(struct cluster *cl, uint64_t seconds)
+{
+	uint64_t epoch = topology_epoch(cl->topology) << TOPOLOGY_EPOCH_SHIFT;
+	uint64_t since = (seconds < UINT32_MAX ? seconds : UINT32_MAX) * VERSIONS_A_SECOND;
+
+	store_version_raise(cl->server->store, epoch + since);
 }
 
 void

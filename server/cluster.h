@@ -87,6 +87,10 @@ bool cluster_start(struct cluster *cluster);
  * known here. */
 bool cluster_wait(struct cluster *cluster, unsigned milliseconds);
 
+/* This node begins at SECONDS of the calendar without what some others know of versions: it begins above what it has given before, in
+ * this epoch and as far as the clock can tell. */
+void cluster_begin_alone(struct cluster *cluster, uint64_t seconds);
+
 /* Ends the thread, before the workers are stopped. */
 void cluster_stop(struct cluster *cluster);
 

@@ -348,8 +348,10 @@ remove_pid_file(struct process *p)
 static int
 meet_peers(struct process *p)
 {
-	if (p->cluster != NULL && !cluster_wait(p->cluster, MEET_MS))
-		log_warn("starting without having spoken to all peers");
+	if (p->cluster == NULL || cluster_wait(p->cluster, MEET_MS))
+		return 0;
+	log_warn("starting without having spoken to all peers");
+	cluster_begin_alone(p->cluster, (uint64_t)time(NULL));
 	return 0;
 }
 
