@@ -164,7 +164,8 @@ main(int argc, char **argv)
 	command = find_command(argv[optind]);
 	arguments = (struct arguments){argc - optind - 1, argv + optind + 1};
 	if (arguments.count < command->least || arguments.count > command->most)
-		die(STATUS_USAGE, "usage: ringctl %s %s", command->name, command->arguments);
+		die(STATUS_USAGE, "usage: ringctl %s%s%s", command->name,
+		    command->arguments[0] != '\0' ? " " : "", command->arguments);
 	result = command->run(&options, &arguments, &status);
 	if (result == NULL)
 		die(STATUS_USAGE, "out of memory");

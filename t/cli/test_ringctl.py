@@ -59,6 +59,7 @@ class Usage(unittest.TestCase):
         self.refused("there is no command fly", "fly")
         self.refused("usage: ringctl get KEY", "get")
         self.refused("usage: ringctl get KEY", "get", "a", "b")
+        self.refused("usage: ringctl status\n", "status", "a")
         self.refused("usage: ringctl nodes", "nodes", "unset", "a")
         self.refused("usage: ringctl nodes", "nodes", "set")
         self.refused("EXPTIME", "set", "k", "v", "soon")
