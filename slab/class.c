@@ -11,11 +11,9 @@
 #include "slab/impl.h"
 
 #define SIZES_FEW     8.0 /* size classes per doubling */
-#define SIZES_MANY    16.0
-#define SIZES_FINE    22.0
+#define SIZES_MANY    15.0
 #define PAGES_MANY    512u               /* many classes from so many pages on */
-#define FINE_BELOW    2048u              /* and fine ones for smaller sizes */
-#define FINEST_BELOW  192u               /* and as fine as can be */
+#define FINEST_BELOW  200u               /* and as fine as can be for smaller sizes */
 #define RESERVE_FEW   2u                 /* pages kept for classes that have nothing */
 #define RESERVE_MANY  4u                 /* where pages are many */
 #define RESERVE_SHARE 64u                /* but at most one in so many */
@@ -56,11 +54,7 @@ class_next(const struct store *st, uint32_t id, uint32_t size, uint32_t unit)
 	double factor = st->options.growth_factor, next;
 
 	if (factor == 0)
-		factor = pow(2,
-		    1 /
-			(!many                      ? SIZES_FEW
-				: size < FINE_BELOW ? SIZES_FINE
-						    : SIZES_MANY));
+		factor = pow(2, 1 / (many ? SIZES_MANY : SIZES_FEW));
 	else
 		factor = fmax(factor, factor_least(st, id, size));
 	next = (double)size * factor;
