@@ -117,6 +117,24 @@ def another_version(cluster, chance, seconds):
     node.wait_output("another version of the protocol")
 
 
+def another_version_is_met(cluster, chance, seconds):
+    """A node that meets one of another version says so, whoever has called."""
+    secret, ports = testlib.Secret(), testlib.free_ports(3)
+    with socket.create_server(("127.0.0.1", ports[2])) as other:
+        other.settimeout(testlib.PATIENCE)
+        peers = "--peers=a=127.0.0.1:%d/%d,b=127.0.0.1:1/%d" % (ports[0], ports[1], ports[2])
+        node = testlib.Node(ports[0], ["--node=a", peers, "--secret=" + secret.name, *OPTIONS])
+        with other.accept()[0] as met:
+            met.settimeout(testlib.PATIENCE)
+            heard = b""
+            while len(heard) < GREET:
+                heard += met.recv(GREET)
+            assert struct.unpack_from("<I", heard, VERSION_AT)[0] == VERSION
+            met.sendall(greet(VERSION + 1))
+            node.wait_output("peer b at 127.0.0.1:%d is refused: it speaks another version of the protocol between nodes" % ports[2])
+        end(node)
+
+
 # ---------------------------------------------------------------- strangers
 
 def works(cluster):
@@ -518,7 +536,7 @@ def slow_wire(cluster, chance, seconds):
 
 
 ALONE = [refusals, harm_on_the_wire, slow_wire]
-STORIES = [refusals, another_version, strangers, floods, no_descriptors, stands_still,
+STORIES = [refusals, another_version, another_version_is_met, strangers, floods, no_descriptors, stands_still,
            a_stuck_node_slows_nobody, harm_on_the_wire, slow_wire]
 
 
