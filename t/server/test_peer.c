@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "server/forward_impl.h"
+#include "server/replicate.h"
 #include "server/route.h"
 #include "t/lib/nodes.h"
 
@@ -417,6 +418,34 @@ test_who_rests_is_silent(void **state)
 	scene_free(s);
 }
 
+/* So many wait for copies on one link; who is too much learns at once that nobody can say. */
+static void
+test_waiters_are_bounded(void **state)
+{
+	enum { MOST = 16384 };
+	const uint32_t body[2] = {htole32(1), htole32(1000000)};
+	struct slice wait = {(const char *)body, sizeof(body)};
+	struct scene *s = scene_new();
+	struct frame frame;
+	char key[16], line[64];
+
+	(void)state;
+	replicate_worker_enter(node_worker(&s->ns, 0)->cluster->replicate);
+	key_of(s, true, key);
+	(void)snprintf(line, sizeof(line), "set %s 0 0 1\r\n1\r\n", key);
+	tell(s, &s->asked, FRAME_COMMAND, 0, 1, slice_of(line, strlen(line)));
+	assert_int_equal(hear(s, &s->asked, FRAME_REPLY).id, 1);
+	for (uint64_t id = 2; id <= MOST + 2; id++)
+		tell(s, &s->asked, FRAME_WAIT, 0, id, wait);
+	frame = hear(s, &s->asked, FRAME_REPLY);
+	assert_int_equal(frame.id, MOST + 2);
+	assert_int_equal(frame.body.len, 4);
+	assert_memory_equal(frame.body.ptr, "\0\0\0\0", 4);
+	conn_free(&s->asked.conn);
+	assert_true(LIST_EMPTY(&node_worker(&s->ns, 0)->cluster->waiters));
+	scene_free(s);
+}
+
 /* Numbers go on behind the last one that a peer can name. */
 static void
 test_versions_at_the_end(void **state)
@@ -449,6 +478,7 @@ main(void)
 	    cmocka_unit_test(test_room_is_told),
 	    cmocka_unit_test(test_room_that_makes_no_sense),
 	    cmocka_unit_test(test_who_rests_is_silent),
+	    cmocka_unit_test(test_waiters_are_bounded),
 	    cmocka_unit_test(test_versions_at_the_end),
 	};
 
