@@ -96,17 +96,24 @@ def check_sums(ours):
 
 
 def check_dead(ours):
-    """Look-ups that met an expired or a flushed item."""
-    with ours.connect() as c:
-        before = ours.stats()
-        assert c.set(b"expires", b"v", exptime=2678400) == b"STORED\r\n"  # a date long ago
-        assert c.get(b"expires") is None
-        assert c.set(b"flushed", b"v") == b"STORED\r\n"
+    """Look-ups that met an expired or a flushed item. Now and then the upkeep is faster, and there is none to meet."""
+    def expire(c):
+        assert c.set(b"dead", b"v", exptime=2678400) == b"STORED\r\n"  # a date long ago
+
+    def flush(c):
+        assert c.set(b"dead", b"v") == b"STORED\r\n"
         assert c.ask(b"flush_all\r\n") == b"OK\r\n"
-        assert c.get(b"flushed") is None
-        after = ours.stats()
-        for name in ("get_expired", "get_flushed"):
-            assert int(after[name]) == int(before[name]) + 1, (name, before[name], after[name])
+
+    with ours.connect() as c:
+        for name, kill in (("get_expired", expire), ("get_flushed", flush)):
+            before = int(ours.stats()[name])
+            for tries in range(1, 101):
+                kill(c)
+                assert c.get(b"dead") is None
+                after = int(ours.stats()[name])
+                if after != before:
+                    break
+            assert after == before + 1, (name, before, after, tries)
         assert c.ask(b"stats reset\r\n") == b"RESET\r\n"
         assert ours.stats()["get_expired"] == ours.stats()["get_flushed"] == "0"
 
