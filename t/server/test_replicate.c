@@ -1,6 +1,8 @@
 /* t/server/test_replicate.c: whatever happens to links and nodes, once all is quiet all holders of a key have the same. */
 #include <stdio.h>
 
+#include "cluster/ring.h"
+#include "server/replicate_impl.h"
 #include "t/server/replicate_sim.h"
 
 #define KEYS      200u
@@ -513,6 +515,38 @@ with_a_stream_that_waits(void **state)
 	sim_stop(&sim);
 }
 
+/* The points that a worker remembers are those of the keys, also where many share a place, and after a change of the kind of ring. */
+static void
+points_are_remembered(void **state)
+{
+	enum { MANY = 200000 };
+	struct sim sim = {.count = 2, .copies = 1, .memory = 16u << 20, .backlog = 1 << 16};
+	struct replicate_places places;
+	struct replicate_worker *w;
+
+	(void)state;
+	random_init(&sim.chance);
+	sim_start(&sim);
+	w = sim.nodes[0].workers[0];
+	places = sim.nodes[0].places;
+	for (unsigned kind = 0; kind < 2; kind++) {
+		struct ring_hash *hash;
+
+		places.kind = kind == 0 ? places.kind : RING_KETAMA100;
+		replicate_topology(w, &places);
+		assert_int_equal(ring_hash_new(&hash, places.kind), RING_OK);
+		for (unsigned n = 0; n < 2 * MANY; n++) {
+			char text[NAME_ROOM];
+			struct slice name = name_of(n % 7 == 0 ? n / 7 : n % MANY, text);
+			struct store_key key = store_key(sim.nodes[0].store, name.ptr, name.len);
+
+			assert_int_equal(replicate_point_of(w, &key), ring_hash_key(hash, name));
+		}
+		ring_hash_free(&hash);
+	}
+	sim_stop(&sim);
+}
+
 int
 main(void)
 {
@@ -525,6 +559,7 @@ main(void)
 	    cmocka_unit_test(with_keys_that_come_back),
 	    cmocka_unit_test(with_changes_on_their_way),
 	    cmocka_unit_test(with_a_stream_that_waits),
+	    cmocka_unit_test(points_are_remembered),
 	};
 
 	return cmocka_run_group_tests(tests, sim_join, sim_leave);
