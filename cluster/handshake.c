@@ -17,7 +17,8 @@ struct wire_hello {
 	unsigned char cluster[TOPOLOGY_CLUSTER_ID];
 	uint64_t node_id, incarnation, epoch, digest, version, flushed;
 	uint8_t role, refusal;
-	uint8_t zero[6];
+	uint16_t worker;
+	uint8_t zero[4];
 };
 
 static_assert(sizeof(struct wire_hello) == HANDSHAKE_HELLO, "layout");
@@ -28,6 +29,7 @@ static_assert(offsetof(struct wire_hello, digest) == 40, "layout");
 static_assert(offsetof(struct wire_hello, version) == 48, "layout");
 static_assert(offsetof(struct wire_hello, flushed) == 56, "layout");
 static_assert(offsetof(struct wire_hello, role) == 64, "layout");
+static_assert(offsetof(struct wire_hello, worker) == 66, "layout");
 
 struct wire_greet {
 	char magic[8];
@@ -145,6 +147,7 @@ say_prove(struct handshake *h)
 	    .flushed = htole64(m->flushed),
 	    .role = m->role,
 	    .refusal = m->refusal,
+	    .worker = htole16(m->worker),
 	};
 	unsigned char bytes[HANDSHAKE_PROVE];
 
@@ -240,6 +243,7 @@ hello_read(struct hello *hello, const unsigned char *bytes)
 	hello->flushed = le64toh(wire.flushed);
 	hello->role = wire.role;
 	hello->refusal = wire.refusal;
+	hello->worker = le16toh(wire.worker);
 }
 
 static void

@@ -12,12 +12,11 @@
  * else, is met with silence and the end of the connection. Whose proof is right but who does not fit (another version, cluster,
  * ring) is told why, by either side. A HELLO says who is speaking, for which cluster, and what it knows:
  *
- *	 0         16      24          32     40     48      56      64    65        72
- *	 +---------+-------+-----------+------+------+-------+-------+-----+---------+
- *	 |cluster  |node id|incarnation|epoch |digest|version|flushed|role | refusal |
- *	 +---------+-------+-----------+------+------+-------+-------+-----+---------+
- *
- * (refusal: 1 byte at 65, then zeros). An HMAC is the SHA-256 one, keyed with the secret, over a label of its step and
+ *	 0         16      24          32     40     48      56      64    65        66       68      72
+ *	 +---------+-------+-----------+------+------+-------+-------+-----+---------+--------+-------+
+ *	 |cluster  |node id|incarnation|epoch |digest|version|flushed|role | refusal | worker | zeros |
+ *	 +---------+-------+-----------+------+------+-------+-------+-----+---------+--------+-------+
+ * An HMAC is the SHA-256 one, keyed with the secret, over a label of its step and
  * everything said by both sides so far. The keys of both directions of frames follow in the same way.
  *
  * Pure: bytes in, bytes out, no socket, no clock; nonces are the caller's. All messages have fixed lengths.
@@ -60,6 +59,7 @@ struct hello {
 	uint64_t version, flushed; /* store_version, store_flushed */
 	uint8_t role;              /* enum handshake_role */
 	uint8_t refusal;           /* enum refusal: why the other side is refused */
+	uint16_t worker;           /* of a peer that asks: whose link it is to be */
 };
 
 /* Looks at a peer that has proved that it knows the secret; REFUSAL_NONE lets it in. */

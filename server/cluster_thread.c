@@ -219,6 +219,7 @@ dial_connect(struct dial *d, const struct address_list *list)
 	struct hello mine = hello_of(t->cluster);
 	int fd = connect_to(d, list);
 
+	mine.worker = (uint16_t)d->worker;
 	if (fd >= 0)
 		d->session = session_new(t, t->base, fd, d, &mine, t->cluster->secret);
 	if (d->session == NULL) {
@@ -354,6 +355,21 @@ session_judge(void *context, const struct hello *theirs)
 	return REFUSAL_NONE;
 }
 
+/* The worker that serves the link which S becomes: always the same for one worker of another node, so that it sees when a new link
+ * takes the place of an old one. */
+static uint32_t
+session_worker(struct cluster_thread *t, const struct session *s)
+{
+	const struct hello *theirs = &s->handshake.theirs;
+	uint32_t workers = t->cluster->server->worker_count;
+
+	if (s->dial != NULL)
+		return s->dial->worker;
+	if (theirs->role != HANDSHAKE_PEER)
+		return t->next_worker++ % workers;
+	return (uint32_t)((theirs->node_id + theirs->worker) % workers);
+}
+
 /* Hands the socket of S to a worker. */
 static bool
 hand_over(struct cluster_thread *t, struct session *s)
@@ -361,8 +377,7 @@ hand_over(struct cluster_thread *t, struct session *s)
 	const struct handshake *h = &s->handshake;
 	struct server *server = t->cluster->server;
 	struct link_start *start = malloc(sizeof(*start));
-	uint32_t worker =
-	    s->dial != NULL ? s->dial->worker : t->next_worker++ % server->worker_count;
+	uint32_t worker = session_worker(t, s);
 
 	if (start == NULL)
 		return false;
@@ -372,6 +387,7 @@ hand_over(struct cluster_thread *t, struct session *s)
 	    .node_id = h->theirs.node_id,
 	    .incarnation = h->theirs.incarnation,
 	    .role = h->theirs.role,
+	    .worker = h->theirs.worker,
 	    .key_out = h->key_out,
 	    .key_in = h->key_in,
 	};

@@ -448,6 +448,7 @@ link_begin(struct link *l, const struct link_start *start)
 	l->out = (struct frame_lane){start->key_out, 0};
 	l->incarnation = start->incarnation;
 	l->role = start->role;
+	l->their_worker = start->worker;
 	l->written = l->pinged = 0;
 	l->epoch_ours = l->epoch_theirs = 0;
 	l->heard = link_now(w);
@@ -491,6 +492,21 @@ break_older(const struct link_list *links, const struct link_start *start)
 			link_break(l, "the node has started anew");
 }
 
+/* The links in whose place BY comes. What is still under way on them was given up by the other side, whose clients may have
+ * written the same keys anew since. */
+static void
+break_replaced(const struct link_list *incoming, const struct link *by)
+{
+	struct link *l;
+
+	if (by->role != HANDSHAKE_PEER || by->outgoing)
+		return;
+	LIST_FOREACH(l, incoming, entry)
+		if (l != by && l->role == HANDSHAKE_PEER && l->node_id == by->node_id &&
+		    l->their_worker == by->their_worker)
+			link_break(l, "another has taken its place");
+}
+
 void
 link_adopt(struct worker *w, struct link_start *start)
 {
@@ -501,6 +517,7 @@ link_adopt(struct worker *w, struct link_start *start)
 	if (l != NULL && l->conn == NULL && link_begin(l, start)) {
 		break_older(&set->incoming, start);
 		break_older(&set->outgoing, start);
+		break_replaced(&set->incoming, l);
 	} else {
 		(void)close(start->fd);
 		if (l != NULL && l->conn == NULL && l->outgoing)

@@ -38,6 +38,7 @@ struct link_start {
 	bool outgoing;
 	uint64_t node_id, incarnation; /* the other side's */
 	uint8_t role;                  /* enum handshake_role */
+	uint16_t worker;               /* incoming: of the other side */
 	uint64_t key_out, key_in;
 };
 

@@ -140,6 +140,10 @@ step_link(struct conn *c, struct slice *input)
 {
 	struct link *l = c->link;
 
+	if (unlikely(l->broken != NULL)) {
+		conn_close(c, CONN_ERROR);
+		return true;
+	}
 	l->heard = link_now(c->worker);
 	while (input->len > 0) {
 		struct frame frame;

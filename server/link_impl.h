@@ -20,6 +20,7 @@ struct link {
 	bool
 	    leaving; /* outgoing: its node is not in the topology any more; what was asked is waited for */
 	uint8_t role;
+	uint16_t their_worker; /* incoming: whose it is */
 
 	/* Output. */
 	char *frame;      /* the head of the frame that is being written */

@@ -504,6 +504,47 @@ test_a_new_incarnation_ends_older_links(void **state)
 	nodes_drop(ns);
 }
 
+/* A link of WORKER of the node that IN is of. */
+static void
+adopt_of_worker(struct worker *w, const struct link *in, uint16_t worker)
+{
+	struct link_start *start = malloc(sizeof(*start));
+
+	*start = (struct link_start){.fd = -1,
+	    .node_id = link_node_id(in),
+	    .incarnation = link_incarnation(in),
+	    .worker = worker,
+	    .key_in = 1,
+	    .key_out = 2};
+	link_adopt(w, start);
+}
+
+/* What waits on the old link of another node's worker must not come after what that worker asks on the new one. */
+static void
+test_a_new_link_takes_the_place_of_the_old_one(void **state)
+{
+	struct nodes *ns = nodes_make(2);
+	struct worker *w = node_worker(ns, 0);
+	struct link *in = LIST_FIRST(&w->cluster->links->incoming);
+	struct slice late = SLICE_LITERAL("anything");
+
+	(void)state;
+	adopt_of_worker(w, in, 1);
+	assert_true(link_up(in));
+	adopt_of_worker(w, in, 0);
+	assert_false(link_up(in));
+	/* In the same turn, too. */
+	assert_true(step_link(in->conn, &late));
+	links_flush(w);
+	wires_look(ns);
+	in = LIST_FIRST(&w->cluster->links->incoming);
+	assert_true(link_up(in));
+	in = LIST_NEXT(in, entry);
+	assert_true(link_up(in) && in->their_worker == 1);
+	assert_null(LIST_NEXT(in, entry));
+	nodes_drop(ns);
+}
+
 int
 main(void)
 {
@@ -521,6 +562,7 @@ main(void)
 	    cmocka_unit_test(test_links_follow_the_topology),
 	    cmocka_unit_test(test_a_node_leaves_that_is_asked),
 	    cmocka_unit_test(test_a_new_incarnation_ends_older_links),
+	    cmocka_unit_test(test_a_new_link_takes_the_place_of_the_old_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
