@@ -16,7 +16,8 @@
  *	 +---------+-------+-----------+------+------+-------+-------+-----+---------+--------+-------+
  *	 |cluster  |node id|incarnation|epoch |digest|version|flushed|role | refusal | worker | zeros |
  *	 +---------+-------+-----------+------+------+-------+-------+-----+---------+--------+-------+
- * An HMAC is the SHA-256 one, keyed with the secret, over a label of its step and
+ *
+ * (worker: of the asker, whose link it is to be). An HMAC is the SHA-256 one, keyed with the secret, over a label of its step and
  * everything said by both sides so far. The keys of both directions of frames follow in the same way.
  *
  * Pure: bytes in, bytes out, no socket, no clock; nonces are the caller's. All messages have fixed lengths.

@@ -21,6 +21,7 @@
 #define STEP         1000u  /* nanoseconds of a bucket */
 #define BUCKETS      10000u /* of the histogram; the last one takes the rest */
 #define PART         65536u /* bytes of a long value that come at a time */
+#define REST_PART    (4 * PART)
 #define KEY          20u
 #define OVER         1000000u /* nanoseconds: what no call may take */
 #define OVER_HALF    500000u
@@ -141,12 +142,12 @@ upkeep_main(void *arg)
 
 	store_thread_join();
 	while (!atomic_load(&w->over)) {
-		unsigned rest = store_maintain(w->st);
+		unsigned pause = store_maintain(w->st);
 		struct timespec until;
 
 		store_thread_pause();
 		(void)clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += (rest < 500 ? rest : 500) * 1000000;
+		until.tv_nsec += (pause < 500 ? pause : 500) * 1000000;
 		until.tv_sec += until.tv_nsec / 1000000000;
 		until.tv_nsec %= 1000000000;
 		(void)sem_timedwait(&w->wanted, &until);
@@ -197,6 +198,17 @@ key_of(const struct store *st, char *to, uint32_t n)
 	return store_key(st, to, KEY);
 }
 
+/* What is written faster than the system gives memory has to wait for it. */
+static void
+rest(void)
+{
+	const struct timespec time = {.tv_nsec = 1000000};
+
+	store_thread_pause();
+	(void)nanosleep(&time, NULL);
+	store_thread_resume();
+}
+
 static void
 set_long(struct world *w, const struct store_key *key, size_t size)
 {
@@ -214,6 +226,8 @@ set_long(struct world *w, const struct store_key *key, size_t size)
 		    w->st, &pending, w->value, size - done < PART ? size - done : PART);
 		note(w, CALL_WRITE, &from);
 		store_thread_quiescent();
+		if (done % REST_PART == 0)
+			rest();
 	}
 	ASSERT(result == STORE_OK);
 	from = stamp();
@@ -272,11 +286,10 @@ forget(struct world *w, uint32_t n)
 
 /* ---------------------------------------------------------------- what goes on */
 
-/* Rests after so many bytes, if any: what is written faster than the system gives memory has to wait for it. */
+/* Rests after so many bytes, if any. */
 static void
 growth(size_t mib, uint32_t items, size_t size, size_t burst)
 {
-	const struct timespec rest = {.tv_nsec = 1000000};
 	struct world w;
 	char what[64];
 
@@ -285,11 +298,8 @@ growth(size_t mib, uint32_t items, size_t size, size_t burst)
 		set(&w, n, size, 0);
 		if (n % 4 == 0)
 			(void)get(&w, (uint32_t)random_below(&w.chance, n + 1));
-		if (burst != 0 && n % (burst / size) == 0) {
-			store_thread_pause();
-			(void)nanosleep(&rest, NULL);
-			store_thread_resume();
-		}
+		if (burst != 0 && n % (burst / size) == 0)
+			rest();
 	}
 	(void)snprintf(what, sizeof(what), "growth to %u x %zu B", items, size);
 	report(&w, what);
