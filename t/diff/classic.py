@@ -49,6 +49,8 @@ DIFFERENCES = {
     "shutdown text": "the refusal of shutdown begins with SERVER_ERROR today, with ERROR in 1.6.18",
 }
 
+NUMBER_LOOKED_AT = 8192  # see "long number"
+
 # Answered by memcached 1.6.18 with the lines wanted.
 _BAD_LINE = b"touch " + b"L" * 251 + b" 1\r\n"
 _ERROR = b"bogus\r\n"
@@ -160,7 +162,8 @@ class Generator:
             return (b"%d" % rng.getrandbits(64) * (n // 4 + 1))[:n]
         else:
             data = rng.randbytes(n)
-        return data if not data[:1].isspace() and data[:1] != b"0" else b"v" + data[1:]
+        begins_long_number = n > NUMBER_LOOKED_AT and data[:2].strip(b"+-")[:1].isdigit()
+        return data if not data[:1].isspace() and data[:1] != b"0" and not begins_long_number else b"v" + data[1:]
 
     def bad_line(self, ours, difference, noreply=False):
         """A command answered as a bad command line, or, with noreply, not at all."""
