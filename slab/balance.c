@@ -66,12 +66,11 @@ window_class(struct store *st, struct slab_class *c)
 	lock_drop(&c->lock);
 }
 
-/* Sets the next mark, where enough was written since the last one. */
+/* Sets the next mark, where enough of the BYTES written so far came since the last one. */
 static void
-mark_turn(struct store *st) REQUIRES(st->mover.lock)
+mark_turn(struct store *st, uint64_t bytes) REQUIRES(st->mover.lock)
 {
 	uint64_t limit = (uint64_t)load_relaxed(&st->pages_limit) << st->page_shift;
-	uint64_t bytes = thread_set_bytes(st);
 
 	if ((bytes - st->mover.mark_bytes) * QUIET_SHARE < limit)
 		return;
@@ -91,7 +90,7 @@ window_turn(struct store *st) REQUIRES(st->mover.lock)
 {
 	uint64_t requests = thread_requests(st), bytes = thread_set_bytes(st);
 
-	mark_turn(st);
+	mark_turn(st, bytes);
 	if (requests - st->mover.window_requests < load_relaxed(&st->items) &&
 	    (bytes - st->mover.window_bytes) * 2 <
 		((uint64_t)load_relaxed(&st->pages_limit) << st->page_shift))
@@ -284,6 +283,8 @@ claim_start(struct store *st, struct slab_class *c, enum claim how) REQUIRES(st-
 			st->mover.to = c->id;
 		return true;
 	}
+	if (st->mover.nleaving == LEAVING_MAX)
+		return false;
 	window_turn(st);
 	from = donor_choose(st, c, how != CLAIM_WANT);
 	return from != 0 && move_start(st, from, c->id);

@@ -257,6 +257,27 @@ hear_part(struct scene *s, uint64_t id, size_t n, uint16_t left)
 	assert_int_equal(p->bytes.len, p->at);
 }
 
+#define LINE_MAX_LONG 64
+
+/* Stores SIZE bytes under a key of this node. LINE becomes the question for them. */
+static void
+store_long(struct scene *s, struct conn *c, int size, char line[LINE_MAX_LONG])
+{
+	static char value[20000];
+	char key[16];
+
+	assert_true((size_t)size < sizeof(value));
+	key_of(s, true, key);
+	memset(value, 'v', (size_t)size);
+	value[size] = '\0';
+	(void)snprintf(line, LINE_MAX_LONG, "set %s 0 0 %d\r\n", key, size);
+	client_asks(s, c, line);
+	client_asks(s, c, value);
+	client_asks(s, c, "\r\n");
+	client_hears(s, c, "STORED\r\n");
+	(void)snprintf(line, LINE_MAX_LONG, "mg %s v\r\n", key);
+}
+
 /* More of an answer than the asker has room for is sent when there is some, or never. */
 static void
 test_answers_wait_for_room(void **state)
@@ -265,18 +286,10 @@ test_answers_wait_for_room(void **state)
 	struct scene *s = scene_new();
 	struct conn *c = machine_conn(&s->ns.nodes[0].m);
 	size_t *waiting = &node_worker(&s->ns, 0)->cluster->forward->waiting;
-	char key[16], line[64];
-	static char value[SIZE + 1];
+	char line[LINE_MAX_LONG];
 
 	(void)state;
-	key_of(s, true, key);
-	memset(value, 'v', SIZE);
-	(void)snprintf(line, sizeof(line), "set %s 0 0 %d\r\n", key, SIZE);
-	client_asks(s, c, line);
-	client_asks(s, c, value);
-	client_asks(s, c, "\r\n");
-	client_hears(s, c, "STORED\r\n");
-	(void)snprintf(line, sizeof(line), "mg %s v\r\n", key);
+	store_long(s, c, SIZE, line);
 	for (uint64_t id = 1; id <= 3; id++) {
 		tell_room(s, &s->asked, FRAME_COMMAND, 0, id, 2, slice_of(line, strlen(line)));
 		hear_part(s, id, 2 * UNIT, (ANSWER - 2 * UNIT) / UNIT + 1);
@@ -309,18 +322,10 @@ test_waiting_answers_are_bounded(void **state)
 	struct conn *c = machine_conn(&s->ns.nodes[0].m);
 	size_t *waiting = &node_worker(&s->ns, 0)->cluster->forward->waiting;
 	unsigned refused = 0;
-	char key[16], line[64];
-	static char value[SIZE + 1];
+	char line[LINE_MAX_LONG];
 
 	(void)state;
-	key_of(s, true, key);
-	memset(value, 'v', SIZE);
-	(void)snprintf(line, sizeof(line), "set %s 0 0 %d\r\n", key, SIZE);
-	client_asks(s, c, line);
-	client_asks(s, c, value);
-	client_asks(s, c, "\r\n");
-	client_hears(s, c, "STORED\r\n");
-	(void)snprintf(line, sizeof(line), "mg %s v\r\n", key);
+	store_long(s, c, SIZE, line);
 	for (uint64_t id = 1; id <= 2 * MOST / SIZE; id++) {
 		tell_room(s, &s->asked, FRAME_COMMAND, 0, id, 1, slice_of(line, strlen(line)));
 		refused += hear(s, &s->asked, FRAME_REPLY).flags == (FRAME_LAST | FORWARD_REFUSES);
