@@ -113,8 +113,8 @@ store_stats(struct store *st, struct store_stats *s)
 	s->index_buckets = load_relaxed(&st->nbuckets);
 	lock_take(&st->overflow_lock);
 	s->overflow_buckets = st->overflow_used;
-	s->index_bytes = load_relaxed(&st->table.committed) + st->overflow.committed +
-	    load_relaxed(&st->ghost.committed);
+	s->index_bytes = load_relaxed(&st->table.committed) +
+	    load_relaxed(&st->overflow.committed) + load_relaxed(&st->ghost.committed);
 	lock_drop(&st->overflow_lock);
 	s->read_retries = thread_retries(st) - load_relaxed(&st->retries_at_reset);
 	s->found_expired = thread_found_expired(st) - load_relaxed(&st->expired_at_reset);
