@@ -61,13 +61,15 @@ static void
 stats_add_class(struct store *st, struct store_stats *s, struct slab_class *c)
 {
 	struct class_counters n;
+	uint64_t sets_before;
 
 	lock_take(&c->lock);
 	n = counters_now(c);
+	sets_before = c->sets_at_reset;
 	s->bytes += c->bytes;
 	s->memory_used += (uint64_t)c->npages << st->page_shift;
 	lock_drop(&c->lock);
-	s->total_items += thread_sets(st, c->id) - c->sets_at_reset;
+	s->total_items += thread_sets(st, c->id) - sets_before;
 	s->evictions += n.evicted;
 	s->evicted_unfetched += n.evicted_unfetched;
 	s->evicted_active += n.evicted_active;
@@ -80,17 +82,40 @@ stats_add_class(struct store *st, struct store_stats *s, struct slab_class *c)
 	s->direct_reclaims += n.direct_reclaims;
 }
 
+/* What *COUNTER has gone up since a reset noted *NOTED. That is loaded first, and pairs with the release in note: a reset
+ * meanwhile would leave less than nothing. */
+static uint64_t
+since_reset(const uint64_t *counter, const uint64_t *noted)
+{
+	uint64_t before = load_acquire(noted);
+
+	return load_relaxed(counter) - before;
+}
+
 static void
 stats_add_moves(const struct store *st, struct store_stats *s)
 {
 	const struct move_counters *now = &st->moves, *then = &st->moves_at_reset;
 
-	s->pages_moved = load_relaxed(&st->pages_moved) - load_relaxed(&st->pages_moved_at_reset);
-	s->rescued = load_relaxed(&now->rescues) - load_relaxed(&then->rescues);
-	s->rescued_pieces = load_relaxed(&now->piece_rescues) - load_relaxed(&then->piece_rescues);
-	s->reclaimed_in_moves = load_relaxed(&now->reclaims) - load_relaxed(&then->reclaims);
-	s->busy_in_moves = load_relaxed(&now->busy) - load_relaxed(&then->busy);
+	s->pages_moved = since_reset(&st->pages_moved, &st->pages_moved_at_reset);
+	s->rescued = since_reset(&now->rescues, &then->rescues);
+	s->rescued_pieces = since_reset(&now->piece_rescues, &then->piece_rescues);
+	s->reclaimed_in_moves = since_reset(&now->reclaims, &then->reclaims);
+	s->busy_in_moves = since_reset(&now->busy, &then->busy);
 	s->moving = load_relaxed(&st->mover.page) != NONE;
+}
+
+/* As since_reset, of sums over all threads. */
+static void
+stats_add_reads(const struct store *st, struct store_stats *s)
+{
+	uint64_t retries = load_acquire(&st->retries_at_reset);
+	uint64_t expired = load_acquire(&st->expired_at_reset);
+	uint64_t flushed = load_acquire(&st->flushed_at_reset);
+
+	s->read_retries = thread_retries(st) - retries;
+	s->found_expired = thread_found_expired(st) - expired;
+	s->found_flushed = thread_found_flushed(st) - flushed;
 }
 
 void
@@ -116,9 +141,7 @@ store_stats(struct store *st, struct store_stats *s)
 	s->index_bytes = load_relaxed(&st->table.committed) +
 	    load_relaxed(&st->overflow.committed) + load_relaxed(&st->ghost.committed);
 	lock_drop(&st->overflow_lock);
-	s->read_retries = thread_retries(st) - load_relaxed(&st->retries_at_reset);
-	s->found_expired = thread_found_expired(st) - load_relaxed(&st->expired_at_reset);
-	s->found_flushed = thread_found_flushed(st) - load_relaxed(&st->flushed_at_reset);
+	stats_add_reads(st, s);
 }
 
 static uint32_t
@@ -136,12 +159,15 @@ store_class_stats(struct store *st, unsigned slab_class, struct store_class_stat
 {
 	struct slab_class *c;
 	struct class_counters n;
+	uint64_t hits_before, sets_before;
 
 	if (slab_class < 1 || slab_class > st->nclasses)
 		return false;
 	c = &st->classes[slab_class];
 	lock_take(&c->lock);
 	n = counters_now(c);
+	hits_before = c->hits_at_reset;
+	sets_before = c->sets_at_reset;
 	*s = (struct store_class_stats){
 	    .chunk_size = c->chunk_size,
 	    .chunks_per_page = c->per_page,
@@ -169,11 +195,18 @@ store_class_stats(struct store *st, unsigned slab_class, struct store_class_stat
 	s->direct_reclaims = n.direct_reclaims;
 	s->pages_in = n.pages_in;
 	s->pages_out = n.pages_out;
-	s->sets = thread_sets(st, slab_class) - c->sets_at_reset;
+	s->sets = thread_sets(st, slab_class) - sets_before;
 	s->deletes = n.deletes;
 	s->touches = n.touches;
-	s->hits = thread_hits(st, slab_class) - c->hits_at_reset;
+	s->hits = thread_hits(st, slab_class) - hits_before;
 	return true;
+}
+
+/* Release: who takes NOW off what a counter stands at sees it no lower than this thread did. */
+static void
+note(uint64_t *noted, uint64_t now)
+{
+	store_release(noted, now);
 }
 
 void
@@ -188,12 +221,12 @@ store_stats_reset(struct store *st)
 		c->sets_at_reset = thread_sets(st, id);
 		lock_drop(&c->lock);
 	}
-	store_relaxed(&st->pages_moved_at_reset, load_relaxed(&st->pages_moved));
-	store_relaxed(&st->moves_at_reset.rescues, load_relaxed(&st->moves.rescues));
-	store_relaxed(&st->moves_at_reset.piece_rescues, load_relaxed(&st->moves.piece_rescues));
-	store_relaxed(&st->moves_at_reset.reclaims, load_relaxed(&st->moves.reclaims));
-	store_relaxed(&st->moves_at_reset.busy, load_relaxed(&st->moves.busy));
-	store_relaxed(&st->retries_at_reset, thread_retries(st));
-	store_relaxed(&st->expired_at_reset, thread_found_expired(st));
-	store_relaxed(&st->flushed_at_reset, thread_found_flushed(st));
+	note(&st->pages_moved_at_reset, load_relaxed(&st->pages_moved));
+	note(&st->moves_at_reset.rescues, load_relaxed(&st->moves.rescues));
+	note(&st->moves_at_reset.piece_rescues, load_relaxed(&st->moves.piece_rescues));
+	note(&st->moves_at_reset.reclaims, load_relaxed(&st->moves.reclaims));
+	note(&st->moves_at_reset.busy, load_relaxed(&st->moves.busy));
+	note(&st->retries_at_reset, thread_retries(st));
+	note(&st->expired_at_reset, thread_found_expired(st));
+	note(&st->flushed_at_reset, thread_found_flushed(st));
 }
