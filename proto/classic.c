@@ -190,18 +190,24 @@ parse_line(struct slice line, size_t used, struct slice window, const struct par
 	}
 }
 
-/* There is no line end in WINDOW: can it still become a command? */
+/* Whether the line in front of WINDOW, which is longer than PROTO_LINE_MAX, may be so long. */
 static bool
-may_grow(struct slice window)
+may_be_long(struct slice window)
 {
 	size_t i = 0;
 
-	if (window.len <= PROTO_LINE_MAX)
-		return true;
 	while (i <= 100 && window.ptr[i] == ' ')
 		i++;
 	return i <= 100 &&
 	    (memcmp(window.ptr + i, "get ", 4) == 0 || memcmp(window.ptr + i, "gets ", 5) == 0);
+}
+
+static enum parse_result
+refuse_long(struct slice window, struct command *command, struct parse_error *error)
+{
+	text_refuse(command, error, slice_of("", 0), window.len);
+	error->close = true;
+	return PARSE_ERROR;
 }
 
 static enum parse_result
@@ -220,16 +226,15 @@ text_parse(struct slice window, const struct parse_limits *limits, struct comman
 	struct slice line;
 	size_t used;
 
-	if (eol == NULL) {
-		if (may_grow(window))
-			return more(command, 0);
-		text_refuse(command, error, slice_of("", 0), window.len);
-		error->close = true;
-		return PARSE_ERROR;
-	}
+	if (eol == NULL)
+		return window.len <= PROTO_LINE_MAX || may_be_long(window)
+		    ? more(command, 0)
+		    : refuse_long(window, command, error);
 	used = (size_t)(eol + 1 - window.ptr);
 	if (used < 4)
 		return text_refuse(command, error, REPLY_BAD_FORMAT, used);
+	if (unlikely(used > PROTO_LINE_WHOLE) && !may_be_long(window))
+		return refuse_long(window, command, error);
 	line = slice_of(window.ptr, used - (eol[-1] == '\r' ? 2 : 1));
 	return parse_line(line, used, window, limits, command, error);
 }
@@ -488,11 +493,8 @@ classic_parse_auth(struct slice window, struct command *command, struct parse_er
 
 	if (eol == NULL && window.len <= PROTO_LINE_MAX)
 		return more(command, 0);
-	if (eol == NULL) {
-		text_refuse(command, error, slice_of("", 0), window.len);
-		error->close = true;
-		return PARSE_ERROR;
-	}
+	if (eol == NULL)
+		return refuse_long(window, command, error);
 	used = (size_t)(eol + 1 - window.ptr);
 	line = slice_of(window.ptr, used - 1);
 	if (line.len > 0 && eol[-1] == '\r')

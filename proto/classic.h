@@ -11,7 +11,8 @@
  * connection, get and gets excepted: the window must be able to grow for them.
  *
  * Same bytes, same result: it does not matter in how many pieces they came, except that a line of more than
- * PROTO_LINE_MAX bytes is taken where its end is in the window at once (as memcached does). */
+ * PROTO_LINE_MAX bytes is taken where its end is in the window at once (as memcached does), up to PROTO_LINE_WHOLE, get and
+ * gets excepted again. */
 enum parse_result classic_parse(struct slice window, const struct parse_limits *limits,
     struct command *command, struct parse_error *error);
 

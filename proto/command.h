@@ -20,6 +20,7 @@
 #define PROTO_KEY_MAX    250u
 #define PROTO_OPAQUE_MAX 31u
 #define PROTO_LINE_MAX   2048u /* a longer line without its end is no command, unless get or gets */
+#define PROTO_LINE_WHOLE 16384u /* nor is one longer than this with its end, unless get or gets */
 #define PROTO_VALUE_MAX  2147483645u
 #define PROTO_SASL_MAX   16384u /* bytes of a SASL message, or of "user password" with -Y */
 

@@ -433,7 +433,8 @@ fast_line(
 {
 	const char *begin = window.ptr, *end = begin + window.len, *eol;
 
-	if (len - 1 >= PROTO_KEY_MAX || stop == end || (eol = line_end(begin, stop, end)) == NULL)
+	if (len - 1 >= PROTO_KEY_MAX || stop == end || (eol = line_end(begin, stop, end)) == NULL ||
+	    eol - begin >= (ptrdiff_t)PROTO_LINE_WHOLE)
 		return false;
 	command->op = (uint8_t)op;
 	command->used = (size_t)(eol + 1 - begin);

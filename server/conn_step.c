@@ -18,9 +18,6 @@
 #include "server/replicate_wait.h"
 #include "server/route.h"
 
-/* A line of more than PROTO_LINE_MAX bytes that came at once is taken up to this: as much as memcached receives at once. */
-#define LINE_TOGETHER ((size_t)16 << 10)
-
 enum parse_result
 conn_parse(struct conn *c, struct slice window, struct command *command, struct parse_error *error)
 {
@@ -446,7 +443,8 @@ is_cut(const struct conn *c, const struct command *cmd, const struct parse_error
     struct slice input)
 {
 	return error->close && c->worker->follows && c->protocol == PROTOCOL_TEXT &&
-	    cmd->used == input.len && input.len < LINE_TOGETHER && input.ptr[input.len - 1] != '\n';
+	    cmd->used == input.len && input.len < PROTO_LINE_WHOLE &&
+	    input.ptr[input.len - 1] != '\n';
 }
 
 /* A batch of any commands. */

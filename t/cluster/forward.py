@@ -6,6 +6,7 @@
 A value says whose it is, so no answer can be taken for another key's.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -182,6 +183,23 @@ def long_values(cluster, chance, seconds):
                 c.send(b"set %s 0 0 2000000\r\n%s\r\nget %s\r\n" % (k, b"z" * 2000000, k))
                 assert c.line() == b"SERVER_ERROR object too large for cache\r\n"
                 assert c.line() == b"END\r\n"
+
+
+def long_lines(cluster, chance, seconds):
+    """No line is too long for what nodes say to each other: the connection ends before."""
+    for size in (16385, 65535, 65536, 200000):
+        for n in range(6):
+            with cluster.connect() as c:
+                line = b"set %s 0 0 5" % key(n, b"line")
+                # All comes at once behind a get that is long enough, or in the largest piece that is received.
+                with contextlib.suppress(ConnectionError):
+                    c.send(b"get" + b" x" * chance.choice((1, 50000)))
+                    c.send(b"\r\n" + line.ljust(size - 2) + b"\r\nhello\r\n")
+                assert c.rest() in (b"", b"END\r\n")
+            with cluster.connect() as c, contextlib.suppress(ConnectionError):
+                c.send(line.ljust(size - 2) + b"\r\nhello\r\n")
+                assert c.rest() == b""
+    assert cluster.alive()
 
 
 def multi_gets(cluster, chance, seconds):
@@ -401,8 +419,8 @@ def copies_are_read(cluster, chance, seconds):
                 assert after[name] == threads[name], "a read was forwarded"
 
 
-STORIES = [each_node_answers, pipelines_keep_their_order, long_values, multi_gets, flush_reaches_all, slow_clients,
-           vanishing_clients, copies_are_read, a_node_stands_still, a_node_dies, a_node_dies_in_a_long_value,
+STORIES = [each_node_answers, pipelines_keep_their_order, long_values, long_lines, multi_gets, flush_reaches_all,
+           slow_clients, vanishing_clients, copies_are_read, a_node_stands_still, a_node_dies, a_node_dies_in_a_long_value,
            long_values_outlive_a_node]
 
 

@@ -462,6 +462,34 @@ endless_lines(void **state)
 	assert_string_equal(wire_transcript(WIRE_TEXT, slice_of(line, 2049), NULL, 0), "#");
 }
 
+/* START, and blanks up to a line of N bytes with its end, and behind that "hello" as the value of those that have one. */
+static const char *
+whole_line(const char *start, size_t n)
+{
+	static char line[PROTO_LINE_WHOLE + 100];
+
+	memset(line, ' ', n);
+	memcpy(line, start, strlen(start));
+	memcpy(line + n - 2, "\r\nhello\r\n", 9);
+	return wire_transcript(WIRE_TEXT, slice_of(line, n + 7), NULL, 0);
+}
+
+static void
+whole_lines_that_are_too_long(void **state)
+{
+	static const char *const starts[] = {"set a 0 0 5", "ms a 5", "mg a", "mg a t", "md a q",
+	    "incr a 1", "gat 0 a", "version", "bogus"};
+	const size_t most = PROTO_LINE_WHOLE;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
+		assert_string_not_equal(whole_line(starts[i], most), "#");
+		assert_string_equal(whole_line(starts[i], most + 1), "#");
+	}
+	assert_string_equal(whole_line("get a", most + 1), "GET a | !ERROR");
+	assert_string_equal(whole_line("   gets a", most + 1), "!ERROR | !ERROR");
+}
+
 static void
 a_hundred_thousand_keys(void **state)
 {
@@ -638,6 +666,7 @@ main(void)
 	    cmocka_unit_test(administration_of_eviction),
 	    cmocka_unit_test(twenty_three_words),
 	    cmocka_unit_test(endless_lines),
+	    cmocka_unit_test(whole_lines_that_are_too_long),
 	    cmocka_unit_test(a_hundred_thousand_keys),
 	    cmocka_unit_test(authentication),
 	    cmocka_unit_test(random_streams_cut_anywhere),
