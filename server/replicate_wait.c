@@ -24,7 +24,9 @@
 #include "server/settings.h"
 #include "server/written.h"
 
-#define HELD_MAX    1024u  /* bytes of an answer that is held back */
+/* Bytes of an answer that is held back: as many as any of these commands makes room for, or it would not lie where it is looked
+ * for. */
+#define HELD_MAX    ((size_t)REPLY_META_MAX + REPLY_NUMBER_MAX)
 #define WAITERS_MAX 16384u /* that wait for one link's other end */
 #define WAY         60u /* milliseconds by which another node answers earlier, to be heard in time */
 

@@ -78,7 +78,25 @@ def no_more_than_there_are(cluster, chance):
     cluster.nodes[2].start()
 
 
-STORIES = [other_nodes_do_not_matter, a_broken_link_is_not_forgotten, no_more_than_there_are]
+def what_is_held_is_all_of_it(cluster, chance):
+    """An answer that waits for copies is held back wherever in the output it would stand."""
+    big, none, number = (key_of(cluster, ("n0",), word) for word in (b"big", b"none", b"number"))
+    get, miss = b"get %s\r\n" % big, b"get %s\r\n" % none
+    with cluster.nodes[0].connect() as c:
+        set_one(c, big, b"v" * 450)
+        length = len(c.ask(get, b"END\r\n"))
+        block = 16384
+        for room in range(850, 1150, 5):
+            gets = (block - room) // length
+            misses = (block - room - gets * length) // len(b"END\r\n")
+            # More copies than there can be: the answer to that comes at once.
+            c.send(get * gets + miss * misses + b"ma %s Psync=9 N0 v\r\nmn\r\n" % number)
+            c.exactly(gets * length + misses * len(b"END\r\n"))
+            answer = c.until(b"MN\r\n")
+            assert answer == b"SERVER_ERROR stored here, but not copied in time\r\nMN\r\n", (room, answer)
+
+
+STORIES = [other_nodes_do_not_matter, a_broken_link_is_not_forgotten, no_more_than_there_are, what_is_held_is_all_of_it]
 MORE_OPTIONS = {no_more_than_there_are: ["--replicas=2"]}
 
 
