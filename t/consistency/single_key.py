@@ -24,12 +24,31 @@ CLIENTS = 4
 FORK = multiprocessing.get_context("fork")
 
 
+class Going:
+    """Whether a client goes on: for SECONDS, and on a busy machine until each of them has done enough. WAITING: how many have not."""
+
+    def __init__(self, seconds, waiting):
+        self.ends = time.monotonic() + seconds
+        self.latest = self.ends + testlib.PATIENCE
+        self.waiting = waiting
+        self.has_enough = False
+
+    def __call__(self, done=0, enough=0):
+        if not self.has_enough and done >= enough:
+            self.has_enough = True
+            with self.waiting.get_lock():
+                self.waiting.value -= 1
+        now = time.monotonic()
+        return now < self.ends or (self.waiting.value > 0 and now < self.latest)
+
+
 def clients(port, work, seconds, *arguments):
-    """Runs WORK(connection, number, deadline, ...) in CLIENTS processes; what they return, in order."""
+    """Runs WORK(connection, number, going, ...) in CLIENTS processes; what they return, in order."""
     pipes, processes = [], []
+    waiting = FORK.Value("i", CLIENTS)
     for number in range(CLIENTS):
         mine, theirs = FORK.Pipe(False)
-        p = FORK.Process(target=_client, args=(theirs, port, work, number, seconds) + arguments)
+        p = FORK.Process(target=_client, args=(theirs, port, work, number, seconds, waiting) + arguments)
         p.start()
         theirs.close()
         pipes.append(mine)
@@ -43,10 +62,10 @@ def clients(port, work, seconds, *arguments):
     return results
 
 
-def _client(pipe, port, work, number, seconds, *arguments):
+def _client(pipe, port, work, number, seconds, waiting, *arguments):
     try:
         with testlib.Connection(port) as c:
-            pipe.send(work(c, number, time.monotonic() + seconds, *arguments))
+            pipe.send(work(c, number, Going(seconds, waiting), *arguments))
     except BaseException:
         pipe.send("client %d: %s" % (number, traceback.format_exc()))
 
@@ -67,9 +86,9 @@ def in_real_time_order(history):
 
 # ---------------------------------------------------------------- the stories: (work, check)
 
-def counter(c, number, deadline, lock):
+def counter(c, number, going, lock):
     history = []
-    while time.monotonic() < deadline:
+    while going(len(history), 1):
         begin = time.monotonic_ns()
         reply = c.ask(b"incr counter 1\r\n")
         if reply == b"NOT_FOUND\r\n":
@@ -90,10 +109,10 @@ def counter_check(results, evicting):
     return in_real_time_order(history)
 
 
-def swap(c, number, deadline, lock):
+def swap(c, number, going, lock):
     """Replaces the value V by V + 1 with cas: the successes are one chain."""
     won = []
-    while time.monotonic() < deadline:
+    while going(len(won), 1):
         c.send(b"gets swap\r\n")
         head = c.line()
         if head == b"END\r\n":
@@ -123,10 +142,10 @@ def swap_check(results, evicting):
     return in_real_time_order([w[:3] for w in won])
 
 
-def mutex(c, number, deadline, lock, inside):
+def mutex(c, number, going, lock, inside):
     """Whoever can add the key holds the lock until it deletes it."""
     taken = 0
-    while time.monotonic() < deadline:
+    while going(taken, 10):
         if c.ask(b"add mutex 0 0 1\r\n%d\r\n" % number) != b"STORED\r\n":
             continue
         if inside.value:
@@ -148,10 +167,10 @@ def mutex_check(results, evicting):
 RECORDS_BEFORE = 500000
 
 
-def records(c, number, deadline, lock):
+def records(c, number, going, lock):
     """Appends and prepends records; returns how many of either were accepted."""
     front = back = 0
-    while time.monotonic() < deadline and front + back < 12000:
+    while going() and front + back < 12000:
         if (front + back) % 3:
             back += c.ask(b"append records 0 0 10\r\n>%d.%07d\r\n" % (number, back)) == b"STORED\r\n"
         else:
@@ -174,11 +193,11 @@ def records_check(results, evicting, value):
 TORN_SIZES = [1, 7, 40, 100, 1000, 4000, 20000, 70000, 300000, 900000]
 
 
-def torn(c, number, deadline, lock):
+def torn(c, number, going, lock):
     """Values of one letter and many sizes over each other, read by all."""
     rng = random.Random(number)
     count = 0
-    while time.monotonic() < deadline:
+    while going(count, 50):
         key = b"torn%d" % rng.randrange(6)
         if rng.random() < 0.4:
             size = rng.choice(TORN_SIZES)
@@ -206,11 +225,11 @@ def torn_check(results, evicting):
     return None if sum(results) > 100 else "only %d reads" % sum(results)
 
 
-def register(c, number, deadline, lock, acknowledged):
+def register(c, number, going, lock, acknowledged):
     """One client writes growing numbers, the others never see an older one than they could."""
     last = seen = 0
     n = 0
-    while time.monotonic() < deadline:
+    while going(n + seen, 60):
         if number == 0:
             n += 1
             size = 20 if n % 3 else 5000
@@ -233,11 +252,11 @@ def register_check(results, evicting):
     return None if min(results) > 50 else "too few reads or writes: %s" % results
 
 
-def vivify(c, number, deadline, lock):
+def vivify(c, number, going, lock):
     """Everybody asks for the same missing keys: one wins each."""
     won = []
     n = 0
-    while time.monotonic() < deadline and n < 6000:
+    while going() and n < 6000:
         n += 1
         c.send(b"mg vivify%d N30 v\r\n" % n)
         head = c.line()
