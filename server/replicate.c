@@ -745,7 +745,7 @@ replicate_on_acked(struct replicate_worker *w, void (*call)(void *context), void
 }
 
 bool
-replicate_want(struct replicate_end *end, struct slice key)
+replicate_want(struct replicate_end *end, struct slice key, uint8_t flags)
 {
 	const struct replicate_means *means = end->worker->all->means;
 	char *body = end->link != NULL ? means->frame(end->link, 1 + key.len) : NULL;
@@ -754,7 +754,7 @@ replicate_want(struct replicate_end *end, struct slice key)
 		return false;
 	*body = (char)key.len;
 	memcpy(body + 1, key.ptr, key.len);
-	means->frame_end(end->link, FRAME_WANT, 0, 0, body + 1 + key.len);
+	means->frame_end(end->link, FRAME_WANT, flags, 0, body + 1 + key.len);
 	return true;
 }
 

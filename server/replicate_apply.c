@@ -232,7 +232,7 @@ touch(struct applying *a)
 	if (touched && a->ours)
 		replicate_pass_on(a->end->worker, BACKLOG_TOUCH, record->key, record->order);
 	if (present < record->order && record->order > store_flushed(r->store) &&
-	    !replicate_want(a->end, record->key))
+	    !replicate_want(a->end, record->key, WANT_ALONE))
 		replicate_want_sync(a->end->peer);
 }
 

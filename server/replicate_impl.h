@@ -24,7 +24,8 @@
 #define DELAYS        32u   /* classes of delay: powers of two of microseconds */
 #define HOLDERS_MAX   (TOPOLOGY_REPLICAS_MAX + 1)
 
-enum { DATA_SYNC = 1 }; /* a flag of DATA frames: not of the stream but of a comparison */
+enum { DATA_SYNC = 1 };  /* a flag of DATA frames: not of the stream but of a comparison */
+enum { WANT_ALONE = 1 }; /* a flag of WANT frames: it is no part of a comparison */
 
 /* ---------------------------------------------------------------- streams */
 
@@ -188,8 +189,8 @@ void replicate_pass_on(
 /* Tells the peer that KEY was deleted, up to ORDER. False where the link takes nothing. */
 bool replicate_gone(struct replicate_end *end, struct slice key, uint64_t order);
 
-/* Asks the peer for the item KEY. False where the link takes nothing. */
-bool replicate_want(struct replicate_end *end, struct slice key);
+/* Asks the peer for the item KEY, as part of a comparison or with WANT_ALONE in FLAGS. False where the link takes nothing. */
+bool replicate_want(struct replicate_end *end, struct slice key, uint8_t flags);
 
 /* An expiry of the store in calendar seconds of END's peer, or in our own with END NULL; and back. */
 int64_t replicate_expiry_out(
@@ -272,7 +273,7 @@ bool sync_slice(struct replicate_end *end);
 /* There is another topology: what is compared now is compared once more. */
 void sync_moved(struct replicate_end *end);
 
-/* Gives it up: the side that began does so again. */
+/* Gives it up: the side that began does so again; the other one does where the first may take it for over. */
 void sync_free(struct replicate_end *end);
 
 #endif

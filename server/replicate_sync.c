@@ -83,7 +83,7 @@ sync_free(struct replicate_end *end)
 {
 	if (end->sync == NULL)
 		return;
-	if (end->sync->begins)
+	if (end->sync->begins || end->sync->said[END_SENT])
 		replicate_want_sync(end->peer);
 	sync_end(end);
 }
@@ -280,7 +280,7 @@ hear_list(struct sync *s, struct slice rest)
 		if (!list_next(&rest, &item))
 			return false;
 		verdict = judge(s, &item, &gone);
-		if ((verdict == VERDICT_WANT && !replicate_want(end, item.key)) ||
+		if ((verdict == VERDICT_WANT && !replicate_want(end, item.key, 0)) ||
 		    (verdict == VERDICT_GONE && !replicate_gone(end, item.key, gone)))
 			s->again = true;
 	}
@@ -289,14 +289,15 @@ hear_list(struct sync *s, struct slice rest)
 
 /* ---------------------------------------------------------------- wants */
 
-/* What one key's primary is asked for outside of a comparison is sent with all that it changes. */
+/* What one key's primary is asked for outside of a comparison is sent with all that it changes: a comparison under way may have
+ * said already that it has sent all. */
 static void
-take_want(struct replicate_end *end, struct slice key)
+take_want(struct replicate_end *end, struct slice key, uint8_t flags)
 {
 	struct replicate_worker *w = end->worker;
 	struct sync *s = end->sync;
 
-	if (s == NULL) {
+	if (s == NULL || (flags & WANT_ALONE)) {
 		if (replicate_is_primary(w, key, w->places.self))
 			replicate_pass_on(w, BACKLOG_SET, key, 0);
 		return;
@@ -309,14 +310,16 @@ take_want(struct replicate_end *end, struct slice key)
 
 /* Keys, each behind its length. */
 static bool
-hear_want(struct replicate_end *end, struct slice rest)
+hear_want(struct replicate_end *end, const struct frame *frame)
 {
+	struct slice rest = frame->body;
+
 	while (rest.len > 0) {
 		size_t len = (unsigned char)rest.ptr[0];
 
 		if (len == 0 || len > STORE_KEY_MAX || len >= rest.len)
 			return false;
-		take_want(end, slice_of(rest.ptr + 1, len));
+		take_want(end, slice_of(rest.ptr + 1, len), frame->flags);
 		rest = slice_of(rest.ptr + 1 + len, rest.len - 1 - len);
 	}
 	return true;
@@ -366,7 +369,8 @@ hear_digest(struct replicate_end *end, const struct frame *frame)
 		return false;
 	if (end->sync != NULL && end->sync->begins)
 		return false;
-	sync_free(end);
+	if (end->sync != NULL)
+		sync_end(end);
 	s = sync_new(end, frame->id, false);
 	if (s == NULL)
 		return false;
@@ -424,7 +428,7 @@ sync_receive(struct replicate_end *end, const struct frame *frame)
 	if (frame->type == FRAME_DIGESTS)
 		return hear_digest(end, frame);
 	if (frame->type == FRAME_WANT)
-		return hear_want(end, frame->body);
+		return hear_want(end, frame);
 	if (frame->type == FRAME_GONE)
 		return hear_gone(end, frame);
 	/* What is left of a comparison that this side has given up. */

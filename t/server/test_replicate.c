@@ -22,6 +22,7 @@ struct load {
 	struct sim *sim;
 	struct wanted wanted[KEYS];
 	bool restarts, flushes, moves;
+	bool compares; /* all the time, over links that are often full */
 	unsigned cuts; /* in 1000 steps */
 	uint64_t values;
 };
@@ -150,6 +151,14 @@ do_flush(struct load *l)
 		l->wanted[i].there = false;
 }
 
+/* Some links take nothing from some of the streams, some frames find no room. */
+static void
+do_fullness(struct sim *sim)
+{
+	sim_unsent_extra = random_below(&sim->chance, 4) == 0 ? (size_t)2 << 20 : 0;
+	sim_full = random_below(&sim->chance, 4) == 0 ? 30 : 0;
+}
+
 static void
 do_fault(struct load *l)
 {
@@ -158,12 +167,15 @@ do_fault(struct load *l)
 
 	if (!link->used)
 		return;
+	do_fullness(sim);
+	if (l->compares) {
+		replicate_want_sync(link->side[0].end->peer);
+		return;
+	}
 	if (link->up)
 		sim_link_down(sim, link);
 	else
 		sim_link_up(sim, link);
-	sim_unsent_extra = random_below(&sim->chance, 4) == 0 ? (size_t)2 << 20 : 0;
-	sim_full = random_below(&sim->chance, 4) == 0 ? 30 : 0;
 	if (l->flushes && random_below(&sim->chance, 30) == 0)
 		do_flush(l);
 	if (l->moves && random_below(&sim->chance, 20) == 0)
@@ -318,6 +330,15 @@ without_faults(void **state)
 }
 
 static void
+with_comparisons(void **state)
+{
+	struct load l = {.cuts = 20, .compares = true};
+
+	(void)state;
+	converge(&l, 12);
+}
+
+static void
 with_links_cut(void **state)
 {
 	struct load l = {.cuts = 20};
@@ -368,7 +389,7 @@ ask(struct sim *sim, unsigned node, struct slice name)
 }
 
 static void
-put(struct sim *sim, unsigned node, struct slice name, uint32_t flags)
+put_by(struct sim *sim, unsigned node, unsigned worker, struct slice name, uint32_t flags)
 {
 	struct store *st = sim->nodes[node].store;
 	struct store_key key = store_key(st, name.ptr, name.len);
@@ -377,9 +398,15 @@ put(struct sim *sim, unsigned node, struct slice name, uint32_t flags)
 	struct store_pending pending;
 	uint64_t version;
 
-	replicate_worker_enter(sim->nodes[node].workers[0]);
+	replicate_worker_enter(sim->nodes[node].workers[worker]);
 	assert_int_equal(store_offer(st, &pending, &key, &head, "value"), STORE_OK);
 	assert_int_equal(store_put(st, &key, &pending, &how, &version), STORE_OK);
+}
+
+static void
+put(struct sim *sim, unsigned node, struct slice name, uint32_t flags)
+{
+	put_by(sim, node, 0, name, flags);
 }
 
 /* At nodes that have the last topology. */
@@ -515,6 +542,123 @@ with_a_stream_that_waits(void **state)
 	sim_stop(&sim);
 }
 
+/* Node 0 compares with node 1, over the first link, until what node 0 has sent next is of this TYPE; with COMPARED, its last word. */
+static void
+compare_until(struct sim *sim, enum frame_type type)
+{
+	struct sim_link *link = &sim->links[0];
+
+	assert_true(link->side[0].node == 0 && link->side[1].node == 1);
+	replicate_want_sync(link->side[0].end->peer);
+	for (unsigned i = 0; i < 1000; i++) {
+		const struct sim_message *m;
+
+		(void)sim_tick(sim, 0, 0);
+		while ((m = STAILQ_FIRST(&link->side[0].sent)) != NULL) {
+			if (m->frame.type == type &&
+			    (type != FRAME_COMPARED || m->frame.body.ptr[0] == 2))
+				return;
+			(void)sim_deliver(sim, link, 0);
+		}
+		(void)sim_tick(sim, 1, link->side[1].worker);
+		while (sim_deliver(sim, link, 1))
+			;
+	}
+	fail();
+}
+
+static void
+touch_by(struct sim *sim, unsigned node, unsigned worker, struct slice name, uint32_t exptime)
+{
+	struct store *st = sim->nodes[node].store;
+	struct store_key key = store_key(st, name.ptr, name.len);
+	struct store_entry entry;
+
+	replicate_worker_enter(sim->nodes[node].workers[worker]);
+	store_enter(st, &key, &entry);
+	assert_true(entry.found);
+	store_entry_touch(&entry, exptime);
+	store_leave(&entry);
+}
+
+static struct slice
+name_of_primary(struct sim *sim, unsigned node, char *name)
+{
+	unsigned n = 0;
+
+	while (sim_primary(sim, name_of(n, name)) != node)
+		n++;
+	return name_of(n, name);
+}
+
+/* One worker's touch comes before the set of another one, at the end of a comparison: the item is asked for then, which is not
+ * part of the comparison and must not end with it. */
+static void
+with_a_touch_that_overtakes(void **state)
+{
+	struct sim sim = {.count = 2, .copies = 1, .memory = 16u << 20, .backlog = 1 << 16};
+	struct sim_link *link = &sim.links[0];
+	char name[NAME_ROOM];
+	struct slice key;
+
+	(void)state;
+	random_init(&sim.chance);
+	sim_start(&sim);
+	assert_true(sim_settle(&sim));
+	key = name_of_primary(&sim, 0, name);
+	compare_until(&sim, FRAME_COMPARED);
+	put_by(&sim, 0, 1, key, 1);
+	sim_turn(&sim, 0, 1);
+	touch_by(&sim, 0, 0, key, 5000);
+	sim_turn(&sim, 0, 0);
+	while (sim_deliver(&sim, link, 0))
+		;
+	(void)sim_tick(&sim, 1, link->side[1].worker);
+	while (sim_deliver(&sim, link, 1))
+		;
+	sim_unsent_extra = (size_t)2 << 20;
+	(void)sim_tick(&sim, 0, 0);
+	sim_unsent_extra = 0;
+	assert_true(sim_settle(&sim));
+	assert_int_equal(ask(&sim, 0, key).expiry, 5000);
+	assert_int_equal(ask(&sim, 1, key).expiry, 5000);
+	sim_stop(&sim);
+}
+
+/* What one side has sent last in a comparison is lost with the link: that side takes it for over. */
+static void
+with_a_comparison_cut_at_its_end(void **state)
+{
+	struct sim sim = {.count = 2, .copies = 1, .memory = 16u << 20, .backlog = 4096};
+	struct sim_link *link = &sim.links[0];
+	char name[NAME_ROOM], other[NAME_ROOM];
+	struct slice key;
+
+	(void)state;
+	random_init(&sim.chance);
+	sim_start(&sim);
+	key = name_of_primary(&sim, 0, name);
+	put(&sim, 0, key, 1);
+	for (unsigned n = KEYS; n < 2 * KEYS; n++)
+		put(&sim, sim_primary(&sim, name_of(n, other)), name_of(n, other), 1);
+	assert_true(sim_settle(&sim));
+	sim_restart(&sim, 1);
+	sim_link_up(&sim, link);
+	while (sim_deliver(&sim, link, 0) || sim_deliver(&sim, link, 1))
+		;
+	compare_until(&sim, FRAME_REPLICATE);
+	for (unsigned i = 0; i < 10; i++) {
+		(void)sim_tick(&sim, 1, link->side[1].worker);
+		while (sim_deliver(&sim, link, 1))
+			;
+		(void)sim_tick(&sim, 0, 0);
+	}
+	sim_link_down(&sim, link);
+	assert_true(sim_settle(&sim));
+	assert_true(ask(&sim, 0, key).there && ask(&sim, 1, key).there);
+	sim_stop(&sim);
+}
+
 /* The points that a worker remembers are those of the keys, also where many share a place, and after a change of the kind of ring. */
 static void
 points_are_remembered(void **state)
@@ -552,6 +696,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(without_faults),
+	    cmocka_unit_test(with_comparisons),
 	    cmocka_unit_test(with_links_cut),
 	    cmocka_unit_test(with_flushes),
 	    cmocka_unit_test(with_nodes_lost),
@@ -559,6 +704,8 @@ main(void)
 	    cmocka_unit_test(with_keys_that_come_back),
 	    cmocka_unit_test(with_changes_on_their_way),
 	    cmocka_unit_test(with_a_stream_that_waits),
+	    cmocka_unit_test(with_a_touch_that_overtakes),
+	    cmocka_unit_test(with_a_comparison_cut_at_its_end),
 	    cmocka_unit_test(points_are_remembered),
 	};
 
