@@ -160,7 +160,7 @@ set_nodes(const struct options *o, const char *list, enum status *status)
 {
 	struct slice secret = read_secret(o->secret);
 	json_t *failed = json_array(), *late = json_array(), *result;
-	struct topology *now, *next;
+	struct topology *now, *next, *holds;
 	json_t *stats = client_cluster(o, &now);
 	unsigned taken;
 
@@ -177,8 +177,9 @@ set_nodes(const struct options *o, const char *list, enum status *status)
 		wait_all(o, next, late);
 	if (taken == 0 || json_array_size(late) > 0)
 		*status = STATUS_REFUSED;
-	result = json_pack("{s:I, s:o, s:o, s:o}", "epoch", (json_int_t)topology_epoch(next),
-	    "nodes", node_list(next), "not_told", failed, "without_it", late);
+	holds = taken > 0 ? next : now;
+	result = json_pack("{s:I, s:o, s:o, s:o}", "epoch", (json_int_t)topology_epoch(holds),
+	    "nodes", node_list(holds), "not_told", failed, "without_it", late);
 	topology_free(&now);
 	topology_free(&next);
 	return result;

@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "server/cluster.h"
 #include "server/cluster_known.h"
+#include "server/cluster_port.h"
 #include "server/cluster_session.h"
 #include "server/link.h"
 #include "server/resolve.h"
@@ -626,35 +627,13 @@ cluster_thread_wait(struct cluster_thread *t, unsigned milliseconds)
 static bool
 open_port(struct cluster_thread *t, char *error)
 {
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-			    .ai_flags = AI_NUMERICSERV | AI_PASSIVE},
-			*list;
 	const struct topology *top = t->cluster->topology;
-	const struct topology_node *node;
-	char host[TOPOLOGY_NAME_MAX + 1], port[8];
-	int one = 1, rc;
 	unsigned self;
 
 	ASSERT(topology_find_id(top, t->cluster->node_id, &self));
-	node = topology_node(top, self);
-	memcpy(host, node->host.ptr, node->host.len);
-	host[node->host.len] = '\0';
-	(void)snprintf(port, sizeof(port), "%u", node->peer_port);
-	if ((rc = getaddrinfo(host, port, &hints, &list)) != 0) {
-		(void)snprintf(
-		    error, SETTINGS_ERROR_MAX, "cannot resolve %s: %s", host, gai_strerror(rc));
-		return false;
-	}
-	t->listen_fd = socket(list->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (t->listen_fd >= 0)
-		(void)setsockopt(t->listen_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	rc = t->listen_fd < 0 || bind(t->listen_fd, list->ai_addr, list->ai_addrlen) != 0 ||
-	    listen(t->listen_fd, 256) != 0;
-	freeaddrinfo(list);
-	if (rc)
-		(void)snprintf(error, SETTINGS_ERROR_MAX,
-		    "cannot listen on the peer port %s:%s: %s", host, port, strerror(errno));
-	return !rc;
+	t->listen_fd = cluster_port_open(
+	    topology_node(top, self), t->cluster->server->settings->node != NULL, error);
+	return t->listen_fd >= 0;
 }
 
 static void *

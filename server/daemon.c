@@ -56,11 +56,23 @@ raise_core_limit(void)
 	return 0;
 }
 
-/* Descriptors beside those of connections: standard ones, listening sockets, a few for each worker. */
+/* The other nodes that --peers names. */
+static rlim_t
+other_nodes(const struct settings *s)
+{
+	rlim_t commas = 0;
+
+	for (const char *p = s->peers; p != NULL && *p != '\0'; p++)
+		commas += *p == ',';
+	return commas;
+}
+
+/* Descriptors beside those of connections: standard ones, listening sockets, a few for each worker, and in either direction a
+ * link of each worker with each other node, whose workers may be as many. */
 static rlim_t
 own_descriptors(const struct settings *s)
 {
-	return 64 + (rlim_t)s->threads * 8;
+	return 64 + (rlim_t)s->threads * (8 + 2 * other_nodes(s));
 }
 
 static void
@@ -153,7 +165,11 @@ daemon_drop_privileges(const struct settings *s)
 	if (!is_root())
 		return 0;
 	user = getpwnam(s->user);
-	if (user == NULL || (user->pw_uid != 0 && become(user) != 0))
+	if (user == NULL) {
+		log_error("can't find the user %s any more", s->user);
+		return EX_OSERR;
+	}
+	if (user->pw_uid != 0 && become(user) != 0)
 		return EX_OSERR;
 	if (s->core_dumps)
 		(void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);

@@ -40,7 +40,9 @@ options_license(FILE *out)
 	(void)fprintf(
 	    out, "Copyright (c) the Ringcache authors. All rights reserved.\n\n%s\n", license);
 	(void)fprintf(out,
-	    "It uses libevent (BSD-3-Clause), xxHash (BSD-2-Clause) and userspace RCU (LGPL-2.1).\n");
+	    "It uses libevent (BSD-3-Clause), OpenSSL's libcrypto (Apache-2.0), userspace RCU\n"
+	    "(LGPL-2.1) and xxHash (BSD-2-Clause); where they were there when it was built, also\n"
+	    "liburing (LGPL-2.1 or MIT) and libsasl2 (BSD-3-Clause-Attribution).\n");
 }
 
 /* Prints TEXT from column COLUMN on, in lines up to TEXT_RIGHT. */
@@ -316,9 +318,9 @@ static const char man_tail[] =
     "Where systemd is told that it serves, and that it stops.\n"
     ".SH EXIT STATUS\n"
     "0 after a stop by signal or by the shutdown command; 64 for options that contradict each other or ask for\n"
-    "what this build does not have; 67 for an unknown user; 71 where the system refuses something, such as a\n"
-    "port that is in use; 78 for a list of nodes, a name of a node or a secret that cannot be used; 1 for a\n"
-    "bad value of an option.\n"
+    "what this build does not have; 67 for an unknown user; 69 for \\-\\-io=uring where the system has no io_uring;\n"
+    "71 where the system refuses something, such as a port that is in use; 78 for a list of nodes, a name of a\n"
+    "node or a secret that cannot be used; 1 for a bad value of an option and all else.\n"
     ".SH NOTES\n"
     "The log goes to stderr; with\n"
     ".B \\-d\n"
@@ -328,7 +330,8 @@ static const char man_tail[] =
     ".B \\-d\n"
     "the command returns when the server is ready, or has failed.\n"
     ".SH SEE ALSO\n"
-    ".BR memcached (1)\n";
+    ".BR memcached (1),\n"
+    ".BR ringctl (1)\n";
 
 void
 options_manual(FILE *out)

@@ -329,8 +329,11 @@ stop_maintenance(struct process *p)
 static int
 write_pid_file(struct process *p)
 {
-	if (p->settings.pid_file != NULL)
-		p->has_pid_file = daemon_write_pid(p->settings.pid_file);
+	const char *path = p->settings.pid_file;
+
+	if (path != NULL && !(p->has_pid_file = daemon_write_pid(path)) && p->ready_fd >= 0)
+		(void)fprintf(stderr,
+		    "cannot write %s, as the user that -u names: there is no pid file\n", path);
 	return 0;
 }
 

@@ -82,8 +82,7 @@ outq_bytes(const struct outq *q)
 	return q->closed + (size_t)(q->at - q->open);
 }
 
-/* A new block with N bytes of room. Never NULL: where memory is out it is a scratch area of the last resort, and
- * the queue is broken; N is bounded by OUTQ_BLOCK there, NULL above. */
+/* A new block with N bytes of room. NULL where memory is out; the queue is broken then. */
 char *outq_grow(struct outq *q, struct outq_source *src, size_t n);
 
 /* The spare block, for a queue that has none. */

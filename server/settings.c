@@ -145,6 +145,34 @@ list_choices(const struct setting_choice *choice, char *out, size_t room)
 	}
 }
 
+/* What a suffix multiplies by; 0 for anything else. */
+static uint64_t
+suffix_factor(char c)
+{
+	switch (c) {
+	case 'k':
+	case 'K':
+		return 1u << 10;
+	case 'm':
+	case 'M':
+		return 1u << 20;
+	case 'g':
+	case 'G':
+		return 1u << 30;
+	default:
+		return 0;
+	}
+}
+
+/* What a plain number of a size multiplies by: the first letter of the unit is the suffix that it stands for. */
+static uint64_t
+unit_factor(const struct setting_row *row)
+{
+	uint64_t factor = suffix_factor(row->unit[0]);
+
+	return factor != 0 ? factor : 1;
+}
+
 static bool
 refuse_generic(const struct setting_row *row, const char *text, char *error)
 {
@@ -160,7 +188,8 @@ refuse_generic(const struct setting_row *row, const char *text, char *error)
 		break;
 	case KIND_SIZE:
 		(void)snprintf(wanted, sizeof(wanted),
-		    "a number of %s, or one with k, m or g behind it", row->unit);
+		    "a number of %s from %.0f to %.0f, or one with k, m or g behind it", row->unit,
+		    row->min / (double)unit_factor(row), row->max / (double)unit_factor(row));
 		break;
 	case KIND_DOUBLE:
 	case KIND_DOUBLE3:
@@ -228,28 +257,8 @@ parse_octal(const char *text, uint64_t *out)
 	return true;
 }
 
-/* What a suffix multiplies by; 0 for anything else. */
-static uint64_t
-suffix_factor(char c)
-{
-	switch (c) {
-	case 'k':
-	case 'K':
-		return 1u << 10;
-	case 'm':
-	case 'M':
-		return 1u << 20;
-	case 'g':
-	case 'G':
-		return 1u << 30;
-	default:
-		return 0;
-	}
-}
-
-/* A plain number counts in UNIT, of which the first letter is the suffix that it stands for. */
 static bool
-parse_size(const char *text, const char *unit, uint64_t *out)
+parse_size(const struct setting_row *row, const char *text, uint64_t *out)
 {
 	size_t len = strlen(text);
 	uint64_t factor = len > 0 ? suffix_factor(text[len - 1]) : 0;
@@ -257,9 +266,7 @@ parse_size(const char *text, const char *unit, uint64_t *out)
 	if (factor != 0)
 		len--;
 	else
-		factor = suffix_factor(unit[0]);
-	if (factor == 0)
-		factor = 1;
+		factor = unit_factor(row);
 	return number_parse_u64(slice_of(text, len), out) &&
 	    !__builtin_mul_overflow(*out, factor, out);
 }
@@ -284,7 +291,7 @@ set_number(const struct setting_row *row, void *field, const char *text)
 		*(int32_t *)field = (int32_t)i;
 		return true;
 	case KIND_SIZE:
-		if (!parse_size(text, row->unit, &u) || !in_range(row, (double)u))
+		if (!parse_size(row, text, &u) || !in_range(row, (double)u))
 			return false;
 		*(uint64_t *)field = u;
 		return true;

@@ -22,6 +22,9 @@
 /* Sizes are counted in steps of this many bytes, as memcached does. */
 #define SIZE_STEP 32u
 
+/* Counts looked at in one piece: with -I of a gigabyte there are millions. */
+#define LOOKS 65536u
+
 struct sizes_report {
 	struct conn_report report;
 	struct stats_out out;
@@ -42,11 +45,14 @@ sizes_visit(
 	r->counts[bucket < r->buckets ? bucket : r->buckets - 1]++;
 }
 
-/* Shows some of the counts; false behind the last. */
+/* Looks at some of the counts, most of which may be 0, and shows the others; false behind the last. */
 static bool
 sizes_show(struct sizes_report *r)
 {
-	for (unsigned shown = 0; shown < STEPS && r->next < r->buckets; r->next++) {
+	uint32_t looks = r->next + LOOKS;
+
+	for (unsigned shown = 0; shown < STEPS && r->next < r->buckets && r->next < looks;
+	     r->next++) {
 		char name[NUMBER_U64_MAX_LEN + 1];
 
 		if (r->counts[r->next] == 0)

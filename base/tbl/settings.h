@@ -48,7 +48,7 @@ SETTING(oldest_live, U32, STATE, ACTS, 0, NULL, 0, 0, UINT32_MAX, "seconds", "ol
 SETTING(evictions, SWITCH, OPTION, ACTS, 'M', "disable-evictions", true, 0, 0, "", "evictions", NULL,
     "return an error when memory is full instead of evicting (the same as --eviction=noeviction)")
 SETTING(unix_socket, STRING, OPTION, ACTS, 's', "unix-socket", NULL, 0, 0, "file", "domain_socket", NULL,
-    "path of a Unix socket to listen on (no network then)")
+    "path of a Unix socket to listen on (no network then), made as the user of -u")
 SETTING(unix_mask, OCTAL, OPTION, ACTS, 'a', "unix-mask", 0700, 0, 0777, "mode", "umask", NULL,
     "access mode of the Unix socket, in octal")
 SETTING(shutdown_command, BOOL, OPTION, ACTS, 'A', "enable-shutdown", false, 0, 0, "", "shutdown_command", NULL,
@@ -138,9 +138,9 @@ SETTING(idle_timeout, U32, SUB, ACTS, 0, "idle_timeout", 0, 0, INT32_MAX, "secon
     "close connections that were silent for so long (0 = never)")
 SETTING(watcher_logbuf_size, SIZE, SUB, ACTS, 0, "watcher_logbuf_size", 256 << 10, 1024, 1024 * MIB, "kilobytes",
     "watcher_logbuf_size", "could not parse argument to watcher_logbuf_size", "output buffer of a watcher")
-SETTING(worker_logbuf_size, SIZE, SUB, ACTS, 0, "worker_logbuf_size", 64 << 10, 1024, 1024 * MIB, "kilobytes",
+SETTING(worker_logbuf_size, SIZE, SUB, COMPAT, 0, "worker_logbuf_size", 64 << 10, 1024, 1024 * MIB, "kilobytes",
     "worker_logbuf_size", "could not parse argument to worker_logbuf_size", "buffer of a worker's events for watchers")
-SETTING(read_buf_mem_limit, SIZE, SUB, ACTS, 0, "read_buf_mem_limit", 0, 0, 1024 * MIB * 1024, "megabytes",
+SETTING(read_buf_mem_limit, SIZE, SUB, COMPAT, 0, "read_buf_mem_limit", 0, 0, 1024 * MIB * 1024, "megabytes",
     "read_buf_mem_limit", "could not parse argument to read_buf_mem_limit",
     "limit of the buffers of all connections (0 = none)")
 SETTING(resp_obj_mem_limit, SIZE, SUB, COMPAT, 0, "resp_obj_mem_limit", 0, 0, 1024 * MIB * 1024, "megabytes", NULL,
@@ -224,7 +224,7 @@ SETTING(lock_memory, BOOL, OPTION, ACTS, 'k', "lock-memory", false, 0, 0, "", NU
 SETTING(large_pages, BOOL, OPTION, ACTS, 'L', "enable-largepages", false, 0, 0, "", NULL, NULL,
     "take all memory at once, in explicit huge pages if there are any")
 SETTING(pid_file, STRING, OPTION, ACTS, 'P', "pidfile", NULL, 0, 0, "file", NULL, NULL,
-    "write the process id to this file; for use with -d")
+    "write the process id to this file, as the user of -u; for use with -d")
 SETTING(help, BOOL, OPTION, ACTS, 'h', "help", false, 0, 0, "", NULL, NULL, "print this help and exit")
 SETTING(license, BOOL, OPTION, ACTS, 'i', "license", false, 0, 0, "", NULL, NULL, "print the licence and exit")
 SETTING(version, BOOL, OPTION, ACTS, 'V', "version", false, 0, 0, "", NULL, NULL, "print the version and exit")

@@ -50,6 +50,14 @@ class Limit(unittest.TestCase):
 
             wait_for(works, "free place")
 
+    def test_a_long_answer_gives_others_their_turn(self):
+        """With the largest items there are millions of sizes to be looked at."""
+        with Server("-m", "2048", "-I", "1024m", "-o", "track_sizes", "-t", "1") as server:
+            client = server.connect()
+            self.assertEqual(client.ask(b"set a 0 0 1\r\nb\r\n"), b"STORED\r\n")
+            self.assertEqual(client.ask(b"stats sizes\r\n", b"END\r\n"), b"STAT 64 1\r\nEND\r\n")
+            self.assertGreater(int(client.stats()["conn_yields"]), 10)
+
     def test_without_maxconns_fast_they_wait(self):
         with Server("-c", "10", "-t", "2", "-o", "no_maxconns_fast") as server:
             clients = self.fill(server, 10)

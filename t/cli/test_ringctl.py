@@ -242,9 +242,10 @@ class Commands(unittest.TestCase):
         with tempfile.NamedTemporaryFile() as secret:
             secret.write(b"no secret of this cluster")
             secret.flush()
-            status, _, err = ringctl(
+            status, out, err = ringctl(
                 self.ports[0], "-S", secret.name, "nodes", "set", ",".join(list_of(self.cluster)))
             self.assertEqual(status, 1)
+            self.assertIn("epoch 1\n", out)  # the list that there is
             self.assertEqual(err.count("has another secret"), 3, err)
             secret.truncate(5)
             status, _, err = ringctl(self.ports[0], "-S", secret.name, "nodes", "set", "a=127.0.0.1:1")

@@ -135,6 +135,16 @@ def another_version_is_met(cluster, chance, seconds):
         end(node)
 
 
+def an_address_of_elsewhere(cluster, chance, seconds):
+    """A node whose name leads to no address of this machine, as in a container, is found at any of them."""
+    secret, ports = testlib.Secret(), testlib.free_ports(2)
+    node = testlib.Node(ports[0], ["--node=a", "--peers=a=192.0.2.1:%d/%d" % tuple(ports), "--secret=" + secret.name, *OPTIONS])
+    node.wait_serving()
+    node.wait_output("192.0.2.1 is no address of this machine")
+    assert at_once(ports[1], greet(7)).startswith(b"ringpeer")
+    end(node)
+
+
 # ---------------------------------------------------------------- strangers
 
 def works(cluster):
@@ -535,8 +545,8 @@ def slow_wire(cluster, chance, seconds):
     bad_wire({delays: "", stalls: ""}, chance, seconds)
 
 
-ALONE = [refusals, harm_on_the_wire, slow_wire]
-STORIES = [refusals, another_version, another_version_is_met, strangers, floods, no_descriptors, stands_still,
+ALONE = [refusals, an_address_of_elsewhere, harm_on_the_wire, slow_wire]
+STORIES = [refusals, another_version, another_version_is_met, an_address_of_elsewhere, strangers, floods, no_descriptors, stands_still,
            a_stuck_node_slows_nobody, harm_on_the_wire, slow_wire]
 
 

@@ -492,8 +492,8 @@ test_refusals_are_memcacheds(void **state)
 	    {SETTING_unix_mask, "8",
 		"Invalid value for --unix-mask: \"8\" (must be an octal number up to 777)"},
 	    {SETTING_memory_limit, "x",
-		"Invalid value for --memory-limit: \"x\" (must be a number of megabytes, or one with k, m or g "
-		"behind it)"},
+		"Invalid value for --memory-limit: \"x\" (must be a number of megabytes from 1 to 16777216, or "
+		"one with k, m or g behind it)"},
 	};
 	char error[SETTINGS_ERROR_MAX];
 	struct settings s;
