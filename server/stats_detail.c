@@ -1,4 +1,7 @@
-/* server/stats_detail.c: `stats detail on|off|dump`: counts by prefix of key. */
+/* server/stats_detail.c: `stats detail on|off|dump`: counts by prefix of key.
+ *
+ * The dump is a text of lines, which goes out piece by piece; in the binary protocol it is the value of one figure, as memcached
+ * has it, and so made whole. */
 #include <stdlib.h>
 
 #include "base/atomics.h"
@@ -30,36 +33,40 @@ put_count(char *p, struct slice label, uint64_t count)
 	return number_format_u64(reply_slice(p, label), count);
 }
 
-static void
-dump_prefix(struct conn *c, struct slice name, const struct prefix_counts *counts)
+/* The line of prefix INDEX at P, which has room for it; its end, NULL behind the last. */
+static char *
+put_prefix(char *p, struct prefixes *prefixes, size_t index)
 {
-	char *p = outq_reserve(&c->out, &c->worker->source, LINE_MAX_BYTES);
+	struct prefix_counts counts;
+	char name[PROTO_KEY_MAX];
+	size_t len;
 
-	if (p == NULL)
-		return;
+	if (!prefixes_get(prefixes, index, name, &len, &counts))
+		return NULL;
 	p = reply_slice(p, SLICE_LITERAL("PREFIX "));
-	p = reply_slice(p, name);
-	p = put_count(p, SLICE_LITERAL(" get "), counts->get);
-	p = put_count(p, SLICE_LITERAL(" hit "), counts->hit);
-	p = put_count(p, SLICE_LITERAL(" set "), counts->set);
-	p = put_count(p, SLICE_LITERAL(" del "), counts->del);
-	outq_commit(&c->out, reply_slice(p, SLICE_LITERAL("\r\n")));
+	p = reply_slice(p, slice_of(name, len));
+	p = put_count(p, SLICE_LITERAL(" get "), counts.get);
+	p = put_count(p, SLICE_LITERAL(" hit "), counts.hit);
+	p = put_count(p, SLICE_LITERAL(" set "), counts.set);
+	p = put_count(p, SLICE_LITERAL(" del "), counts.del);
+	return reply_slice(p, SLICE_LITERAL("\r\n"));
 }
 
 static enum report_result
 dump_more(struct conn *c, struct conn_report *report)
 {
 	struct detail_report *r = (struct detail_report *)report;
-	struct prefix_counts counts;
-	char name[PROTO_KEY_MAX];
-	size_t len;
 
 	for (unsigned i = 0; i < PIECE; i++) {
-		if (!prefixes_get(c->worker->server->prefixes, r->next++, name, &len, &counts)) {
+		char *p = outq_reserve(&c->out, &c->worker->source, LINE_MAX_BYTES);
+
+		if (p == NULL)
+			return REPORT_DONE;
+		if ((p = put_prefix(p, c->worker->server->prefixes, r->next++)) == NULL) {
 			stats_end(&r->out);
 			return REPORT_DONE;
 		}
-		dump_prefix(c, slice_of(name, len), &counts);
+		outq_commit(&c->out, p);
 	}
 	return REPORT_MORE;
 }
@@ -84,6 +91,24 @@ dump(struct stats_out *out)
 }
 
 static void
+dump_whole(struct stats_out *out)
+{
+	struct prefixes *prefixes = out->conn->worker->server->prefixes;
+	char *text = malloc(PREFIXES_MAX * LINE_MAX_BYTES + REPLY_END.len), *end = text, *p;
+
+	if (text == NULL) {
+		stats_error(out, REPLY_NO_MEMORY_OTHER, BINARY_STATUS_ENOMEM);
+		return;
+	}
+	for (size_t i = 0; i < PREFIXES_MAX && (p = put_prefix(end, prefixes, i)) != NULL; i++)
+		end = p;
+	end = reply_slice(end, REPLY_END);
+	stats_slice(out, SLICE_LITERAL("detailed"), slice_of(text, (size_t)(end - text)));
+	free(text);
+	stats_end(out);
+}
+
+static void
 turn(struct stats_out *out, bool on)
 {
 	store_relaxed(&out->conn->worker->server->settings->detail_enabled, on);
@@ -99,13 +124,14 @@ stats_detail(struct stats_out *out, struct slice arguments)
 	struct slice what = {"", 0};
 
 	(void)proto_token_next(&arguments, &what);
-	if (out->conn->protocol != PROTOCOL_BINARY &&
-	    !out->conn->worker->server->settings->dump_enabled)
+	if (!out->conn->worker->server->settings->dump_enabled)
 		stats_error(out, REPLY_DETAIL_OFF, BINARY_STATUS_KEY_ENOENT);
 	else if (slice_is(what, "on"))
 		turn(out, true);
 	else if (slice_is(what, "off"))
 		turn(out, false);
+	else if (slice_is(what, "dump") && out->conn->protocol == PROTOCOL_BINARY)
+		dump_whole(out);
 	else if (slice_is(what, "dump"))
 		dump(out);
 	else

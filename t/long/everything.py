@@ -134,7 +134,7 @@ def packet(op, key=b"", extras=b"", data=b"", opaque=0):
 
 
 NOOP = 0x0a
-GROUPS = (b"", b"settings", b"items", b"slabs", b"reset", b"sizes", b"conns", b"detail on")
+GROUPS = (b"", b"settings", b"items", b"slabs", b"reset", b"sizes", b"conns", b"detail on", b"detail dump")
 
 
 def command(chance):

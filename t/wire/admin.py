@@ -3,6 +3,7 @@
 
 import os
 import re
+import struct
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -214,6 +215,7 @@ def settings():
     with testlib.ringcached(["-X"]) as server, server.connect() as c:
         for line in (b"stats detail", b"stats detail on", b"stats detail dump", b"stats detail x"):
             assert c.ask(line + b"\r\n") == b"CLIENT_ERROR stats detail not allowed\r\n"
+        assert binary_stats(server, b"detail on") == (1, {})
     with testlib.ringcached(["-F"]) as server, server.connect() as c:
         for line in (b"flush_all", b"flush_all 5", b"flush_all abc"):
             assert c.ask(line + b"\r\n") == b"CLIENT_ERROR flush_all not allowed\r\n"
@@ -230,6 +232,33 @@ def without_cas():
         c.send(asked)
         got = c.until(b"MN\r\n").replace(b"fetch=no", b"fetch=yes")
         assert got == answered, got
+
+
+def binary_stats(server, group):
+    """The status of the last packet, and all figures."""
+    with server.connect() as c:
+        c.send(struct.pack(">BBHBBHIIQ", 0x80, 0x10, len(group), 0, 0, 0, len(group), 7, 0) + group)
+        found = {}
+        while True:
+            magic, op, key, extras, _, status, body, opaque, _ = struct.unpack(">BBHBBHIIQ", c.exactly(24))
+            assert (magic, op, extras, opaque) == (0x81, 0x10, 0, 7)
+            data = c.exactly(body)
+            if status != 0 or not body:
+                return status, found
+            found[data[:key]] = data[key:]
+
+
+def detail_in_binary():
+    """One figure, whose value is the text."""
+    with testlib.ringcached() as server, server.connect() as c:
+        assert binary_stats(server, b"detail dump") == (0, {b"detailed": b"END\r\n"})
+        assert binary_stats(server, b"detail on") == (0, {})
+        c.send(b"get a:1\r\n" + b"".join(b"get %d:\r\n" % n for n in range(5000)))
+        c.exactly(5001 * 5)
+        status, found = binary_stats(server, b"detail dump")
+        lines = found[b"detailed"].split(b"\r\n")
+        assert status == 0 and lines[0] == b"PREFIX a get 1 hit 0 set 0 del 0" and len(lines) == 4096 + 2 and lines[-2:] == [b"END", b""]
+        assert binary_stats(server, b"detail x") == (1, {})
 
 
 def detail():
@@ -252,7 +281,8 @@ def long_numbers():
 
 
 def main():
-    for test in (fetchers, lookups, mutations, deletions, connections, evictions, pipelines, dumps, settings, without_cas, detail, long_numbers):
+    for test in (fetchers, lookups, mutations, deletions, connections, evictions, pipelines, dumps, settings, without_cas, detail, detail_in_binary,
+                 long_numbers):
         if sys.argv[1:] and test.__name__ not in sys.argv[1:]:
             continue
         test()
