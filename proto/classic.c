@@ -202,8 +202,9 @@ may_be_long(struct slice window)
 	    (memcmp(window.ptr + i, "get ", 4) == 0 || memcmp(window.ptr + i, "gets ", 5) == 0);
 }
 
+/* Without an answer. */
 static enum parse_result
-refuse_long(struct slice window, struct command *command, struct parse_error *error)
+hang_up(struct slice window, struct command *command, struct parse_error *error)
 {
 	text_refuse(command, error, slice_of("", 0), window.len);
 	error->close = true;
@@ -229,12 +230,12 @@ text_parse(struct slice window, const struct parse_limits *limits, struct comman
 	if (eol == NULL)
 		return window.len <= PROTO_LINE_MAX || may_be_long(window)
 		    ? more(command, 0)
-		    : refuse_long(window, command, error);
+		    : hang_up(window, command, error);
 	used = (size_t)(eol + 1 - window.ptr);
 	if (used < 4)
 		return text_refuse(command, error, REPLY_BAD_FORMAT, used);
 	if (unlikely(used > PROTO_LINE_WHOLE) && !may_be_long(window))
-		return refuse_long(window, command, error);
+		return hang_up(window, command, error);
 	line = slice_of(window.ptr, used - (eol[-1] == '\r' ? 2 : 1));
 	return parse_line(line, used, window, limits, command, error);
 }
@@ -459,6 +460,10 @@ classic_parse(struct slice window, const struct parse_limits *limits, struct com
 
 /* ---------------------------------------------------------------- authentication by a set */
 
+/* memcached looks at nothing shorter, and takes no line shorter than this for a request. */
+#define AUTH_LOOKED_AT 3u
+#define AUTH_LINE_MIN  6u
+
 /* The data block at HEAD bytes into WINDOW: "user password\r\n". */
 static enum parse_result
 parse_credentials(struct slice window, size_t head, size_t size, struct command *command,
@@ -494,13 +499,17 @@ classic_parse_auth(struct slice window, struct command *command, struct parse_er
 	if (eol == NULL && window.len <= PROTO_LINE_MAX)
 		return more(command, 0);
 	if (eol == NULL)
-		return refuse_long(window, command, error);
+		return hang_up(window, command, error);
+	if (window.len < AUTH_LOOKED_AT)
+		return more(command, AUTH_LOOKED_AT);
 	used = (size_t)(eol + 1 - window.ptr);
+	if (used <= AUTH_LINE_MIN)
+		return hang_up(window, command, error);
 	line = slice_of(window.ptr, used - 1);
 	if (line.len > 0 && eol[-1] == '\r')
 		line.len--;
 	text_split(line, &words);
-	if (words.count < 5 || !slice_is(words.word[0], "set") || !text_u32(words.word[4], &size))
+	if (words.count < 5 || memcmp(line.ptr, "set", 3) != 0 || !text_u32(words.word[4], &size))
 		return text_refuse(command, error, REPLY_UNAUTHENTICATED, used);
 	if (size > PROTO_SASL_MAX)
 		return text_refuse(command, error, REPLY_AUTH_TOO_LONG, used);

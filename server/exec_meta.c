@@ -103,13 +103,11 @@ to_be_won(const struct store_view *view)
 	return (view->marks & (STORE_STALE | STORE_WON)) == STORE_STALE;
 }
 
+/* Nothing was touched, so it counts as a get, with T, too. */
 static void
 mg_miss(struct conn *c, const struct command *cmd)
 {
-	if (has(cmd, 'T'))
-		count_touch(c->worker, false);
-	else
-		count_get(c->worker, false);
+	count_get(c->worker, false);
 	reply_code(c, cmd, META_EN, NULL);
 }
 
@@ -363,10 +361,11 @@ static enum store_result
 store_meta(struct worker *w, const struct command *cmd, const struct store_key *key,
     struct store_pending *pending, uint64_t *version)
 {
+	uint64_t asked = has(cmd, 'C') ? cas_asked(w, cmd->meta.compare_cas) : 0;
 	struct store_put put = {
 	    .mode = put_mode(cmd),
-	    .compare = has(cmd, 'C') && cmd->meta.mode != 'E',
-	    .compare_to = has(cmd, 'C') ? cas_asked(w, cmd->meta.compare_cas) : 0,
+	    .compare = has(cmd, 'C') && cmd->meta.mode != 'E' && !(is_append(cmd) && asked == 0),
+	    .compare_to = asked,
 	    .create = is_append(cmd) && has(cmd, 'N'),
 	    .version = wanted_version(cmd),
 	};

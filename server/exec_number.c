@@ -138,8 +138,23 @@ spare_fits(const struct spare *spare, const struct store_entry *entry)
 		spare->view.exptime == entry->view.exptime);
 }
 
-/* Writes TEXT into what ENTRY holds, or SPARE, which as in memcached is no longer stale, in its place; false where that
- * needs another SPARE. */
+/* Links SPARE in place of what ENTRY holds. As in memcached, a number that has grown is another item, which is neither
+ * stale nor read; one that only gets a version of the client's choice stays what it is. */
+static bool
+put_spare(struct store_entry *entry, const struct delta *delta, struct spare *spare)
+{
+	bool same = entry->found && spare->pending.size == entry->view.size;
+	uint8_t marks = same ? entry->view.marks & (STORE_STALE | STORE_WON) : 0;
+	bool fetched = same && entry->view.fetched;
+
+	if (!store_entry_put(entry, &spare->pending, delta->version, marks))
+		return false;
+	if (fetched)
+		store_entry_count(entry);
+	return true;
+}
+
+/* Writes TEXT into what ENTRY holds, or puts SPARE in its place; false where that needs another SPARE. */
 static bool
 write_number(struct store_entry *entry, const struct delta *delta, const struct number_text *text,
     struct spare *spare, enum delta_result *result)
@@ -149,7 +164,7 @@ write_number(struct store_entry *entry, const struct delta *delta, const struct 
 		return true;
 	if (!spare_fits(spare, entry))
 		return false;
-	if (!store_entry_put(entry, &spare->pending, delta->version, 0))
+	if (!put_spare(entry, delta, spare))
 		*result = DELTA_NO_MEMORY;
 	return true;
 }

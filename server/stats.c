@@ -151,6 +151,8 @@ answer(struct stats_out *out, struct slice group, struct slice rest)
 		stats_detail(out, rest);
 	else if (slice_is(group, "cachedump"))
 		stats_cachedump(out, rest);
+	else if (slice_is(group, "extstore") && out->conn->protocol != PROTOCOL_BINARY)
+		stats_end(out);
 	else
 		stats_error(out, REPLY_ERROR, BINARY_STATUS_KEY_ENOENT);
 }

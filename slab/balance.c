@@ -506,9 +506,12 @@ reassign_start(struct store *st, int from, int to) REQUIRES(st->mover.lock)
 {
 	if (st->mover.page != NONE || st->mover.nleaving == LEAVING_MAX)
 		return STORE_REASSIGN_BUSY;
-	if (from == -1)
+	if (from == -1) {
 		from = (int)donor_any(st, &st->classes[to]);
-	if (from > 0 && load_relaxed(&st->classes[from].npages) > 1 &&
+		if (load_relaxed(&st->classes[from].npages) < 2)
+			return STORE_REASSIGN_BADCLASS;
+	}
+	if (load_relaxed(&st->classes[from].npages) > 1 &&
 	    move_start(st, (uint32_t)from, (uint32_t)to))
 		return STORE_REASSIGN_OK;
 	return STORE_REASSIGN_NOSPARE;
@@ -520,10 +523,10 @@ store_reassign(struct store *st, int from, int to)
 	int most = (int)st->nclasses;
 	enum store_reassign result;
 
-	if (to < STORE_POOL || to > most || from < -1 || from > most)
-		return STORE_REASSIGN_BADCLASS;
 	if (from == to)
 		return STORE_REASSIGN_SAME;
+	if (to < STORE_POOL || to > most || from < -1 || from > most)
+		return STORE_REASSIGN_BADCLASS;
 	if (from == STORE_POOL)
 		return reassign_from_pool(st, &st->classes[to]);
 	if (!lock_try(&st->mover.lock))

@@ -406,7 +406,8 @@ unsigned store_maintain(struct store *st);
 typedef void store_waker(void *context);
 void store_upkeep(struct store *st, store_waker *wake, void *context);
 
-/* Moves one page from class FROM (-1 = any) to class TO; STORE_POOL is the pool of free pages. Of a class's pages one stays. */
+/* Moves one page from class FROM (-1 = any; STORE_REASSIGN_BADCLASS where none has one to spare) to class TO; STORE_POOL is the
+ * pool of free pages. Of a class's pages one stays. */
 #define STORE_POOL 0
 enum store_reassign {
 	STORE_REASSIGN_OK,

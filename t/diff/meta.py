@@ -15,8 +15,8 @@ CONFIGURATIONS = [("plain", classic._BIG, classic._BIG), ("reqs-1", classic._BIG
 
 DIFFERENCES = dict(classic.DIFFERENCES)
 DIFFERENCES.update({
-    "grown numbers": "incr, decr and ma keep that an item is stale, won or named in base64, and obey T; memcached forgets "
-                     "both when the number grows; not sent",
+    "grown numbers": "incr, decr and ma keep that an item is named in base64, and obey T; memcached forgets both when the "
+                     "number grows; not sent",
     "late errors": "a command refused for an opaque that is too long does nothing; memcached has touched or made the item "
                    "before it says so; not sent",
     "refused block of ms": "the data block of an ms with a key that is too long is swallowed; 1.6.18 executed it",

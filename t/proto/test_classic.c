@@ -524,15 +524,18 @@ authentication(void **state)
 	    ROW("set x 0 0 11 y\r\nuser pa  ss\r\n", "SET user v=pa\\20\\20ss"),
 	    ROW("set x 0 0 1\r\n \r\n", "SET  v="),
 	    ROW("get a\r\n", "!CLIENT_ERROR unauthenticated"),
-	    ROW("\r\n", "!CLIENT_ERROR unauthenticated"),
-	    ROW("\n", "!CLIENT_ERROR unauthenticated"),
+	    ROW(" set x 0 0 9\r\n", "!CLIENT_ERROR unauthenticated"),
+	    ROW("get a\n", "#"),
+	    ROW("quit\r\n", "#"),
+	    ROW("\n\n\n", "#"),
+	    ROW("\n", "..."),
+	    ROW("\r\n", "..."),
 	    ROW("set x 0 0\r\n", "!CLIENT_ERROR unauthenticated"),
 	    ROW("set x 0 0 -1\r\n", "!CLIENT_ERROR unauthenticated"),
 	    ROW("set x 0 0 2147483646\r\n", "!CLIENT_ERROR auth token too long"),
 	    ROW("set x 0 0 16385\r\n", "!CLIENT_ERROR auth token too long"),
 	    ROW("set x 0 0 4\r\nuser\r\n", "!CLIENT_ERROR bad authentication token format"),
-	    ROW("set x 0 0 3\r\nuser pass\r\n",
-		"!CLIENT_ERROR bad command line termination | !CLIENT_ERROR unauthenticated"),
+	    ROW("set x 0 0 3\r\nuser pass\r\n", "!CLIENT_ERROR bad command line termination | #"),
 	};
 	static char line[2049];
 

@@ -184,6 +184,8 @@ def settings():
         (b"slabs reassign 0 1", b"NOSPARE source class has no spare pages", {}),
         (b"slabs reassign 1 0", b"NOSPARE source class has no spare pages", {}),
         (b"slabs reassign 0 0", b"SAME src and dst class are identical", {}),
+        (b"slabs reassign 99999 99999", b"SAME src and dst class are identical", {}),
+        (b"slabs reassign -1 1", b"BADCLASS invalid src or dst class id", {}),
         (b"slabs reassign 1 99999", b"BADCLASS invalid src or dst class id", {}),
         (b"slabs reassign x y", b"CLIENT_ERROR bad command line format", {}), (b"slabs reassign 1", b"ERROR", {}),
         (b"lru_crawler tocrawl 7", b"OK", {"lru_crawler_tocrawl": "7"}),

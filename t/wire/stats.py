@@ -5,6 +5,7 @@ and the tools that read it: memcached's memcached-tool."""
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import time
@@ -153,6 +154,36 @@ def check_sizes():
         assert server.stats("sizes") == {"64": "1", "96": "1"}, server.stats("sizes")
 
 
+def check_meta_touch():
+    """An mg with T that finds nothing has touched nothing: it is a get."""
+    with testlib.ringcached() as server, server.connect() as c:
+        c.set(b"k", b"v")
+        assert c.ask(b"mg k T100\r\n") == b"HD\r\n" and c.ask(b"mg none T100\r\n") == b"EN\r\n"
+        shown = server.stats()
+        counts = {name: shown[name] for name in ("cmd_touch", "touch_hits", "touch_misses", "cmd_get", "get_misses")}
+        assert counts == {"cmd_touch": "1", "touch_hits": "1", "touch_misses": "0", "cmd_get": "1", "get_misses": "1"}, counts
+
+
+def binary_stat(c, group):
+    """The statistics of a STAT request, or the status of its refusal."""
+    c.send(struct.pack(">BBHBBHIIQ", 0x80, 0x10, len(group), 0, 0, 0, len(group), 0, 0) + group)
+    found = []
+    while True:
+        _, _, key, _, _, status, body, _, _ = struct.unpack(">BBHBBHIIQ", c.exactly(24))
+        body = c.exactly(body)
+        if status:
+            return status
+        if not body:
+            return found
+        found.append((body[:key], body[key:]))
+
+
+def check_binary_groups():
+    """Groups that memcached's binary protocol does not have."""
+    with testlib.ringcached() as server, server.connect() as c:
+        assert binary_stat(c, b"detail") == binary_stat(c, b"extstore") == binary_stat(c, b"cachedump 1 1") == 1
+
+
 def tool(server, *arguments):
     run = subprocess.run(["perl", "-w", TOOL, "127.0.0.1:%d" % server.port, *arguments], stdout=subprocess.PIPE,
                          stderr=subprocess.PIPE, timeout=testlib.PATIENCE, check=False)
@@ -197,6 +228,8 @@ def main():
         check_sizes()
         check_hash_power()
         check_walks()
+        check_meta_touch()
+        check_binary_groups()
         if os.path.exists(TOOL) and shutil.which("perl"):
             check_tool(ours)
         else:
