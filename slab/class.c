@@ -96,6 +96,8 @@ classes_init(struct store *st)
 
 		ASSERT(id < CLASSES_MAX);
 		size = id == CLASSES_MAX - 1 ? st->chunk_max : snap_to_page(st, size, unit);
+		/* The page may have added more than the factor. */
+		next = fmax(next, (double)size + unit);
 		class_setup(st, id, size);
 		for (; filled <= size / CHUNK_UNIT; filled++)
 			st->size_class[filled] = (uint8_t)id;
@@ -218,13 +220,13 @@ page_pool_give(struct store *st, uint32_t page)
 uint32_t
 page_pool_excess(struct store *st)
 {
-	uint32_t allowed;
+	uint32_t allowed, excess;
 
 	lock_take(&st->pages_lock);
 	allowed = pages_allowed(st, RESERVE_KEPT);
+	excess = st->pages_held > allowed ? st->pages_held - allowed : 0;
 	lock_drop(&st->pages_lock);
-	return load_relaxed(&st->pages_held) > allowed ? load_relaxed(&st->pages_held) - allowed
-						       : 0;
+	return excess;
 }
 
 uint32_t
@@ -420,9 +422,8 @@ class_give(struct store *st, uint32_t ref)
 	lock_drop(&c->lock);
 }
 
-/* Lowers *EARLIEST to EXPIRY where that is less. */
-static void
-note_earliest(uint32_t *earliest, uint32_t expiry)
+void
+earliest_lower(uint32_t *earliest, uint32_t expiry)
 {
 	uint32_t old = load_relaxed(earliest);
 
@@ -435,8 +436,8 @@ note_earliest(uint32_t *earliest, uint32_t expiry)
 void
 page_note_expiry(struct store *st, uint32_t ref, uint32_t expiry)
 {
-	note_earliest(&st->pages[ref_page(st, ref)].earliest, expiry);
-	note_earliest(&st->classes[ref_class(st, ref)].earliest, expiry);
+	earliest_lower(&st->pages[ref_page(st, ref)].earliest, expiry);
+	earliest_lower(&st->classes[ref_class(st, ref)].earliest, expiry);
 }
 
 void

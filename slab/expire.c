@@ -71,7 +71,8 @@ lose_if_dead(struct store *st, uint32_t ref)
 	return dead;
 }
 
-/* Looks at up to BATCH chunks from number N on; false = the page is not what it was, or done. */
+/* Looks at up to BATCH chunks from number N on; false = the page is done, or not what it was. Where a move began in the midst of
+ * a walk, the page is due again: its time is forgotten already, and the move may be given up. */
 static bool
 look_at_batch(struct store *st, struct slab_class *c, uint32_t page, uint32_t n, struct findings *f)
 {
@@ -92,6 +93,8 @@ look_at_batch(struct store *st, struct slab_class *c, uint32_t page, uint32_t n,
 		for (uint32_t i = n; i < end; i++)
 			look_at(st, page_chunk(st, page, c, i), f);
 		more = end < p->carved;
+	} else if (n > 0) {
+		f->earliest = 1;
 	}
 	lock_drop(&c->lock);
 	return more;
@@ -182,6 +185,7 @@ expire_class(struct store *st, struct slab_class *c)
 		return 0;
 	lock_take(&c->lock);
 	store_relaxed(&c->earliest, NONE);
+	fence_all(&c->earliest); /* who lowers a page's time lowers the class's after it */
 	for (uint32_t i = 0; i < c->npages; i++) {
 		uint32_t earliest = page_due(st, c->pages[i])
 		    ? now
@@ -189,8 +193,8 @@ expire_class(struct store *st, struct slab_class *c)
 
 		if (earliest <= now && ndue < CLASS_PAGES)
 			due[ndue++] = c->pages[i];
-		else if (earliest < load_relaxed(&c->earliest))
-			store_relaxed(&c->earliest, earliest);
+		else
+			earliest_lower(&c->earliest, earliest);
 	}
 	lock_drop(&c->lock);
 	for (unsigned i = 0; i < ndue; i++)

@@ -410,7 +410,10 @@ uint32_t page_pool_excess(struct store *st);
 /* How many pages were used once; all of the limit where those that were not are kept back. */
 uint32_t page_pool_taken(struct store *st);
 
-/* Lowers the time before which no item of REF's page expires; item_note_expiry to the expiry of the queued item REF, after
+/* Lowers *EARLIEST, of a page or class, to EXPIRY where that is less. */
+void earliest_lower(uint32_t *earliest, uint32_t expiry);
+
+/* Lowers the time before which no item of REF's page and class expires; item_note_expiry to the expiry of the queued item REF, after
  * that was written. */
 void page_note_expiry(struct store *st, uint32_t ref, uint32_t expiry);
 void item_note_expiry(struct store *st, uint32_t ref);
@@ -699,7 +702,8 @@ extern _Thread_local uint32_t thread_spares;
 extern _Thread_local uint64_t thread_worked;
 
 /* Returns when every other thread has passed a quiescent point since the call, or is paused, so that nobody uses what could not
- * be found any more when it began. A quiescent point of the caller's. */
+ * be found any more when it began. A quiescent point of the caller's. No lock that others wait for without pausing may be held,
+ * which are all but MOVE and JOIN. */
 void thread_await_readers(void);
 
 static inline struct thread_counters *

@@ -1,5 +1,7 @@
 /* t/slab/test_expire.c: memory of what expired or was flushed comes back: by the walk alone, by allocations alone, and
  * wherever the mover has put it meanwhile. */
+#include <pthread.h>
+
 #include "slab/impl.h"
 #include "t/slab/model.h"
 
@@ -250,6 +252,94 @@ ages_do_not_wrap(void **state)
 	store_free(&w.st);
 }
 
+/* ---------------------------------------------------------------- a walk and a move at once */
+
+#define LONG_DIES  0u   /* in the first batch of its page */
+#define LONG_STAYS 100u /* in the second */
+
+struct interruption {
+	struct store *st;
+	int from;
+	enum store_reassign result;
+};
+
+static void *
+reassign(void *arg)
+{
+	struct interruption *i = arg;
+
+	store_thread_join();
+	i->result = store_reassign(i->st, i->from, 1);
+	store_thread_leave();
+	return NULL;
+}
+
+/* Called by the walk, for what it finds: it is in the midst of the page then. */
+static void
+interrupt(void *context, const struct store_mutation *mutation)
+{
+	pthread_t thread;
+
+	if (mutation->event != STORE_EVENT_EXPIRE)
+		return;
+	assert_int_equal(pthread_create(&thread, NULL, reassign, context), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+/* Some pages of values that can be pinned, of one class, of which the first page is the next to go. */
+static struct store_pin *
+put_long_ones(struct world *w, uint32_t dies, uint32_t stays)
+{
+	char name[STORE_KEY_MAX];
+	struct store_view view;
+	struct store_key key;
+
+	for (uint32_t n = 0; n < 300; n++) {
+		uint32_t exptime = n == LONG_DIES ? dies : n == LONG_STAYS ? stays : 0;
+
+		assert_int_equal(
+		    put(w, n, 9000 - model_key(w->st, name, n).len, exptime), STORE_OK);
+	}
+	key = model_key(w->st, name, LONG_STAYS);
+	assert_true(store_read_begin(w->st, &key, STORE_READ_VALUE, &view));
+	assert_true(store_read_end(w->st, &view));
+	assert_non_null(view.pin);
+	return view.pin;
+}
+
+/* What a walk had not seen yet when a move took the page away under it, and gave it up again, is found by the next walk. */
+static void
+a_walk_that_a_move_interrupts(void **state)
+{
+	struct world w;
+	struct interruption i;
+	struct store_pin *pin;
+	uint32_t page;
+
+	(void)state;
+	world_init(&w, 256u << 20, STORE_EVICT_S3FIFO);
+	pin = put_long_ones(&w, 10, 1000);
+	page = ref_page(w.st, ref_of(w.st, pin));
+	i = (struct interruption){w.st, w.st->page_class[page], STORE_REASSIGN_BUSY};
+	store_observe(w.st, interrupt, &i);
+	store_clock_set(w.st, 10);
+	while (i.result == STORE_REASSIGN_BUSY)
+		(void)expire_maintain(w.st);
+	store_unobserve(w.st, interrupt, &i);
+	assert_int_equal(i.result, STORE_REASSIGN_OK);
+	assert_int_equal(w.st->mover.page, page);
+	while (w.st->mover.page != NONE)
+		(void)balance_maintain(w.st);
+	assert_int_equal(w.st->page_class[page], i.from);
+	store_check(w.st);
+	store_unpin(w.st, pin);
+	store_clock_set(w.st, 1000);
+	walk_all(w.st);
+	assert_int_equal(items(w.st), 298);
+	store_check(w.st);
+	store_free(&w.st);
+}
+
 int
 main(void)
 {
@@ -261,6 +351,7 @@ main(void)
 	    cmocka_unit_test(nothing_is_refused_for_the_dead),
 	    cmocka_unit_test(a_look_in_vain_is_the_last_of_its_second),
 	    cmocka_unit_test(ages_do_not_wrap),
+	    cmocka_unit_test(a_walk_that_a_move_interrupts),
 	};
 
 	return cmocka_run_group_tests(tests, model_join, model_leave);

@@ -27,7 +27,7 @@ check_growth(const struct store *st)
 		    st->classes[id].chunk_size <= st->classes[id - 1].chunk_size * most + 64);
 }
 
-/* What must hold of the size classes of any store: each size has a class that holds it, and the last chunk of the last
+/* What must hold of the size classes of any store: each size has a class that holds it, each class has sizes, and the last chunk of the last
  * page has a reference that leads to where it lies. */
 static void
 check_classes(struct store *st)
@@ -49,6 +49,7 @@ check_classes(struct store *st)
 		const char *chunk = (const char *)item_at(st, ref);
 
 		assert_true(c->per_page >= 2 && c->per_page * c->chunk_size <= st->page_size);
+		assert_true(id == 1 || st->classes[id - 1].chunk_size < c->chunk_size);
 		assert_int_equal(c->chunk_size % (1u << st->ref_shift), 0);
 		assert_int_equal(ref_page(st, ref), last);
 		assert_ptr_equal(chunk,
