@@ -46,6 +46,19 @@ struct CAPABILITY("mutex") lock {
 #endif
 };
 
+/* For a lock in static memory, which needs no lock_init. */
+#ifdef LOCK_CHECKS
+#define LOCK_INITIALIZER(name)                                                                     \
+	{                                                                                          \
+		LOCK_FREE, LOCK_##name                                                             \
+	}
+#else
+#define LOCK_INITIALIZER(name)                                                                     \
+	{                                                                                          \
+		LOCK_FREE                                                                          \
+	}
+#endif
+
 /* L is memory of the caller, at one place for as long as it is a lock; nobody holds it at lock_fini. */
 void lock_init(struct lock *l, enum lock_rank rank);
 void lock_fini(struct lock *l);

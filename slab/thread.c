@@ -4,7 +4,7 @@
 
 #include <urcu-qsbr.h>
 
-static pthread_mutex_t numbers_mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct lock numbers_lock = LOCK_INITIALIZER(THREADS);
 static bool numbers_taken[THREADS_MAX];
 static unsigned numbers_used; /* all numbers ever taken are below */
 _Thread_local unsigned thread_number;
@@ -19,7 +19,7 @@ store_thread_join(void)
 	unsigned n = 0;
 
 	ASSERT(thread_number == 0);
-	(void)pthread_mutex_lock(&numbers_mutex);
+	lock_take(&numbers_lock);
 	while (n < THREADS_MAX && numbers_taken[n])
 		n++;
 	if (n == THREADS_MAX)
@@ -27,7 +27,7 @@ store_thread_join(void)
 	numbers_taken[n] = true;
 	if (n >= numbers_used)
 		store_relaxed(&numbers_used, n + 1);
-	(void)pthread_mutex_unlock(&numbers_mutex);
+	lock_drop(&numbers_lock);
 	thread_number = n + 1;
 	thread_place = n * sizeof(struct thread_counters);
 	urcu_qsbr_register_thread();
@@ -38,9 +38,9 @@ store_thread_leave(void)
 {
 	ASSERT(thread_number != 0);
 	urcu_qsbr_unregister_thread();
-	(void)pthread_mutex_lock(&numbers_mutex);
+	lock_take(&numbers_lock);
 	numbers_taken[thread_number - 1] = false;
-	(void)pthread_mutex_unlock(&numbers_mutex);
+	lock_drop(&numbers_lock);
 	thread_number = 0;
 }
 
@@ -67,6 +67,7 @@ store_thread_resume(void)
 void
 thread_await_readers(void)
 {
+	lock_assert_below(LOCK_STRIPE);
 	thread_lapses++;
 	urcu_qsbr_synchronize_rcu();
 }

@@ -19,4 +19,5 @@ LOCK(PREFIXES, 75, "the counts of stats detail")
 LOCK(WATCH, 77,
     "the watchers and their buffers; taken under a stripe's lock when an item is evicted")
 LOCK(AUTH, 78, "names and passwords")
+LOCK(THREADS, 79, "the numbers of the threads that call stores")
 LOCK(HANDOFF, 80, "connections handed from the accept thread to a worker")
