@@ -20,7 +20,7 @@
 #include "slab/impl.h"
 
 #define STRIPES_PER_THREAD 64u
-#define CHAIN_MAX          64 /* buckets; a reader that comes further has been led astray */
+#define CHAIN_MAX          64 /* buckets; none is longer: a reader beyond it was led astray */
 #define SPLITS             4  /* buckets that one write splits */
 #define SPLIT_LATE         2  /* so many times too full, and a split waits no more */
 #define AHEAD              ((size_t)1 << 20) /* bytes faulted in before they are needed */
@@ -143,11 +143,11 @@ bucket_set(struct bucket *b, unsigned n, uint8_t tag, uint32_t ref)
 	store_relaxed(&b->tags[n], tag);
 }
 
-/* Puts a reference into the chain that begins at B. */
+/* Puts a reference into the chain that begins at B; false where that is as long as it can be, or no memory is to be had. */
 static bool
 chain_insert(struct store *st, struct bucket *b, uint8_t tag, uint32_t ref)
 {
-	for (;;) {
+	for (int chain = 1;; chain++) {
 		unsigned empty = bucket_match(b, 0);
 		struct bucket *next = bucket_next(st, b);
 		uint32_t n;
@@ -160,7 +160,7 @@ chain_insert(struct store *st, struct bucket *b, uint8_t tag, uint32_t ref)
 			b = next;
 			continue;
 		}
-		n = overflow_take(st);
+		n = chain < CHAIN_MAX ? overflow_take(st) : 0;
 		if (n == 0)
 			return false;
 		bucket_set(overflow_at(st, n), 0, tag, ref);

@@ -283,12 +283,52 @@ ghosts_grow(void **state)
 	store_free(&st);
 }
 
+#define CHAIN_ITEMS (64u * BUCKET_SLOTS) /* that a chain can hold */
+
+/* Keys that all belong to the first bucket, however the table grows to hold them. */
+static struct store_key
+crowded_key(const struct store *st, char *to, uint32_t *seed)
+{
+	struct store_key key;
+
+	do
+		key = model_key(st, to, (*seed)++);
+	while (key.hash & HASH_LINES(255));
+	return key;
+}
+
+/* A chain that is as long as readers follow it takes no more: else what stands behind could not be found, and would be stored
+ * a second time. */
+static void
+chains_end(void **state)
+{
+	static const struct store_head head = {.size = 4};
+	struct store *st = make();
+	char name[STORE_KEY_MAX];
+	struct store_view view;
+	uint32_t seed = 0;
+
+	(void)state;
+	for (unsigned n = 0; n < CHAIN_ITEMS + 20; n++) {
+		struct store_key key = crowded_key(st, name, &seed);
+		bool fits = n < CHAIN_ITEMS;
+
+		assert_int_equal(
+		    store_set(st, &key, &head, "1234"), fits ? STORE_OK : STORE_NO_MEMORY);
+		assert_true(store_read_begin(st, &key, 0, &view) == fits);
+		assert_true(!fits || store_read_end(st, &view));
+	}
+	store_check(st);
+	store_free(&st);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(grows_and_empties),
 	    cmocka_unit_test(long_chains),
+	    cmocka_unit_test(chains_end),
 	    cmocka_unit_test(walks_miss_nothing),
 	    cmocka_unit_test(hints),
 	    cmocka_unit_test(hints_of_all_lengths),
