@@ -120,6 +120,7 @@ pieces_free(struct store *st, uint32_t *first, unsigned most)
 /* What is to be extended: held by a pin, or copied. */
 struct old_value {
 	struct store_view view;
+	uint64_t order;
 	char copy[PIN_MIN];
 };
 
@@ -138,6 +139,7 @@ old_value_take(struct store *st, const struct store_key *key, const struct store
 		result = STORE_EXISTS;
 	} else {
 		old->view = entry.view;
+		old->order = store_view_order(st, &entry.view);
 		if (vlen_pinnable(item_at(st, entry.view.ref)->vlen))
 			old->view.pin = store_entry_pin(&entry);
 		else
@@ -190,7 +192,8 @@ write_joined(struct store *st, struct store_pending *to, const struct old_value 
 	return result;
 }
 
-/* Links the joined value if the item is still the one that was extended; false = another try. */
+/* Links the joined value if the item is still the one that was extended; false = another try. Its order tells: the version may be
+ * one that a client has chosen twice. */
 static bool
 concat_link(struct store *st, const struct store_key *key, struct store_pending *joined,
     const struct old_value *old, const struct store_put *put, uint64_t *version,
@@ -200,7 +203,7 @@ concat_link(struct store *st, const struct store_key *key, struct store_pending 
 	bool same;
 
 	store_enter(st, key, &entry);
-	same = entry.found && entry.view.version == old->view.version;
+	same = entry.found && store_view_order(st, &entry.view) == old->order;
 	if (same) {
 		item_life_change(item_at(st, joined->ref), LIFE_EXPIRY, entry.view.exptime);
 		*result = store_entry_put(&entry, joined, put->version, put->marks)

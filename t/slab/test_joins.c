@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "slab/impl.h"
 #include "t/slab/model.h"
 
 #define THREADS 4
@@ -206,6 +207,108 @@ a_lost_join_is_no_success(void **state)
 	free(value);
 }
 
+/* ---------------------------------------------------------------- versions that a client chose */
+
+#define CHOSEN 5u   /* twice */
+#define ASKS   900u /* key and value of all items, so that one class holds them */
+#define FILL   6000u
+
+/* A set that comes while the value of a join is being copied: when the copy's memory takes an eviction. */
+struct meddler {
+	struct store *st;
+	struct store_pending pending;
+	bool armed;
+	enum store_result result;
+};
+
+static enum store_result
+put_alike(struct store *st, uint32_t n, uint64_t seed, const struct store_put *put)
+{
+	char name[STORE_KEY_MAX];
+	struct store_head head = {
+	    .size = ASKS - model_key(st, name, n).len, .versioned = put->version != 0};
+	uint64_t version;
+
+	return model_put(st, n, &head, seed, put, &version);
+}
+
+static void *
+set_prepared(void *arg)
+{
+	struct meddler *m = arg;
+	const struct store_put put = {.mode = STORE_SET, .version = CHOSEN};
+	char name[STORE_KEY_MAX];
+	struct store_key key = model_key(m->st, name, 1);
+	uint64_t version;
+
+	store_thread_join();
+	m->result = store_put(m->st, &key, &m->pending, &put, &version);
+	store_thread_leave();
+	return NULL;
+}
+
+static void
+meddle(void *context, const struct store_mutation *mutation)
+{
+	struct meddler *m = context;
+	char name[STORE_KEY_MAX];
+	uint64_t hash = model_key(m->st, name, 1).hash;
+	pthread_t thread;
+
+	if (!m->armed || mutation->event != STORE_EVENT_EVICT ||
+	    stripe_of(m->st, hash) == stripe_of(m->st, mutation->key->hash))
+		return;
+	m->armed = false;
+	assert_int_equal(pthread_create(&thread, NULL, set_prepared, m), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+static void
+prepare_set(struct meddler *m, uint64_t seed)
+{
+	char name[STORE_KEY_MAX], value[ASKS];
+	struct store_key key = model_key(m->st, name, 1);
+	struct store_head head = {.size = ASKS - key.len, .versioned = true};
+
+	model_fill(value, head.size, seed);
+	assert_int_equal(store_alloc(m->st, &m->pending, &key, &head), STORE_OK);
+	assert_int_equal(store_pending_write(m->st, &m->pending, value, head.size), STORE_OK);
+}
+
+/* Who joins to a value that another one of the same version has replaced meanwhile joins to that one. */
+static void
+a_version_chosen_twice(void **state)
+{
+	struct store_options o = {.memory_limit = 4u << 20};
+	struct store_put set = {.mode = STORE_SET};
+	struct meddler m = {.result = STORE_NO_MEMORY};
+	char value[2 * ASKS], wanted[8];
+	const char *error;
+	uint64_t version;
+
+	(void)state;
+	assert_int_equal(store_new(&m.st, &o, &error), 0);
+	store_thread_join();
+	for (uint32_t n = 2; n < FILL; n++)
+		assert_int_equal(put_alike(m.st, n, n, &set), STORE_OK);
+	store_observe(m.st, meddle, &m);
+	set.version = CHOSEN;
+	for (uint64_t seed = 0; m.result != STORE_OK; seed += 2) {
+		assert_int_equal(put_alike(m.st, 1, seed, &set), STORE_OK);
+		prepare_set(&m, seed + 1);
+		m.armed = true;
+		assert_int_equal(join_one(m.st, &version), STORE_OK);
+		m.armed = false;
+		store_abort(m.st, &m.pending);
+		model_fill(wanted, sizeof(wanted), seed + (m.result == STORE_OK));
+		assert_true(value_of_one(m.st, value) > sizeof(wanted));
+		assert_memory_equal(value, wanted, sizeof(wanted));
+	}
+	store_check(m.st);
+	store_thread_leave();
+	store_free(&m.st);
+}
+
 int
 main(void)
 {
@@ -213,6 +316,7 @@ main(void)
 	    cmocka_unit_test(append),
 	    cmocka_unit_test(prepend),
 	    cmocka_unit_test(a_lost_join_is_no_success),
+	    cmocka_unit_test(a_version_chosen_twice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
