@@ -394,7 +394,9 @@ memory_ahead(struct store *st)
 void
 store_upkeep(struct store *st, store_waker *wake, void *context)
 {
-	st->wake_context = context;
+	/* Who is just waking the one that is taken off still needs the context. */
+	if (wake != NULL)
+		store_relaxed(&st->wake_context, context);
 	store_release(&st->wake, wake);
 }
 
@@ -404,7 +406,7 @@ upkeep_wake(const struct store *st)
 	store_waker *wake = load_acquire(&st->wake);
 
 	if (wake != NULL)
-		wake(st->wake_context);
+		wake(load_relaxed(&st->wake_context));
 	return wake != NULL;
 }
 

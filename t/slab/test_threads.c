@@ -3,10 +3,12 @@
  * switches: the thread sanitizer's build runs this too.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <time.h>
 
 #include "base/number.h"
+#include "slab/impl.h"
 #include "t/slab/model.h"
 
 #define THREADS_TOP 8
@@ -219,6 +221,68 @@ four_threads_short_of_memory(void **state)
 	run(4, 4u << 20, 50000, scaled(10000));
 }
 
+/* ---------------------------------------------------------------- a waker that comes and goes */
+
+#define WAKERS 500000
+
+struct woken {
+	struct store *st;
+	pthread_t thread;
+	atomic_bool runs, over;
+	atomic_uint without; /* calls without the context */
+};
+
+static struct woken woken;
+
+static void
+note_call(void *context)
+{
+	if (context != &woken)
+		(void)atomic_fetch_add(&woken.without, 1);
+}
+
+static void *
+wake_ever_more(void *arg)
+{
+	(void)arg;
+	store_thread_join();
+	atomic_store(&woken.runs, true);
+	while (!atomic_load(&woken.over)) {
+		(void)upkeep_wake(woken.st);
+		store_thread_quiescent();
+	}
+	store_thread_leave();
+	return NULL;
+}
+
+/* Who is just calling one that is taken off calls it with its context. */
+static void
+wakers_come_and_go(void **state)
+{
+	struct store_options o = {.memory_limit = 1u << 20};
+	const char *error;
+
+	(void)state;
+	store_thread_join();
+	assert_int_equal(store_new(&woken.st, &o, &error), 0);
+	assert_int_equal(pthread_create(&woken.thread, NULL, wake_ever_more, NULL), 0);
+	store_thread_pause();
+	while (!atomic_load(&woken.runs))
+		(void)sched_yield();
+	store_thread_resume();
+	for (uint64_t n = 0; n < scaled(WAKERS); n++) {
+		store_upkeep(woken.st, note_call, &woken);
+		store_upkeep(woken.st, NULL, NULL);
+	}
+	atomic_store(&woken.over, true);
+	store_thread_pause();
+	(void)pthread_join(woken.thread, NULL);
+	store_thread_resume();
+	assert_int_equal(woken.without, 0);
+	store_thread_leave();
+	store_free(&woken.st);
+}
+
 int
 main(void)
 {
@@ -226,6 +290,7 @@ main(void)
 	    cmocka_unit_test(two_threads),
 	    cmocka_unit_test(eight_threads_on_few_keys),
 	    cmocka_unit_test(four_threads_short_of_memory),
+	    cmocka_unit_test(wakers_come_and_go),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
