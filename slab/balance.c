@@ -146,7 +146,7 @@ class_has_spare_page(const struct slab_class *c)
 {
 	uint64_t chunks = (uint64_t)load_relaxed(&c->npages) * c->per_page;
 
-	return chunks - load_relaxed(&c->used) >= c->per_page && chunks >= c->per_page;
+	return chunks >= load_relaxed(&c->used) + c->per_page;
 }
 
 /* A class with a page full of free chunks; 0 = none has. */
@@ -405,7 +405,7 @@ donor_loose(struct store *st)
 		struct slab_class *c = &st->classes[id];
 		uint64_t chunks = (uint64_t)load_relaxed(&c->npages) * c->per_page;
 
-		if ((chunks - load_relaxed(&c->used)) * 2 > LOOSE_PAGES_X2 * c->per_page &&
+		if (chunks * 2 > load_relaxed(&c->used) * 2 + LOOSE_PAGES_X2 * c->per_page &&
 		    load_relaxed(&c->gained) != load_relaxed(&st->now))
 			return id;
 	}
@@ -485,7 +485,7 @@ static enum store_reassign
 reassign_from_pool(struct store *st, struct slab_class *to)
 {
 	uint32_t page = NONE;
-	bool spare;
+	bool spare, gained;
 
 	lock_take(&st->pages_lock);
 	spare = st->free_pages > 0;
@@ -495,9 +495,9 @@ reassign_from_pool(struct store *st, struct slab_class *to)
 	if (page == NONE)
 		return STORE_REASSIGN_NOSPARE;
 	lock_take(&to->lock);
-	(void)class_gain_page(st, to, page);
+	gained = class_gain_page(st, to, page);
 	lock_drop(&to->lock);
-	return STORE_REASSIGN_OK;
+	return gained ? STORE_REASSIGN_OK : STORE_REASSIGN_NOSPARE;
 }
 
 /* Starts to empty a page of class FROM, or of the one that loses least with it (-1). */
