@@ -20,13 +20,12 @@
 #include "base/assert.h"
 #include "base/atomics.h"
 #include "base/log.h"
+#include "proto/reply.h"
 #include "server/address.h"
 
 #define ACCEPTS_PER_ROUND 128
 #define PAUSE_MS          10 /* between two looks whether accepting is possible again */
 #define HANDOVER_TRIES    100
-
-static const char too_many[] = "ERROR Too many open connections\r\n";
 
 struct listen {
 	const struct settings *settings;
@@ -445,7 +444,8 @@ reject(struct listen *l, int fd)
 	char ignored[4096];
 
 	bump_relaxed(&l->rejected, 1);
-	(void)send(fd, too_many, sizeof(too_many) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	(void)send(fd, REPLY_TOO_MANY_CONNECTIONS.ptr, REPLY_TOO_MANY_CONNECTIONS.len,
+	    MSG_NOSIGNAL | MSG_DONTWAIT);
 	(void)shutdown(fd, SHUT_WR);
 	for (int i = 0; i < 16 && recv(fd, ignored, sizeof(ignored), MSG_DONTWAIT) > 0; i++)
 		;
