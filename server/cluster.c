@@ -234,18 +234,23 @@ cluster_free(struct cluster **cluster)
 	free(cl);
 }
 
-/* So that a CAS token is one item's in the whole cluster. More lanes would use up too many versions. */
+/* So that a CAS token is one item's in the whole cluster, and no version that of two changes of a key: who has heard of versions of a
+ * later epoch without its topology may take itself for a primary and give such ones, but in a lane where no primary of that epoch
+ * gives any. More lanes would use up too many versions. */
 static void
 take_lane(struct cluster *cl, const struct topology *t)
 {
-	uint32_t lanes = 1;
+	uint64_t until = (topology_epoch(t) + 1) << TOPOLOGY_EPOCH_SHIFT;
+	uint32_t lanes = 1, lane = 0;
 	unsigned self;
 
 	if (!topology_find_id(t, cl->node_id, &self))
 		return;
 	while (lanes < topology_count(t) && lanes < LANES_MAX)
 		lanes *= 2;
-	store_lanes(cl->server->store, lanes, self % lanes);
+	for (unsigned i = 0; i < topology_count(t); i++)
+		lane += topology_node(t, i)->id < cl->node_id;
+	store_lanes(cl->server->store, 2 * lanes, lane % lanes, until);
 }
 
 bool

@@ -147,12 +147,14 @@ record_of_view(struct replicate *r, const struct store_view *view, struct record
 	record->size = view->size;
 }
 
-/* Whether an item that is not here has gone since E because it was deleted, evicted or has expired, and not because this node did not
- * hold it in a topology in between, or may not count it. */
-static bool
-is_gone(const struct replicate_worker *w, const struct backlog_entry *e)
+/* Up to which order an item is gone that is not here any more: where this node did not hold it in a topology since E, or may not count
+ * it, its last value may be the present one; those before are not. 0: nothing is known. */
+static uint64_t
+gone_up_to(const struct replicate_worker *w, const struct backlog_entry *e)
 {
-	return e->order != 0 && e->number > w->moved && w->places.past == NULL;
+	bool whole = e->number > w->moved && w->places.past == NULL;
+
+	return whole || e->order == 0 ? e->order : e->order - 1;
 }
 
 /* Writes what the store holds under KEY. False: the frame has no room for it, *NEED says how much. What is gone is sent as
@@ -172,8 +174,8 @@ write_item(struct filling *f, const struct backlog_entry *e, size_t *need)
 	*need = RECORD_HEAD + record.key.len;
 	if (!entry.found) {
 		record.kind = RECORD_DELETE;
-		record.order = e->order;
-		if (is_gone(f->end->worker, e))
+		record.order = gone_up_to(f->end->worker, e);
+		if (record.order != 0)
 			f->at = record_write(f->at, &record);
 		store_leave(&entry);
 		return true;

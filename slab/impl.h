@@ -212,6 +212,7 @@ struct store {
 	uint64_t sequence __attribute__((aligned(CACHE_LINE))); /* the last version given */
 	uint64_t
 	    lanes; /* atomic: see store_lanes; their number less one, shifted by 32, and ours */
+	uint64_t lanes_until; /* atomic: the other half's begin behind it */
 	uint64_t items;
 	uint64_t copies, copy_bytes; /* of them, those with STORE_COPY, and what these ask for */
 	uint64_t held;               /* bytes in pieces of unfinished values */

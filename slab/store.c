@@ -313,9 +313,10 @@ store_version_take(struct store *st)
 }
 
 void
-store_lanes(struct store *st, uint32_t lanes, uint32_t lane)
+store_lanes(struct store *st, uint32_t lanes, uint32_t lane, uint64_t until)
 {
-	ASSERT(lanes > 0 && (lanes & (lanes - 1)) == 0 && lane < lanes);
+	ASSERT(lanes > 0 && (lanes & (lanes - 1)) == 0 && lane < lanes / 2);
+	store_relaxed(&st->lanes_until, until - lanes);
 	store_relaxed(&st->lanes, (uint64_t)(lanes - 1) << 32 | lane);
 }
 

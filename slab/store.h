@@ -377,8 +377,9 @@ uint64_t store_version_take(struct store *st);
 void store_version_raise(struct store *st, uint64_t version);
 
 /* Of the versions that the store gives, every LANES-th is its own (a power of two; 1 at the start), the LANE-th of these: stores that
- * hear of each other's and have different lanes never give the same. */
-void store_lanes(struct store *st, uint32_t lanes, uint32_t lane);
+ * hear of each other's and have different lanes never give the same. LANE is one of the first half of them; from the version UNTIL
+ * on, which others began, the one in the same place of the second half is taken: none of those who give versions there rightly do. */
+void store_lanes(struct store *st, uint32_t lanes, uint32_t lane, uint64_t until);
 
 /* All that has an order up to VERSION (at most STORE_ORDER_MAX) is gone, and refused by store_put.newer from then on; and the
  * highest such version so far. */

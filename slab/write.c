@@ -38,6 +38,8 @@ version_next(struct store *st)
 	old = load_relaxed(&st->sequence);
 	do {
 		next = (old & ~mask) | (lanes & mask);
+		if (unlikely(old >= load_relaxed(&st->lanes_until)))
+			next |= (mask + 1) >> 1;
 		if (next <= old)
 			next += mask + 1;
 	} while (!__atomic_compare_exchange_n(

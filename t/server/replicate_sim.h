@@ -154,6 +154,13 @@ sim_is_primary(struct sim *sim, struct slice key, unsigned node)
 	return (ring_hash_key(sim->hash, key) + sim->nodes[node].shift) % sim->count == node;
 }
 
+/* In each topology nodes have other lanes. */
+static inline void
+sim_lane(struct store *st, unsigned i)
+{
+	store_lanes(st, 8, (unsigned)(i + sim_epoch) % 4, (sim_epoch + 1) << 40);
+}
+
 static inline void
 sim_node_start(struct sim *sim, unsigned i)
 {
@@ -172,6 +179,7 @@ sim_node_start(struct sim *sim, unsigned i)
 
 	assert_int_equal(store_new(&node->store, &options, &error), 0);
 	store_clock_set(node->store, 100);
+	sim_lane(node->store, i);
 	store_version_raise(node->store, sim_epoch << 40);
 	how.store = node->store;
 	node->replicate = replicate_new(&how);
@@ -353,6 +361,7 @@ sim_take_topology(struct sim *sim, unsigned i)
 	sim_remember(sim, node);
 	node->shift = sim->shift;
 	node->places.epoch = sim_epoch;
+	sim_lane(node->store, i);
 	store_version_raise(node->store, sim_epoch << 40);
 	for (unsigned w = 0; w < SIM_WORKERS; w++) {
 		replicate_worker_enter(node->workers[w]);

@@ -235,9 +235,9 @@ lanes_do_not_meet(void **state)
 		unsigned i = (n * n + n / 7) % 4, lanes = n < 2000 ? 4 : 8;
 		uint64_t version;
 
-		store_lanes(stores[i], lanes, n < 2000 ? i : 7 - i);
+		store_lanes(stores[i], 2 * lanes, n < 2000 ? i : 7 - i, UINT64_MAX);
 		version = store_version_take(stores[i]);
-		assert_int_equal(version % lanes, n < 2000 ? i : 7 - i);
+		assert_int_equal(version % (2 * lanes), n < 2000 ? i : 7 - i);
 		if (n % 3 == 0)
 			store_version_raise(stores[(i + 1) % 4], version);
 		highest = version > highest ? version : highest;
@@ -247,6 +247,28 @@ lanes_do_not_meet(void **state)
 		assert_true(store_version_take(stores[i]) > highest);
 		store_free(&stores[i]);
 	}
+}
+
+/* One store gives versions that another one began, the one with the same lane. */
+static void
+lanes_do_not_meet_beyond_their_end(void **state)
+{
+	enum { UNTIL = 1000 };
+	struct store *early = fresh(), *late = fresh();
+
+	(void)state;
+	store_lanes(early, 8, 1, UNTIL);
+	store_lanes(late, 8, 1, UINT64_MAX);
+	while (store_version(early) < UNTIL + 500) {
+		uint64_t version = store_version_take(early);
+
+		assert_true(version < UNTIL ? version % 4 == 1 : version % 8 == 5);
+		if (store_version(late) < UNTIL)
+			store_version_raise(late, UNTIL);
+		assert_int_equal(store_version_take(late) % 8, 1);
+	}
+	store_free(&early);
+	store_free(&late);
 }
 
 /* What a client chose as a version says nothing about the order. */
@@ -414,6 +436,7 @@ main(void)
 	    cmocka_unit_test(older_is_lost),
 	    cmocka_unit_test(flush_reaches_a_version),
 	    cmocka_unit_test(lanes_do_not_meet),
+	    cmocka_unit_test(lanes_do_not_meet_beyond_their_end),
 	    cmocka_unit_test(chosen_versions_keep_the_order),
 	    cmocka_unit_test(a_guard_can_refuse),
 	    cmocka_unit_test(hits_are_heard),
