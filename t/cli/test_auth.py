@@ -115,7 +115,10 @@ class TextFile(unittest.TestCase):
                     client = server.connect()
                     client.send(line + b"\r\nversion\r\n")
                     answer = client.finish()
-                    self.assertIn(b"CLIENT_ERROR", answer)
+                    if len(line) > 4:  # what is shorter than any request is hung up on
+                        self.assertIn(b"CLIENT_ERROR", answer)
+                    else:
+                        self.assertEqual(b"", answer)
                     self.assertNotIn(b"VERSION", answer)
                     client.close()
             client = server.connect()
