@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "ringctl/ringctl.h"
 
 #define KEY_MAX   250u
@@ -163,16 +164,18 @@ run_set(const struct options *o, const struct arguments *a, enum status *status)
 	size_t size, head;
 	char *value, *request;
 	json_t *result;
+	int32_t seconds;
 
 	check_key(a->words[0]);
-	if (exptime[0] == '\0' || strspn(exptime, "-0123456789") != strlen(exptime))
-		die(STATUS_USAGE, "EXPTIME is a number of seconds");
+	if (!number_parse_i32(slice_of(exptime, strlen(exptime)), &seconds))
+		die(STATUS_USAGE, "EXPTIME is a number of seconds, or a Unix time: at most %d",
+		    INT32_MAX);
 	value = read_value(a->words[1], &size);
 	request = value == NULL ? NULL : malloc(size + KEY_MAX + 96);
 	if (request == NULL)
 		die(STATUS_USAGE, "no memory for the value");
 	head = (size_t)snprintf(
-	    request, KEY_MAX + 96, "set %s 0 %s %zu\r\n", a->words[0], exptime, size);
+	    request, KEY_MAX + 96, "set %s 0 %d %zu\r\n", a->words[0], seconds, size);
 	memcpy(request + head, value, size);
 	memcpy(request + head + size, "\r\n", 2);
 	result = result_of(o, slice_of(request, head + size + 2), a->words[0], "STORED", status);

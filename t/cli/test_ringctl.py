@@ -63,6 +63,8 @@ class Usage(unittest.TestCase):
         self.refused("usage: ringctl nodes", "nodes", "unset", "a")
         self.refused("usage: ringctl nodes", "nodes", "set")
         self.refused("EXPTIME", "set", "k", "v", "soon")
+        self.refused("EXPTIME", "set", "k", "v", "9999999999999")
+        self.refused("EXPTIME", "set", "k", "v", "1" * 5000)
         self.refused("blanks", "get", "two words")
         self.refused("250", "get", "k" * 251)
         self.refused("--timeout", "--timeout", "never", "status")
