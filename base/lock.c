@@ -79,15 +79,20 @@ rank_name(enum lock_rank rank)
 	return "no lock of the table";
 }
 
-/* Before the mutex is waited for: a wrong order is reported instead of being a deadlock. */
+/* Before the lock is waited for, or tried: a wrong order is reported instead of being a deadlock. */
 static void
-held_push(const struct lock *l)
+order_check(const struct lock *l)
 {
 	const struct lock *top = held_count > 0 ? held[held_count - 1] : NULL;
 
 	if (top != NULL && top->rank >= l->rank)
 		panic("lock %s (rank %u) taken under %s (rank %u)", rank_name(l->rank),
 		    (unsigned)l->rank, rank_name(top->rank), (unsigned)top->rank);
+}
+
+static void
+held_push(const struct lock *l)
+{
 	ASSERT(held_count < HELD_MAX);
 	held[held_count++] = l;
 }
@@ -118,13 +123,15 @@ held_remove(const struct lock *l)
 void
 lock_take(struct lock *l) NO_LOCK_ANALYSIS
 {
-	held_push(l);
+	order_check(l);
 	lock_word_take(l);
+	held_push(l);
 }
 
 bool
 lock_try(struct lock *l) NO_LOCK_ANALYSIS
 {
+	order_check(l);
 	if (!lock_word_try(l))
 		return false;
 	held_push(l);

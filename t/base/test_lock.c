@@ -151,6 +151,16 @@ wrong_order_by_try(void *arg)
 }
 
 static void
+wrong_order_by_a_try_in_vain(void *arg)
+{
+	(void)arg;
+	init_three();
+	low.word = LOCK_HELD; /* by somebody else */
+	lock_take(&high);
+	(void)lock_try(&low);
+}
+
+static void
 itself_twice(void *arg)
 {
 	(void)arg;
@@ -223,6 +233,7 @@ order_is_checked(void **state)
 	must_panic(wrong_order_after_drops, "CONFIG (rank 10) taken under STRIPE (rank 40)");
 	must_panic(same_rank_twice, "STRIPE (rank 40) taken under STRIPE (rank 40)");
 	must_panic(wrong_order_by_try, "CONFIG (rank 10) taken under PAGES (rank 60)");
+	must_panic(wrong_order_by_a_try_in_vain, "CONFIG (rank 10) taken under PAGES (rank 60)");
 	must_panic(itself_twice, "CONFIG (rank 10) taken under CONFIG (rank 10)");
 }
 
