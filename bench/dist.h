@@ -25,7 +25,7 @@ struct dist_column {
 struct dist {
 	enum dist_kind kind;
 	uint32_t low, high;
-	double mu, sigma;            /* lognormal; loguniform: ln(low), ln(high / low) */
+	double mu, sigma;            /* lognormal; loguniform: ln(low), ln((high + 1) / low) */
 	struct dist_column *columns; /* file; owned */
 	uint32_t column_count;
 };

@@ -24,8 +24,8 @@ struct floor_answers {
 	struct slice binary_get, binary_get_quiet, binary_set, binary_noop;
 };
 
-/* Output: copied small parts, and constants too large to be worth a copy. The parts keep their places while
- * more is added only after out_iov was called. */
+/* Output: copied small parts, and constants too large to be worth a copy. Between floor_out_gather and the floor_out_sent that
+ * sends the last of it nothing may be added. */
 struct floor_out {
 	char *bytes;
 	size_t len, room;

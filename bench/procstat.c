@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The first LINE_MAX bytes of a file of PID; false where there is none. */
+/* The beginning of a file of PID in ROOM bytes, terminated; false where there is none. */
 static bool
 read_file(uint64_t pid, const char *name, char *text, size_t room)
 {

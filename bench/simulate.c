@@ -61,8 +61,6 @@ get(struct simulation *s, const struct store_key *key)
 	do {
 		if (!store_read_begin(s->store, key, STORE_READ_COUNT, &view))
 			return false;
-		if (view.pin != NULL)
-			store_unpin(s->store, view.pin);
 	} while (!store_read_end(s->store, &view));
 	return true;
 }

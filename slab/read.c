@@ -275,8 +275,8 @@ store_read_end(struct store *st, struct store_view *view)
 	struct stripe *s = view->stripe;
 	struct thread_counters *mine = thread_counters(st);
 
-	/* Pairs with the fence in stripe_change. A view that needs no check has an odd sequence, which no stripe has
-	 * while it is read without a lock. */
+	/* Pairs with the fence in stripe_change. A view that holds the lock has an odd sequence, which is not what is found here; so has
+	 * one that needs no check, for which nothing is done below where a writer makes the sequence the same just now. */
 	if (unlikely(load_after_loads(&s->sequence) != view->sequence))
 		return read_settled(st, view);
 	if (view->how & STORE_READ_COUNT) {

@@ -126,7 +126,7 @@ item_unlink(struct store *st, uint32_t ref, bool deleted)
 	lock_take(&c->lock);
 	c->n.deletes += deleted;
 	mine = item_unqueue(st, c, ref);
-	if (mine && !vlen_pinnable(it->vlen) && !item_is_large(it)) {
+	if (mine && !vlen_pinnable(it->vlen)) {
 		class_give_locked(st, c, ref);
 		mine = false;
 	}
