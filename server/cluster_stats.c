@@ -158,7 +158,7 @@ ask(struct worker *w, unsigned node, struct node_answer *a)
 static void
 line(struct stats_out *out, struct slice node, const char *field, struct slice value)
 {
-	char name[TOPOLOGY_NAME_MAX + 64];
+	char name[2 * TOPOLOGY_NAME_MAX]; /* FIELD may be a node's word, of up to 63 bytes */
 	int n = snprintf(name, sizeof(name), "%.*s:%s", (int)node.len, node.ptr, field);
 
 	stats_slice(out, slice_of(name, (size_t)n), value);
