@@ -123,6 +123,16 @@ struct dump_report {
 	int64_t wall_zero;
 };
 
+/* memcached's last class stands for those behind it, too: libmemcached asks for no others when it wants all keys. */
+#define LAST_OF_MEMCACHED 63u
+
+static bool
+is_dumped(const struct dump_report *r, int slab_class)
+{
+	return slab_class == (int)r->slab_class ||
+	    (r->slab_class == LAST_OF_MEMCACHED && slab_class > (int)LAST_OF_MEMCACHED);
+}
+
 static void
 dump_visit(
     void *context, const struct store_key *key, const struct store_view *view, int slab_class)
@@ -131,7 +141,7 @@ dump_visit(
 	struct conn *c = r->out.conn;
 	char *p, *begin;
 
-	if (slab_class != (int)r->slab_class || (r->limit != 0 && r->shown >= r->limit))
+	if (!is_dumped(r, slab_class) || (r->limit != 0 && r->shown >= r->limit))
 		return;
 	if (r->bytes + DUMP_LINE_MAX > DUMP_BYTES)
 		return;

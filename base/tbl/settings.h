@@ -211,7 +211,7 @@ SETTING(ssl_kernel_tls, BOOL, SUB, COMPAT, 0, "ssl_kernel_tls", false, 0, 0, "",
 SETTING(ssl_min_version, STRING, SUB, COMPAT, 0, "ssl_min_version", NULL, 0, 0, "version", NULL, NULL,
     "oldest version of TLS")
 
-SETTING(napi_ids, U32, OPTION, COMPAT, 'N', "napi_ids", 0, 1, INT32_MAX, "number", "num_napi_ids",
+SETTING(napi_ids, U32, OPTION, COMPAT, 'N', "napi-ids", 0, 1, INT32_MAX, "number", "num_napi_ids",
     "Maximum number of NAPI IDs must be greater than 0", "number of NAPI identifiers")
 SETTING(memory_file, STRING, OPTION, ACTS, 'e', "memory-file", NULL, 0, 0, "file", "memory_file", NULL,
     "file that keeps the items over a restart (on a tmpfs); SIGUSR1 saves it")

@@ -153,7 +153,7 @@ test_every_long_option(void **state)
 	finish();
 	assert_good(
 	    "--disable-evictions --max-reqs-per-event=4 --disable-cas --listen-backlog=3 --protocol=ascii "
-	    "--max-item-size=4k --disable-flush-all --disable-dumping --disable-watch --napi_ids=2 "
+	    "--max-item-size=4k --disable-flush-all --disable-dumping --disable-watch --napi-ids=2 "
 	    "--extended=idle_timeout=8 --prefix-delimiter=; --eviction=noeviction --eviction-samples=8 "
 	    "--balance=bytes --promote-hits=1 --no-pin --io=event");
 	assert_int_equal(s->item_size_max, 4096);
@@ -290,7 +290,7 @@ test_warnings(void **state)
 	finish();
 	assert_good("-v -N 4");
 	assert_string_equal(
-	    outcome.printed, "napi_ids has no effect here: accepted for compatibility\n");
+	    outcome.printed, "napi-ids has no effect here: accepted for compatibility\n");
 	finish();
 }
 

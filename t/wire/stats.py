@@ -164,6 +164,22 @@ def check_meta_touch():
         assert counts == {"cmd_touch": "1", "touch_hits": "1", "touch_misses": "0", "cmd_get": "1", "get_misses": "1"}, counts
 
 
+def check_cachedump():
+    """libmemcached, and PHP's getAllKeys(), ask for classes 0 to 63, and are to find what lies in those behind."""
+    with testlib.ringcached(["-m", "64"]) as server, server.connect() as c:
+        sizes = {b"small": 6, b"middle": 20000, b"large": 200000}
+        for key, size in sizes.items():
+            c.set(key, b"v" * size)
+        classes = {key: int(re.search(rb" cls=(\d+) ", c.ask(b"me %s\r\n" % key)).group(1)) for key in sizes}
+        assert classes[b"small"] < 63 < classes[b"middle"] < classes[b"large"], classes
+        found = []
+        for number in range(64):
+            found += re.findall(rb"ITEM (\w+) ", c.ask(b"stats cachedump %d 0\r\n" % number, b"END\r\n"))
+        assert sorted(found) == sorted(sizes), found
+        for key, number in classes.items():
+            assert c.ask(b"stats cachedump %d 0\r\n" % number, b"END\r\n") == b"ITEM %s [%d b; 0 s]\r\nEND\r\n" % (key, sizes[key])
+
+
 def binary_stat(c, group):
     """The statistics of a STAT request, or the status of its refusal."""
     c.send(struct.pack(">BBHBBHIIQ", 0x80, 0x10, len(group), 0, 0, 0, len(group), 0, 0) + group)
@@ -230,6 +246,7 @@ def main():
         check_walks()
         check_meta_touch()
         check_binary_groups()
+        check_cachedump()
         if os.path.exists(TOOL) and shutil.which("perl"):
             check_tool(ours)
         else:
