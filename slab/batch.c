@@ -75,9 +75,9 @@ store_key(const struct store *st, const char *data, size_t len)
 	return (struct store_key){data, (uint16_t)len, 0, hash_of(st, data, len), &hint_none};
 }
 
-/* Where the item with HASH is likely to be, by B. */
+/* Where the item with HASH is likely to be, by B. BASE is the store's, MAP as well where references are by page, else NULL. */
 static ALWAYS_INLINE void *
-bucket_guess(const struct bucket *b, uint64_t hash, char *base, unsigned shift)
+bucket_guess(const struct bucket *b, uint64_t hash, char *base, const struct page_map *map)
 {
 	const uint32_t *refs = b->refs;
 	unsigned hits = bucket_match_hash(b, hash);
@@ -86,7 +86,9 @@ bucket_guess(const struct bucket *b, uint64_t hash, char *base, unsigned shift)
 	if (unlikely(hits == 0))
 		return &hint_none;
 	ref = load_relaxed(refs + __builtin_ctz(hits));
-	return likely(ref != 0) ? base + ((uintptr_t)ref << shift) : (void *)&hint_none;
+	if (unlikely(ref == 0))
+		return &hint_none;
+	return map != NULL ? chunk_by_page(map, ref) : chunk_by_unit(base, ref);
 }
 
 __attribute__((flatten)) void
@@ -97,7 +99,13 @@ store_prepare_one(const struct store *st, struct store_key *key)
 
 	key->hash = hash;
 	key->lapses = thread_lapses;
-	key->hint = bucket_guess(bucket_of(st, hash), hash, st->chunk_base, st->ref_shift);
+	if (unlikely(st->by_page)) {
+		struct page_map map = page_map_of(st);
+
+		key->hint = bucket_guess(bucket_of(st, hash), hash, NULL, &map);
+	} else {
+		key->hint = bucket_guess(bucket_of(st, hash), hash, st->chunk_base, NULL);
+	}
 }
 
 /* The first step for KEY, which has HASH: HINT is its bucket until the second. */
@@ -133,20 +141,37 @@ prepare_others(const struct store *st, struct store_key *keys, const struct stor
 	return keys;
 }
 
+/* The second step for KEYS up to END. */
+static ALWAYS_INLINE void
+prepare_items(
+    struct store_key *keys, const struct store_key *end, char *base, const struct page_map *map)
+{
+	for (struct store_key *key = keys; key != end; key++) {
+		key->hint = bucket_guess(key->hint, key->hash, base, map);
+		__builtin_prefetch(key->hint);
+	}
+}
+
+__attribute__((noinline)) static void
+prepare_items_by_page(const struct store *st, struct store_key *keys, const struct store_key *end)
+{
+	const struct page_map map = page_map_of(st);
+
+	prepare_items(keys, end, NULL, &map);
+}
+
 __attribute__((flatten)) void
 store_prepare(const struct store *st, struct store_key *keys, unsigned n)
 {
 	const struct store_key *end = keys + n;
 	struct store_key *key = keys;
-	const unsigned shift = st->ref_shift;
-	char *const base = st->chunk_base;
 
 	while ((key = prepare_most(st, key, end)) != end)
 		key = prepare_others(st, key, end);
-	for (key = keys; key != end; key++) {
-		key->hint = bucket_guess(key->hint, key->hash, base, shift);
-		__builtin_prefetch(key->hint);
-	}
+	if (unlikely(st->by_page))
+		prepare_items_by_page(st, keys, end);
+	else
+		prepare_items(keys, end, st->chunk_base, NULL);
 }
 
 /* ---------------------------------------------------------------- reading */

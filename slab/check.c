@@ -1,6 +1,7 @@
 /* slab/check.c: a walk over all that must hold in a store that nobody else uses. */
 #include <stdlib.h>
 
+#include "slab/hot.h"
 #include "slab/impl.h"
 
 /* Every queue is doubly linked, counts right, and holds linked items of its class only. */

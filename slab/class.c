@@ -27,10 +27,10 @@
 
 /* The largest size that still gives a page as many chunks as SIZE does. */
 static uint32_t
-snap_to_page(const struct store *st, uint32_t size, uint32_t unit)
+snap_to_page(const struct store *st, uint32_t size)
 {
 	uint32_t per_page = st->page_size / size;
-	uint32_t snapped = st->page_size / per_page / unit * unit;
+	uint32_t snapped = st->page_size / per_page / CHUNK_UNIT * CHUNK_UNIT;
 
 	return snapped > st->chunk_max ? st->chunk_max : snapped;
 }
@@ -48,7 +48,7 @@ factor_least(const struct store *st, uint32_t id, uint32_t size)
  * few, they are better spent on fewer classes, and where they are many, small items get as fine ones as there can be. An operator's
  * factor is taken as finely as the classes last. */
 static double
-class_next(const struct store *st, uint32_t id, uint32_t size, uint32_t unit)
+class_next(const struct store *st, uint32_t id, uint32_t size)
 {
 	bool many = st->pages_limit >= PAGES_MANY;
 	double factor = st->options.growth_factor, next;
@@ -58,9 +58,9 @@ class_next(const struct store *st, uint32_t id, uint32_t size, uint32_t unit)
 	else
 		factor = fmax(factor, factor_least(st, id, size));
 	next = (double)size * factor;
-	if (next < (double)size + unit ||
+	if (next < (double)size + CHUNK_UNIT ||
 	    (many && size < FINEST_BELOW && st->options.growth_factor == 0))
-		return (double)size + unit;
+		return (double)size + CHUNK_UNIT;
 	return next;
 }
 
@@ -68,11 +68,16 @@ static void
 class_setup(struct store *st, uint32_t id, uint32_t size)
 {
 	struct slab_class *c = &st->classes[id];
+	uint32_t last = (1u << st->page_ref_shift) - 1;
 
 	lock_init(&c->lock, LOCK_CLASS);
 	c->id = id;
 	c->chunk_size = size;
 	c->per_page = st->page_size / size;
+	c->ref_step = st->by_page ? 1 : size / CHUNK_UNIT;
+	/* The last reference would be the one behind all ones. */
+	if ((c->per_page - 1) * c->ref_step == last)
+		c->per_page--;
 	c->claim_after = c->per_page;
 	c->roomy = NONE;
 	c->earliest = NONE;
@@ -82,8 +87,7 @@ class_setup(struct store *st, uint32_t id, uint32_t size)
 int
 classes_init(struct store *st)
 {
-	uint32_t unit = 1u << st->ref_shift;
-	uint32_t size = (st->options.chunk_min + unit - 1) / unit * unit;
+	uint32_t size = (st->options.chunk_min + CHUNK_UNIT - 1) / CHUNK_UNIT * CHUNK_UNIT;
 	uint32_t filled = 0;
 
 	st->classes = aligned_alloc(CACHE_LINE, sizeof(struct slab_class) * CLASSES_MAX);
@@ -92,20 +96,21 @@ classes_init(struct store *st)
 		return -ENOMEM;
 	memset(st->classes, 0, sizeof(struct slab_class) * CLASSES_MAX);
 	for (uint32_t id = 1;; id++) {
-		double next = class_next(st, id, size, unit);
+		double next = class_next(st, id, size);
 
 		ASSERT(id < CLASSES_MAX);
-		size = id == CLASSES_MAX - 1 ? st->chunk_max : snap_to_page(st, size, unit);
+		size = id == CLASSES_MAX - 1 ? st->chunk_max : snap_to_page(st, size);
 		/* The page may have added more than the factor. */
-		next = fmax(next, (double)size + unit);
+		next = fmax(next, (double)size + CHUNK_UNIT);
 		class_setup(st, id, size);
 		for (; filled <= size / CHUNK_UNIT; filled++)
 			st->size_class[filled] = (uint8_t)id;
 		st->nclasses = id;
 		if (size == st->chunk_max)
 			break;
-		size = next > st->chunk_max ? st->chunk_max
-					    : ((uint32_t)next + unit - 1) / unit * unit;
+		size = next > st->chunk_max
+		    ? st->chunk_max
+		    : ((uint32_t)next + CHUNK_UNIT - 1) / CHUNK_UNIT * CHUNK_UNIT;
 	}
 	st->piece_class = st->nclasses;
 	return 0;
@@ -318,6 +323,8 @@ class_gain_page(struct store *st, struct slab_class *c, uint32_t page)
 	c->pages[c->npages] = page;
 	store_relaxed(&c->npages, c->npages + 1);
 	store_relaxed(&st->page_class[page], (uint8_t)c->id);
+	if (st->by_page)
+		store_relaxed(&st->page_cut[page], (uint16_t)(c->chunk_size / CHUNK_UNIT));
 	class_room_add(st, c, page);
 	store_relaxed(&c->gained, load_relaxed(&st->now));
 	c->n.pages_in++;

@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 
+#include "slab/hot.h"
 #include "slab/impl.h"
 
 #define BUCKETS_MIN 256u

@@ -1,4 +1,4 @@
-/* slab/hot.h: what every request does, in line: stripes, the comparison of tags and keys, views. The order of the accesses is argued
+/* slab/hot.h: what every request does, in line: stripes and buckets, the comparison of tags and keys, views. The order of the accesses is argued
  * in index.c.
  */
 #ifndef SLAB_HOT_H
@@ -9,6 +9,70 @@
 #if defined(__SSE2__) && !defined(TSAN_BUILD)
 #include <emmintrin.h>
 #endif
+
+/* ---------------------------------------------------------------- places of a hash */
+
+static inline uint8_t
+hash_tag(uint64_t hash)
+{
+	unsigned tag = (unsigned)(hash >> 56);
+
+	return (uint8_t)(tag + (tag < 1));
+}
+
+/* Stripes and buckets, which take CACHE_LINE bytes each, are chosen by the same bits of a hash, which are the offset of one as they
+ * are. The lowest bits are not used. */
+#define HASH_LINES(n) ((uint64_t)(n)*CACHE_LINE)
+
+static_assert(sizeof(struct stripe) == CACHE_LINE, "a number of them is HASH_LINES long");
+
+static inline struct stripe *
+stripe_at(struct stripe *stripes, uint64_t hash, uint64_t bits)
+{
+	return (struct stripe *)(void *)((char *)stripes + (hash & bits));
+}
+
+static inline struct stripe *
+stripe_of(const struct store *st, uint64_t hash)
+{
+	return stripe_at(st->stripes, hash, st->stripe_bits);
+}
+
+static inline struct stripe *
+stripe_of_bucket(const struct store *st, uint32_t number)
+{
+	return stripe_of(st, HASH_LINES(number));
+}
+
+/* Linear hashing: of N buckets those below (N - 2^k) are split already. Returns the offset of the one for HASH. */
+static inline uint64_t
+bucket_offset(uint64_t hash, uint32_t n)
+{
+	uint64_t mask = HASH_LINES(UINT32_MAX >> __builtin_clz(n));
+	uint64_t offset = hash & mask;
+
+	return offset < HASH_LINES(n) ? offset : offset & mask >> 1;
+}
+
+static inline uint32_t
+bucket_number(uint64_t hash, uint32_t n)
+{
+	return (uint32_t)(bucket_offset(hash, n) / CACHE_LINE);
+}
+
+static inline struct bucket *
+bucket_at(struct bucket *buckets, uint64_t hash, uint32_t n)
+{
+	return (struct bucket *)(void *)((char *)buckets + bucket_offset(hash, n));
+}
+
+static inline struct bucket *
+bucket_of(const struct store *st, uint64_t hash)
+{
+	return bucket_at(st->buckets, hash, load_acquire(&st->nbuckets));
+}
+
+/* ---------------------------------------------------------------- stripes */
 
 static inline void stripe_lock(struct stripe *s) ACQUIRES(s->lock);
 static inline void stripe_unlock(struct stripe *s) RELEASES(s->lock);

@@ -64,6 +64,7 @@ struct slab_class {
 	struct lock lock;
 	uint32_t id;
 	uint32_t chunk_size, per_page;
+	uint32_t ref_step; /* from the reference of a chunk to that of the next */
 
 	uint32_t roomy;  /* pages with free chunks */
 	uint32_t *pages; /* all its pages, in no order */
@@ -191,15 +192,18 @@ struct observer {
 
 struct store {
 	/* Read by every request, hardly ever written. */
-	char *chunk_base; /* a chunk's address is CHUNK_BASE + (reference << REF_SHIFT) */
+	char *chunk_base; /* CHUNK_UNIT before the arena; see "references" */
 	struct stripe *stripes;
 	struct bucket *buckets;
 	uint8_t *page_class; /* of each page; 0 = none */
+	uint16_t
+	    *page_cut; /* BY_PAGE: units from one chunk of a page to the next, as it was last cut */
 	struct thread_counters *threads;
 	uint64_t flush_version; /* what was born at or before it is gone */
 	uint64_t stripe_bits;   /* of a hash, those that choose the stripe */
-	uint32_t ref_shift, page_shift;
-	uint32_t page_ref_shift;
+	uint32_t page_shift, page_size;
+	uint32_t page_ref_shift; /* a page has so many references, as a power of two */
+	bool by_page;            /* references are page and number */
 	uint32_t now;
 	uint32_t nbuckets;
 	enum store_eviction eviction;
@@ -219,7 +223,6 @@ struct store {
 
 	/* Set at the start. */
 	struct store_options options __attribute__((aligned(CACHE_LINE)));
-	uint32_t page_size;
 	uint32_t nclasses, piece_class, chunk_max;
 	uint32_t pages_max;         /* as many as there are addresses for */
 	uint8_t *size_class;        /* of a size, by size / CHUNK_UNIT rounded up */
@@ -279,23 +282,89 @@ store_thrifty(const struct store *st)
 
 /* ---------------------------------------------------------------- references */
 
+/* Of stores up to 8 GiB: where the chunk lies, in CHUNK_UNITs from the arena's start, counted from 1, so that 0 is none.
+ *
+ *	 31              PAGE_REF_SHIFT                0
+ *	 +----------------+-----------------------------+
+ *	 | page           | unit of the page            | + 1
+ *	 +----------------+-----------------------------+
+ *
+ * Of larger ones (BY_PAGE): the page and which of its chunks it is, so that they reach farther and chunks are multiples of CHUNK_UNIT as
+ * well. How a page is cut changes only when no reader can have a reference of before (move.c). A stale one that was kept over that, as
+ * one to a piece's owner may be, leads to somewhere in its page, as any does. */
+
+/* What leads from a reference by page to its chunk; in a local, where it stays in registers. */
+struct page_map {
+	char *base;
+	const uint16_t *cut;
+	uint32_t numbers, units; /* of a page, those that there can be, less one */
+	unsigned ref_shift, unit_shift;
+};
+
+static ALWAYS_INLINE struct page_map
+page_map_of(const struct store *st)
+{
+	return (struct page_map){
+	    .base = st->chunk_base,
+	    .cut = st->page_cut,
+	    .numbers = (1u << st->page_ref_shift) - 1,
+	    .units = st->page_size / CHUNK_UNIT - 1,
+	    .ref_shift = st->page_ref_shift,
+	    .unit_shift = st->page_shift - CHUNK_UNIT_SHIFT,
+	};
+}
+
+static ALWAYS_INLINE void *
+chunk_by_page(const struct page_map *map, uint32_t ref)
+{
+	size_t page = (ref - 1) >> map->ref_shift;
+	uint32_t within = ((ref - 1) & map->numbers) * load_relaxed(&map->cut[page]) & map->units;
+
+	return map->base + ((page << map->unit_shift) + within + 1) * CHUNK_UNIT;
+}
+
+static ALWAYS_INLINE void *
+chunk_by_unit(char *base, uint32_t ref)
+{
+	return base + (uintptr_t)ref * CHUNK_UNIT;
+}
+
+static inline void *
+chunk_at(const struct store *st, uint32_t ref)
+{
+	struct page_map map;
+
+	if (likely(!st->by_page))
+		return chunk_by_unit(st->chunk_base, ref);
+	map = page_map_of(st);
+	return chunk_by_page(&map, ref);
+}
+
 static inline struct item *
 item_at(const struct store *st, uint32_t ref)
 {
-	return (struct item *)(void *)(st->chunk_base + ((uintptr_t)ref << st->ref_shift));
+	return chunk_at(st, ref);
 }
 
 static inline struct piece *
 piece_at(const struct store *st, uint32_t ref)
 {
-	return (struct piece *)(void *)(st->chunk_base + ((uintptr_t)ref << st->ref_shift));
+	return chunk_at(st, ref);
 }
 
-/* The reference of what begins at CHUNK. */
+/* The reference of the chunk that begins at CHUNK. */
 static inline uint32_t
 ref_of(const struct store *st, const void *chunk)
 {
-	return (uint32_t)((size_t)((const char *)chunk - st->chunk_base) >> st->ref_shift);
+	size_t offset = (size_t)((const char *)chunk - st->chunk_base), page;
+	uint32_t within;
+
+	if (likely(!st->by_page))
+		return (uint32_t)(offset / CHUNK_UNIT);
+	page = (offset - CHUNK_UNIT) >> st->page_shift;
+	within = (uint32_t)(offset - CHUNK_UNIT) & (st->page_size - 1);
+	return ((uint32_t)page << st->page_ref_shift) +
+	    within / CHUNK_UNIT / load_relaxed(&st->page_cut[page]) + 1;
 }
 
 /* The class of the page in which IT lies. */
@@ -324,10 +393,17 @@ ref_class(const struct store *st, uint32_t ref)
 static inline uint32_t
 page_chunk(const struct store *st, uint32_t page, const struct slab_class *c, uint32_t n)
 {
-	return (page << st->page_ref_shift) + ((n * c->chunk_size) >> st->ref_shift) + 1;
+	return (page << st->page_ref_shift) + n * c->ref_step + 1;
 }
 
 /* A large item is queued where its pieces are, any other where its chunk is. */
+static inline struct slab_class *
+item_queue_class(const struct store *st, const struct item *it)
+{
+	return &st->classes[item_is_large(it) ? st->piece_class : item_class(st, it)];
+}
+
+/* The same of the item REF, which is IT. */
 static inline struct slab_class *
 queue_class(const struct store *st, uint32_t ref, const struct item *it)
 {
@@ -441,66 +517,6 @@ bool queue_holds(const struct store *st, uint32_t ref);
 
 int index_init(struct store *st);
 void index_fini(struct store *st);
-
-static inline uint8_t
-hash_tag(uint64_t hash)
-{
-	unsigned tag = (unsigned)(hash >> 56);
-
-	return (uint8_t)(tag + (tag < 1));
-}
-
-/* Stripes and buckets, which take CACHE_LINE bytes each, are chosen by the same bits of a hash, which are the offset of one as they
- * are. The lowest bits are not used. */
-#define HASH_LINES(n) ((uint64_t)(n)*CACHE_LINE)
-
-static_assert(sizeof(struct stripe) == CACHE_LINE, "a number of them is HASH_LINES long");
-
-static inline struct stripe *
-stripe_at(struct stripe *stripes, uint64_t hash, uint64_t bits)
-{
-	return (struct stripe *)(void *)((char *)stripes + (hash & bits));
-}
-
-static inline struct stripe *
-stripe_of(const struct store *st, uint64_t hash)
-{
-	return stripe_at(st->stripes, hash, st->stripe_bits);
-}
-
-static inline struct stripe *
-stripe_of_bucket(const struct store *st, uint32_t number)
-{
-	return stripe_of(st, HASH_LINES(number));
-}
-
-/* Linear hashing: of N buckets those below (N - 2^k) are split already. Returns the offset of the one for HASH. */
-static inline uint64_t
-bucket_offset(uint64_t hash, uint32_t n)
-{
-	uint64_t mask = HASH_LINES(UINT32_MAX >> __builtin_clz(n));
-	uint64_t offset = hash & mask;
-
-	return offset < HASH_LINES(n) ? offset : offset & mask >> 1;
-}
-
-static inline uint32_t
-bucket_number(uint64_t hash, uint32_t n)
-{
-	return (uint32_t)(bucket_offset(hash, n) / CACHE_LINE);
-}
-
-static inline struct bucket *
-bucket_at(struct bucket *buckets, uint64_t hash, uint32_t n)
-{
-	return (struct bucket *)(void *)((char *)buckets + bucket_offset(hash, n));
-}
-
-static inline struct bucket *
-bucket_of(const struct store *st, uint64_t hash)
-{
-	return bucket_at(st->buckets, hash, load_acquire(&st->nbuckets));
-}
 
 /* The item under KEY: its reference, 0 = none. *SLOT says where. Under the stripe's lock the answer is right;
  * without it, it is to be believed only if the stripe's sequence has not moved. */

@@ -49,7 +49,8 @@
 #include "base/atomics.h"
 #include "slab/store.h"
 
-#define CHUNK_UNIT 4u /* chunks begin at multiples of it, or of more */
+#define CHUNK_UNIT_SHIFT 2u
+#define CHUNK_UNIT       (1u << CHUNK_UNIT_SHIFT) /* chunks begin at multiples of it */
 
 struct item {
 	uint32_t version[2]; /* the bytes of 64 bits */

@@ -91,7 +91,6 @@ look_plain(
 	    .stripe = s,
 	    .sequence = sequence,
 	    .item = it,
-	    .ref = ref_of(look->store, it),
 	};
 	if (how & STORE_READ_META)
 		view_fill_meta(look->store, it, version, view);
@@ -121,7 +120,6 @@ look_any(
 	*view = (struct store_view){.stripe = s, .sequence = sequence, .item = it};
 	if (it == NULL)
 		return LOOK_NONE;
-	view->ref = ref_of(look->store, it);
 	version = view_fill(it, view);
 	if (how & STORE_READ_META)
 		view_fill_meta(look->store, it, version, view);

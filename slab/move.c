@@ -314,6 +314,10 @@ piece_relocate(struct store *st, struct slab_class *c, uint32_t ref, unsigned wo
 
 	if (copy == 0)
 		return false;
+	if (owner == 0) {
+		class_give(st, copy);
+		return false;
+	}
 	key = item_key(st, it);
 	s = stripe_of(st, key.hash);
 	stripe_lock(s);

@@ -86,13 +86,14 @@ item_count_lfu(const struct store *st, struct item *it)
 unsigned
 store_view_class(const struct store *st, const struct store_view *view)
 {
-	return queue_class(st, view->ref, item_at(st, view->ref))->id;
+	return item_queue_class(st, view->item)->id;
 }
 
 uint64_t
 store_view_order(const struct store *st, const struct store_view *view)
 {
-	return item_birth(item_at(st, view->ref));
+	(void)st;
+	return item_birth(view->item);
 }
 
 void
@@ -102,6 +103,7 @@ item_view(const struct store *st, uint32_t ref, struct store_view *view)
 
 	view_fill_meta(st, it, view_fill(it, view), view);
 	view->pin = NULL;
+	view->item = it;
 	view->ref = ref;
 	if (item_is_large(it)) {
 		view->size = item_aux(it)->size;
@@ -158,9 +160,9 @@ store_unpin(struct store *st, struct store_pin *pin)
 /* ---------------------------------------------------------------- reading */
 
 static void
-class_count_hit(struct store *st, uint32_t ref)
+class_count_hit(struct store *st, const struct item *it)
 {
-	uint64_t *hits = &thread_counters(st)->hits[queue_class(st, ref, item_at(st, ref))->id];
+	uint64_t *hits = &thread_counters(st)->hits[item_queue_class(st, it)->id];
 
 	bump_relaxed(hits, 1);
 }
@@ -169,10 +171,10 @@ void
 store_entry_count(struct store_entry *entry)
 {
 	ASSERT(entry->found);
-	item_count(entry->store, item_at(entry->store, entry->view.ref));
+	item_count(entry->store, entry->view.item);
 	entry->view.fetched = true;
 	entry->view.age = 0;
-	class_count_hit(entry->store, entry->view.ref);
+	class_count_hit(entry->store, entry->view.item);
 }
 
 /* The look-up under the lock: keeps it where the value must be copied, pins where it need not. */
@@ -190,7 +192,7 @@ read_locked(struct store *st, const struct store_key *key, unsigned how,
 		store_leave(&entry);
 		return false;
 	}
-	it = item_at(st, view->ref);
+	it = view->item;
 	view->how = (uint8_t)how;
 	view->stripe = stripe_of(st, key->hash);
 	view->sequence =
@@ -202,7 +204,7 @@ read_locked(struct store *st, const struct store_key *key, unsigned how,
 	view->value = NULL;
 	if (how & STORE_READ_COUNT) {
 		item_count(st, it);
-		class_count_hit(st, view->ref);
+		class_count_hit(st, it);
 	}
 	view->locked = false;
 	view->how = HOW_SOUND;
@@ -218,7 +220,7 @@ store_read_begin(
 
 	for (;;) {
 		uint32_t sequence = load_acquire(&s->sequence);
-		const struct item *it;
+		struct item *it;
 		struct slot slot;
 		uint64_t version;
 
@@ -238,7 +240,7 @@ store_read_begin(
 		if (unlikely(vlen_pinnable(view->size) || item_dead(st, it)))
 			return read_locked(st, key, how, view);
 		view->pin = NULL;
-		view->ref = ref_of(st, it);
+		view->item = it;
 		view->how = (uint8_t)how;
 		view->locked = false;
 		view->sequence = sequence;
@@ -262,8 +264,8 @@ read_settled(struct store *st, struct store_view *view) NO_LOCK_ANALYSIS
 		return false;
 	}
 	if (view->how & STORE_READ_COUNT) {
-		item_count(st, item_at(st, view->ref));
-		class_count_hit(st, view->ref);
+		item_count(st, view->item);
+		class_count_hit(st, view->item);
 	}
 	stripe_unlock(s);
 	return true;
@@ -280,8 +282,8 @@ store_read_end(struct store *st, struct store_view *view)
 	if (unlikely(load_after_loads(&s->sequence) != view->sequence))
 		return read_settled(st, view);
 	if (view->how & STORE_READ_COUNT) {
-		item_count(st, item_at(st, view->ref));
-		bump_relaxed(&mine->hits[ref_class(st, view->ref)], 1);
+		item_count(st, view->item);
+		bump_relaxed(&mine->hits[item_class(st, view->item)], 1);
 	}
 	if (unlikely(mine->failed != 0))
 		mine->failed = 0;

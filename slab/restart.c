@@ -21,13 +21,13 @@
 #include "slab/impl.h"
 
 #define META_MAGIC  "RCSTORE\n"
-#define META_FORMAT 3u
+#define META_FORMAT 4u
 
 /* FILE.meta: a head, CLASSES classes (from 1), PAGES pages (from 0). Native byte order; another order shows in FORMAT. */
 struct meta_head {
 	char magic[8];
 	uint32_t format;
-	uint32_t page_shift, ref_shift, classes, pages, pages_limit;
+	uint32_t page_shift, page_ref_shift, classes, pages, pages_limit;
 	uint32_t now, flush_at;
 	uint64_t wall; /* seconds of the calendar clock when it was saved */
 	uint64_t sequence, flush_version, item_size_max;
@@ -98,7 +98,7 @@ meta_fill(const struct store *st, struct meta *m, uint64_t wall)
 {
 	*m->head = (struct meta_head){.format = META_FORMAT,
 	    .page_shift = st->page_shift,
-	    .ref_shift = st->ref_shift,
+	    .page_ref_shift = st->page_ref_shift,
 	    .classes = st->nclasses,
 	    .pages = st->pages_made,
 	    .pages_limit = st->pages_limit,
@@ -221,7 +221,7 @@ meta_check(const struct store *st, struct meta *m)
 	if (memcmp(h->magic, META_MAGIC, sizeof(h->magic)) != 0 || h->format != META_FORMAT)
 		return "the .meta file is of another version";
 	if (h->classes != st->nclasses || h->pages > st->pages_max ||
-	    h->page_shift != st->page_shift || h->ref_shift != st->ref_shift ||
+	    h->page_shift != st->page_shift || h->page_ref_shift != st->page_ref_shift ||
 	    h->pages_limit != st->pages_limit || h->item_size_max != st->options.item_size_max)
 		return "the memory file was made with another memory limit or item size";
 	if (m->size !=
@@ -282,14 +282,15 @@ pages_take_up(struct store *st, const struct meta *m) NO_LOCK_ANALYSIS
 	st->limit_kept = st->pages_held >= st->pages_limit;
 }
 
-/* A bit for each unit of memory that can begin a chunk: which chunks were reached. */
+/* Which chunks were reached: a bit for each that a page can have, from the smallest class's on. */
 static bool
-reached_before(uint64_t *reached, uint32_t ref)
+reached_before(const struct store *st, uint64_t *reached, uint32_t page, uint32_t n)
 {
-	uint64_t bit = 1ull << (ref % 64);
-	bool before = reached[ref / 64] & bit;
+	size_t place = (size_t)page * st->classes[1].per_page + n;
+	uint64_t bit = 1ull << (place % 64);
+	bool before = reached[place / 64] & bit;
 
-	reached[ref / 64] |= bit;
+	reached[place / 64] |= bit;
 	return before;
 }
 
@@ -303,9 +304,9 @@ chunk_reach(const struct store *st, uint64_t *reached, uint32_t ref)
 	if (ref == 0 || (page = ref_page(st, ref)) >= st->pages_made || st->page_class[page] == 0)
 		return false;
 	c = &st->classes[st->page_class[page]];
-	within = (ref - 1 - (page << st->page_ref_shift)) << st->ref_shift;
-	return within % c->chunk_size == 0 && within / c->chunk_size < st->pages[page].carved &&
-	    !reached_before(reached, ref);
+	within = ref - page_chunk(st, page, c, 0);
+	return within % c->ref_step == 0 && within / c->ref_step < st->pages[page].carved &&
+	    !reached_before(st, reached, page, within / c->ref_step);
 }
 
 static bool
@@ -374,7 +375,7 @@ free_unreached(struct store *st, uint64_t *reached)
 		struct slab_class *c = &st->classes[st->page_class[page]];
 
 		for (uint32_t n = st->pages[page].carved; c->id != 0 && n-- > 0;)
-			if (!reached_before(reached, page_chunk(st, page, c, n)))
+			if (!reached_before(st, reached, page, n))
 				class_give(st, page_chunk(st, page, c, n));
 	}
 }
@@ -383,8 +384,8 @@ free_unreached(struct store *st, uint64_t *reached)
 static bool
 items_take_up(struct store *st, const struct meta *m)
 {
-	size_t units = ((size_t)st->pages_made << st->page_ref_shift) + 2;
-	uint64_t *reached = calloc(units / 64 + 1, sizeof(*reached));
+	size_t chunks = (size_t)st->pages_made * st->classes[1].per_page;
+	uint64_t *reached = calloc(chunks / 64 + 1, sizeof(*reached));
 	bool sound = reached != NULL;
 
 	for (uint32_t id = 1; sound && id <= st->nclasses; id++) {

@@ -11,15 +11,14 @@
 #define PAGES_WANTED  256u
 #define FREED_SLICE   4096u /* pieces of dropped values that a slice of upkeep frees */
 #define LIMIT_MIN     (1u << 20)
-#define REF_SHIFT_MIN 2u
+#define REFS_BY_UNIT  ((size_t)CHUNK_UNIT << 32) /* bytes that references by unit reach */
+#define CHUNKS_SHIFT  5u /* BY_PAGE: a page has a reference for each 32 bytes, or fewer */
 
 /* Addresses are reserved for so many times the limit, and for no less than so much: they cost nothing, except where the
  * process may have few of them. */
 #define MAX_FACTOR        64u
 #define MAX_LEAST         ((size_t)4 << 30)
 #define MAX_FACTOR_SCARCE 4u
-
-static_assert(1u << REF_SHIFT_MIN == CHUNK_UNIT, "the smallest unit");
 
 /* ---------------------------------------------------------------- making */
 
@@ -72,26 +71,45 @@ options_error(const struct store_options *o)
 	return NULL;
 }
 
-/* References are 32 bits; in large stores they count larger units. The smallest ones are for limits that may be doubled. */
+/* How many pages references reach where each page has 2^SHIFT of them. */
+static size_t
+pages_reached(unsigned shift)
+{
+	return (size_t)1 << (32 - shift);
+}
+
+/* References are 32 bits. Those by unit are for limits that may be doubled. Of those by page the more are left for the chunks of one,
+ * the fewer pages there may be: chunks are of 32 bytes at least up to 128 GiB, of 64 up to 256 GiB, and so on. */
+static void
+choose_references(struct store *st)
+{
+	struct store_options *o = &st->options;
+	size_t pages = o->memory_limit >> st->page_shift, reached;
+
+	st->by_page =
+	    o->by_page || (o->memory_limit > REFS_BY_UNIT / 2 && o->memory_max > REFS_BY_UNIT);
+	st->page_ref_shift = st->page_shift - (st->by_page ? CHUNKS_SHIFT : CHUNK_UNIT_SHIFT);
+	while (pages > pages_reached(st->page_ref_shift))
+		st->page_ref_shift--;
+	reached = pages_reached(st->page_ref_shift);
+	if (o->memory_max >> st->page_shift > reached)
+		o->memory_max = reached << st->page_shift;
+	if (st->by_page && o->chunk_min < st->page_size >> st->page_ref_shift)
+		o->chunk_min = st->page_size >> st->page_ref_shift;
+}
+
 static void
 choose_units(struct store *st)
 {
-	size_t limit = st->options.memory_limit, finest = (size_t)1 << (32 + REF_SHIFT_MIN);
+	size_t limit = st->options.memory_limit;
 
 	st->page_shift = 14;
 	while ((1u << st->page_shift) < PAGE_SIZE_MAX && (limit >> st->page_shift) > PAGES_WANTED)
 		st->page_shift++;
 	st->page_size = 1u << st->page_shift;
-	st->ref_shift = REF_SHIFT_MIN;
-	if (limit > finest / 2 && st->options.memory_max >= finest)
-		st->ref_shift++;
-	while (limit >> st->ref_shift > (size_t)UINT32_MAX - (PAGE_SIZE_MAX >> REF_SHIFT_MIN))
-		st->ref_shift++;
-	if (st->options.memory_max > ((size_t)UINT32_MAX << st->ref_shift))
-		st->options.memory_max = (size_t)UINT32_MAX << st->ref_shift;
-	st->page_ref_shift = st->page_shift - st->ref_shift;
-	st->pages_limit = (uint32_t)(limit >> st->page_shift);
+	choose_references(st);
 	st->pages_max = (uint32_t)(st->options.memory_max >> st->page_shift);
+	st->pages_limit = (uint32_t)(limit >> st->page_shift);
 	st->chunk_max = st->page_size / 2 < CHUNK_TOP ? st->page_size / 2 : CHUNK_TOP;
 	if (st->options.chunk_min > st->chunk_max)
 		st->options.chunk_min = st->chunk_max;
@@ -121,11 +139,17 @@ pages_init(struct store *st)
 
 	if (error != 0)
 		return error;
-	st->chunk_base = st->arena.base - (1u << st->ref_shift);
+	st->chunk_base = st->arena.base - CHUNK_UNIT;
 	st->pages = calloc(st->pages_max, sizeof(*st->pages));
 	st->page_class = calloc(st->pages_max, 1);
 	if (st->pages == NULL || st->page_class == NULL)
 		return -ENOMEM;
+	if (st->by_page) {
+		/* Also of pages that there are not: a stale reference may name any. */
+		st->page_cut = calloc(pages_reached(st->page_ref_shift), sizeof(*st->page_cut));
+		if (st->page_cut == NULL)
+			return -ENOMEM;
+	}
 	/* Of threads that never come nothing is touched. */
 	error = reserve_init(&st->counters, sizeof(*st->threads) * THREADS_MAX, -1, true);
 	if (error == 0 && !reserve_grow(&st->counters, sizeof(*st->threads) * THREADS_MAX))
@@ -247,6 +271,7 @@ store_free(struct store **stp)
 	reserve_fini(&st->arena);
 	reserve_fini(&st->counters);
 	free(st->page_class);
+	free(st->page_cut);
 	free(st->pages);
 	free(st);
 	*stp = NULL;

@@ -66,6 +66,7 @@ struct store_options {
 	bool
 	    huge_pages; /* explicit huge pages, if there are any; transparent ones are always asked for */
 	bool preallocate;        /* touch all memory at once */
+	bool by_page;            /* name chunks as stores above 8 GiB do; for tests of small ones */
 	uint64_t hash_seed;      /* random in production, so that nobody can aim at one bucket */
 	const char *memory_file; /* holds the pages, for a warm restart; NULL = anonymous memory */
 	uint64_t wall;           /* with a memory file: seconds of the calendar clock now */
@@ -157,8 +158,8 @@ struct store_view {
 	bool locked;
 	uint32_t sequence;
 	void *stripe;
-	void *item; /* only of slab/look.h */
-	uint32_t ref;
+	void *item;
+	uint32_t ref; /* only of entries */
 };
 
 #define STORE_AGE_EXACT 36000u
@@ -392,8 +393,8 @@ void store_flush(struct store *st, uint32_t at);
 
 /* The limit while serving; pages are given back by store_maintain. False below the least that works or
  * above memory_max, by default 64 times the first limit and 4 GiB at least (4 times, where the process may have a limited
- * number of addresses), as far as references reach: 16 GiB in stores that begin with 8 GiB or less, else 32 GiB in
- * those that begin below. */
+ * number of addresses), as far as references reach: 16 GiB in stores that begin with 8 GiB or less, 128 GiB in
+ * those that begin with at most that. */
 bool store_limit_set(struct store *st, size_t bytes);
 
 /* One slice of upkeep, below 1 ms: expired memory, balance of the classes, memory faulted ahead, growth of the

@@ -9,6 +9,11 @@
 #include "t/lib/random.h"
 #include "t/lib/unit.h"
 
+/* How the stores of a test name their chunks; programs *_by_page are built with true. */
+#ifndef MODEL_BY_PAGE
+#define MODEL_BY_PAGE false
+#endif
+
 /* Set-up and tear-down of a group of tests whose thread calls stores. */
 static inline int
 model_join(void **state)

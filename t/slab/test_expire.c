@@ -13,7 +13,10 @@ struct world {
 static void
 world_init(struct world *w, size_t memory, enum store_eviction eviction)
 {
-	struct store_options o = {.memory_limit = memory, .index_power = 4, .eviction = eviction};
+	struct store_options o = {.memory_limit = memory,
+	    .index_power = 4,
+	    .eviction = eviction,
+	    .by_page = MODEL_BY_PAGE};
 	const char *error;
 
 	random_init(&w->chance);

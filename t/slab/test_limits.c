@@ -46,12 +46,16 @@ check_classes(struct store *st)
 	for (uint32_t id = 1; id <= st->nclasses; id++) {
 		const struct slab_class *c = &st->classes[id];
 		uint32_t ref = page_chunk(st, last, c, c->per_page - 1);
-		const char *chunk = (const char *)item_at(st, ref);
+		const char *chunk;
 
+		if (st->by_page)
+			st->page_cut[last] = (uint16_t)(c->chunk_size / CHUNK_UNIT);
+		chunk = (const char *)item_at(st, ref);
 		assert_true(c->per_page >= 2 && c->per_page * c->chunk_size <= st->page_size);
 		assert_true(id == 1 || st->classes[id - 1].chunk_size < c->chunk_size);
-		assert_int_equal(c->chunk_size % (1u << st->ref_shift), 0);
+		assert_int_equal(c->chunk_size % CHUNK_UNIT, 0);
 		assert_int_equal(ref_page(st, ref), last);
+		assert_int_equal(ref_of(st, chunk), ref);
 		assert_ptr_equal(chunk,
 		    st->arena.base + ((size_t)last << st->page_shift) +
 			(size_t)(c->per_page - 1) * c->chunk_size);
@@ -68,9 +72,10 @@ odd_size_classes(void **state)
 	(void)state;
 	for (unsigned f = 0; f < sizeof(factors) / sizeof(*factors); f++) {
 		for (unsigned m = 0; m < sizeof(mins) / sizeof(*mins); m++) {
-			for (unsigned n = 0; n < sizeof(memories) / sizeof(*memories); n++) {
+			for (unsigned n = 0; n < 2 * sizeof(memories) / sizeof(*memories); n++) {
 				struct store *st =
-				    make((struct store_options){.memory_limit = memories[n],
+				    make((struct store_options){.memory_limit = memories[n / 2],
+					.by_page = n % 2,
 					.growth_factor = factors[f],
 					.chunk_min = mins[m],
 					.index_power = 4});
@@ -106,24 +111,55 @@ impossible_options(void **state)
 	}
 }
 
-/* Where references count larger units. Addresses only: nothing of it is touched. */
+/* Each power of two and a page more: references reach all of it. Those by page reach the fewer chunks of one the more pages there
+ * are. Addresses only: nothing of it is touched. */
 static void
 large_stores(void **state)
 {
+	static const uint32_t smallest[] = {HEAD_MIN, HEAD_MIN, HEAD_MIN, HEAD_MIN, 64, 128};
+
 	(void)state;
-	for (unsigned shift = 34; shift <= 38; shift++) {
-		struct store_options o = {.memory_limit = (1ull << shift) + (3u << 20),
-		    .memory_max = (1ull << shift) + (3u << 20)};
+	for (unsigned n = 0; n < 10; n++) {
+		unsigned power = n / 2;
+		size_t memory = (1ull << (34 + power)) + (n % 2 << 20);
+		struct store_options o = {.memory_limit = memory, .memory_max = memory};
 		struct store *st;
 		const char *error;
 
 		if (store_new(&st, &o, &error) != 0) {
-			print_message("skipped: no addresses for 2^%u bytes\n", shift);
+			print_message("skipped: no addresses for %zu bytes\n", memory);
 			continue;
 		}
-		assert_true(st->pages_limit <= st->pages_max);
+		assert_int_equal(st->pages_max, memory >> st->page_shift);
+		assert_int_equal(st->pages_limit, st->pages_max);
+		assert_int_equal(st->by_page, n > 0);
+		assert_int_equal(st->classes[1].chunk_size, smallest[power + n % 2]);
 		check_classes(st);
 		store_check(st);
+		store_free(&st);
+	}
+}
+
+/* As store_limit_set has it: how far the limit of a store can go. */
+static void
+limits_as_far_as_references_reach(void **state)
+{
+	static const struct {
+		size_t first, most;
+	} stores[] = {{8ull << 30, 16ull << 30}, {(8ull << 30) + (1u << 20), 128ull << 30}};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(stores) / sizeof(*stores); i++) {
+		struct store_options o = {.memory_limit = stores[i].first};
+		struct store *st;
+		const char *error;
+
+		if (store_new(&st, &o, &error) != 0) {
+			print_message("skipped: no addresses for %zu bytes\n", stores[i].most);
+			continue;
+		}
+		assert_true(store_limit_set(st, stores[i].most));
+		assert_false(store_limit_set(st, stores[i].most + (1u << 20)));
 		store_free(&st);
 	}
 }
@@ -167,7 +203,7 @@ static void
 items_at_the_end_of_the_addresses(void **state)
 {
 	static const size_t memories[] = {8ull << 30, (8ull << 30) + 1, (16ull << 30) - (2u << 20),
-	    16ull << 30, 33ull << 30, 70ull << 30};
+	    16ull << 30, 33ull << 30, 70ull << 30, 128ull << 30, 256ull << 30};
 
 	(void)state;
 	for (unsigned i = 0; i < sizeof(memories) / sizeof(*memories); i++) {
@@ -385,6 +421,7 @@ main(void)
 	    cmocka_unit_test(odd_size_classes),
 	    cmocka_unit_test(impossible_options),
 	    cmocka_unit_test(large_stores),
+	    cmocka_unit_test(limits_as_far_as_references_reach),
 	    cmocka_unit_test(items_at_the_end_of_the_addresses),
 	    cmocka_unit_test(items_at_the_size_limit),
 	    cmocka_unit_test(values_where_the_layout_changes),

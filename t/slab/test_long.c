@@ -15,8 +15,10 @@ struct world {
 static void
 world_init(struct world *w)
 {
-	struct store_options o = {
-	    .memory_limit = 64u << 20, .threads = 1, .item_size_max = 4u << 20};
+	struct store_options o = {.memory_limit = 64u << 20,
+	    .threads = 1,
+	    .item_size_max = 4u << 20,
+	    .by_page = MODEL_BY_PAGE};
 	const char *error;
 
 	assert_int_equal(store_new(&w->st, &o, &error), 0);

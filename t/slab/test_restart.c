@@ -17,6 +17,7 @@ static struct store *
 start(size_t limit, bool *restarted, const char **why)
 {
 	struct store_options o = {.memory_limit = limit,
+	    .by_page = MODEL_BY_PAGE,
 	    .threads = 1,
 	    .index_power = 6,
 	    .hash_seed = random_next(&chance),

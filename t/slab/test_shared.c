@@ -180,7 +180,7 @@ lfu_after(struct store *st, unsigned reads)
 
 	for (unsigned i = 0; i < reads; i++)
 		assert_true(model_get(st, 0, &view, value));
-	return item_at(st, view.ref)->heat & HEAT_COUNT;
+	return ((const struct item *)view.item)->heat & HEAT_COUNT;
 }
 
 /* As in Redis with lfu-log-factor 10: 18 after 1000 reads. The counter grows also while nobody writes to the store, and ever more

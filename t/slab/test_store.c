@@ -320,6 +320,7 @@ everything_fits(void **state)
 	run(&(struct store_options){.memory_limit = 1u << 30,
 		.index_power = 4,
 		.threads = 1,
+		.by_page = MODEL_BY_PAGE,
 		.eviction = STORE_EVICT_NONE},
 	    OPS);
 }
@@ -332,6 +333,7 @@ each_policy_in_little_memory(void **state)
 		struct store_options o = {.memory_limit = 8u << 20,
 		    .index_power = 4,
 		    .threads = 1,
+		    .by_page = MODEL_BY_PAGE,
 		    .eviction = (enum store_eviction)e};
 
 		print_message("eviction %s\n", store_eviction_name(o.eviction));
@@ -343,7 +345,10 @@ static void
 a_middling_memory(void **state)
 {
 	(void)state;
-	run(&(struct store_options){.memory_limit = 64u << 20, .index_power = 4, .threads = 1},
+	run(&(struct store_options){.memory_limit = 64u << 20,
+		.index_power = 4,
+		.threads = 1,
+		.by_page = MODEL_BY_PAGE},
 	    OPS);
 }
 

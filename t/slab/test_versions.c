@@ -286,6 +286,7 @@ static void
 run(enum store_eviction eviction)
 {
 	struct store_options o = {.memory_limit = MEMORY,
+	    .by_page = MODEL_BY_PAGE,
 	    .index_power = 4,
 	    .threads = 1,
 	    .eviction = eviction,
