@@ -252,14 +252,18 @@ count_get(struct loop *l, struct conn *c, const struct flight *f, uint64_t laten
 	}
 }
 
+/* The first error's text is kept; what is no printable character in it, and so none of JSON's, as a question mark. */
 static void
 count_error(struct loop *l, const struct scan_item *item)
 {
 	struct tally *t = l->tally;
 	size_t n = item->text.len < sizeof(t->error) - 1 ? item->text.len : sizeof(t->error) - 1;
 
-	if (t->errors == 0)
-		memcpy(t->error, item->text.ptr, n);
+	for (size_t i = 0; t->errors == 0 && i < n; i++) {
+		char c = item->text.ptr[i];
+
+		t->error[i] = (char)(c < ' ' || c > '~' ? '?' : c);
+	}
 	bump_relaxed(&t->errors, 1);
 }
 

@@ -5,9 +5,11 @@ as often as it must."""
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
@@ -121,6 +123,23 @@ def replayed(cache, wire):
     check("flush", cache.connect().ask(b"flush_all\r\n") == b"OK\r\n")
 
 
+def strange_error():
+    """An error that is no text is shown as one."""
+
+    def serve():
+        connection, _ = listener.accept()
+        with connection:
+            while connection.recv(4096):
+                connection.sendall(b"SERVER_ERROR \xff\xfe\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        result = run(listener.getsockname()[1], "-n", 3, "-c", 1, "-R", "1:0")
+        thread.join(PATIENCE)
+    check("an error that is no text", result and result["first_error"] == "SERVER_ERROR ??", result)
+
+
 def comparison(*words):
     result = subprocess.run(
         [sys.executable, str(source / "bench" / words[0]), "--build", str(build), *words[1:]],
@@ -136,6 +155,7 @@ def wrong_options():
 
 
 wrong_options()
+strange_error()
 against_floor("epoll")
 against_floor("uring")
 with Server("-m", "64", "-t", "1") as cache:
