@@ -26,12 +26,17 @@ static size_t
 memory_max_default(size_t limit)
 {
 	struct rlimit addresses;
-	bool scarce = getrlimit(RLIMIT_AS, &addresses) != 0 || addresses.rlim_cur != RLIM_INFINITY;
-	size_t factor = scarce ? MAX_FACTOR_SCARCE : MAX_FACTOR;
+	bool known = getrlimit(RLIMIT_AS, &addresses) == 0;
+	bool scarce = !known || addresses.rlim_cur != RLIM_INFINITY;
+	size_t factor = scarce ? MAX_FACTOR_SCARCE : MAX_FACTOR, most;
 
 	if (limit > SIZE_MAX / factor)
 		return limit;
-	return scarce || limit * factor > MAX_LEAST ? limit * factor : MAX_LEAST;
+	most = scarce || limit * factor > MAX_LEAST ? limit * factor : MAX_LEAST;
+	/* The index takes half as many again. */
+	if (known && scarce && most > addresses.rlim_cur / 2)
+		most = addresses.rlim_cur / 2;
+	return most;
 }
 
 static void
@@ -188,7 +193,7 @@ parts_init(struct store *st, const char **error)
 	*error = "the memory file cannot be had at the size of the memory limit";
 	if (result != 0 && st->options.memory_file != NULL)
 		return result;
-	*error = "no addresses or memory for the store";
+	*error = "no addresses or memory for a store of this size (-m; see ulimit -v)";
 	if (result == 0)
 		result = classes_init(st);
 	if (result == 0)

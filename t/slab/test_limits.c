@@ -1,6 +1,8 @@
 /* t/slab/test_limits.c: numbers at their ends: the smallest and the largest store, odd size classes, items at the size
  * limit, expiries beyond the field, versions of a caller's choice up to the last. */
+#include <errno.h>
 #include <math.h>
+#include <sys/resource.h>
 
 #include "slab/impl.h"
 #include "t/slab/model.h"
@@ -138,6 +140,36 @@ large_stores(void **state)
 		store_check(st);
 		store_free(&st);
 	}
+}
+
+/* Where a process may have few addresses, a store is made as long as they are enough for its limit: only then not. */
+static void
+few_addresses(void **state)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	(void)state;
+	skip(); /* their own take all that there are */
+#else
+	const struct rlimit few = {3ull << 30, RLIM_INFINITY}, all = {RLIM_INFINITY, RLIM_INFINITY};
+	struct store_options o = {.memory_limit = 1u << 30};
+	struct rlimit before;
+	struct store *st;
+	const char *error;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+	if (before.rlim_max != RLIM_INFINITY)
+		skip();
+	assert_int_equal(setrlimit(RLIMIT_AS, &few), 0);
+	assert_int_equal(store_new(&st, &o, &error), 0);
+	assert_in_range(st->options.memory_max, 1u << 30, 2u << 30);
+	store_free(&st);
+	o.memory_limit = 3ull << 30;
+	assert_int_equal(store_new(&st, &o, &error), -ENOMEM);
+	assert_null(st);
+	assert_non_null(strstr(error, "ulimit -v"));
+	assert_int_equal(setrlimit(RLIMIT_AS, &all), 0);
+#endif
 }
 
 /* As store_limit_set has it: how far the limit of a store can go. */
@@ -421,6 +453,7 @@ main(void)
 	    cmocka_unit_test(odd_size_classes),
 	    cmocka_unit_test(impossible_options),
 	    cmocka_unit_test(large_stores),
+	    cmocka_unit_test(few_addresses),
 	    cmocka_unit_test(limits_as_far_as_references_reach),
 	    cmocka_unit_test(items_at_the_end_of_the_addresses),
 	    cmocka_unit_test(items_at_the_size_limit),
