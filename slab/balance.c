@@ -258,6 +258,15 @@ mover_take(struct store *st, bool wait) TRY_ACQUIRES(true, st->mover.lock) NO_LO
 	return true;
 }
 
+/* What is left of this request's share. Where there is no upkeep everything is. */
+static uint64_t
+share_left(const struct store *st)
+{
+	if (load_relaxed(&st->wake) == NULL)
+		return STEP_MOST;
+	return thread_share > thread_worked ? thread_share - thread_worked : 0;
+}
+
 /* How many chunks of the donor's page an allocation works on: in step with what the class evicts for want of pages; or so
  * that a page comes before the one that came before is used up. */
 static unsigned
@@ -265,11 +274,23 @@ claim_budget(const struct store *st, const struct slab_class *c, enum claim how)
     REQUIRES(st->mover.lock)
 {
 	uint64_t bytes = (uint64_t)load_relaxed(&c->since_grant) * c->chunk_size;
-	uint64_t budget = STEP_CLAIM + bytes / STEP_BYTES;
+	uint64_t budget = STEP_CLAIM + bytes / STEP_BYTES, left = share_left(st);
 
 	if (how == CLAIM_AHEAD)
 		budget = STEP_CLAIM + 2 * st->classes[st->mover.from].per_page / c->per_page;
+	budget = budget < left ? budget : left;
 	return budget < STEP_MOST ? (unsigned)budget : STEP_MOST;
+}
+
+/* A step for a request that has not done its share; else the upkeep's turn has come. */
+static enum move_state
+claim_work(struct store *st, struct slab_class *c, enum claim how) REQUIRES(st->mover.lock)
+{
+	unsigned budget = claim_budget(st, c, how);
+
+	if (budget == 0)
+		(void)upkeep_wake(st);
+	return budget == 0 ? MOVE_UNDER_WAY : move_step(st, budget, false);
 }
 
 /* Sees to it that a page is being emptied for C; false = there is none to be had. Who needs one has that of another class. */
@@ -287,7 +308,11 @@ claim_start(struct store *st, struct slab_class *c, enum claim how) REQUIRES(st-
 		return false;
 	window_turn(st);
 	from = donor_choose(st, c, how != CLAIM_WANT);
-	return from != 0 && move_start(st, from, c->id);
+	if (from == 0 || !move_start(st, from, c->id))
+		return false;
+	if (how >= CLAIM_AHEAD)
+		(void)upkeep_wake(st);
+	return true;
 }
 
 /* Waits for the oldest of the pages that are empty already; it comes to C. False = there is none. */
@@ -328,7 +353,7 @@ claim_step(struct store *st, struct slab_class *c, enum claim how) REQUIRES(st->
 	if (how >= CLAIM_NEED && st->mover.nleaving > 0)
 		st->mover.leaving[0].to = c->id;
 	else if (claim_start(st, c, how))
-		state = move_step(st, claim_budget(st, c, how), false);
+		state = claim_work(st, c, how);
 	else
 		class_granted(c, c->per_page / 2 + 1); /* not at once again */
 	return state == MOVE_LEFT && move_arrivals(st, c->id);

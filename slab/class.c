@@ -14,8 +14,7 @@
 #define SIZES_MANY    15.0
 #define PAGES_MANY    512u               /* many classes from so many pages on */
 #define FINEST_BELOW  200u               /* and as fine as can be for smaller sizes */
-#define RESERVE_FEW   2u                 /* pages kept for classes that have nothing */
-#define RESERVE_MANY  4u                 /* where pages are many */
+#define RESERVE_MOST  4u                 /* pages kept for classes that have nothing */
 #define RESERVE_SHARE 64u                /* but at most one in so many */
 #define GRANTS_OWED   8u                 /* pages that a class may claim in a row */
 #define AHEAD_LEAST   4u                 /* pages faulted in before they are needed */
@@ -143,10 +142,9 @@ static uint32_t
 pages_allowed(const struct store *st, enum page_reserve reserve) REQUIRES(st->pages_lock)
 {
 	uint32_t kept = st->eviction == STORE_EVICT_NONE ? 0 : st->pages_limit / RESERVE_SHARE;
-	uint32_t most = st->pages_limit < PAGES_MANY ? RESERVE_FEW : RESERVE_MANY;
 
-	if (kept > most)
-		kept = most;
+	if (kept > RESERVE_MOST)
+		kept = RESERVE_MOST;
 	if (reserve == RESERVE_SOME)
 		return st->pages_limit - (kept + 1) / 2;
 	return st->pages_limit - (reserve == RESERVE_ALL ? 0 : kept);

@@ -278,14 +278,24 @@ chunk_press(struct store *st, struct slab_class *c)
 	return ref;
 }
 
-uint32_t
-chunk_alloc(struct store *st, uint32_t slab_class)
+/* What is left of the share of the request that makes PENDING. */
+static void
+share_begin(const struct store_pending *pending)
 {
-	struct slab_class *c = &st->classes[slab_class], *from = c;
-	uint32_t ref = class_take(st, c);
+	uint64_t share = SHARE_WORK;
 
-	if (likely(ref != 0))
-		return ref;
+	if (pending->written > SHARE_FREE)
+		share += (pending->written - SHARE_FREE) / SHARE_BYTES;
+	thread_share = thread_worked + (share > pending->worked ? share - pending->worked : 0);
+}
+
+/* Makes room for a chunk of C and takes it. */
+static uint32_t
+chunk_make(struct store *st, struct slab_class *c)
+{
+	struct slab_class *from = c;
+	uint32_t ref;
+
 	if (class_barren(c) && add_relaxed(&c->since_grant, 1) < c->per_page)
 		from = lender(st, c);
 	ref = chunk_try(st, from);
@@ -301,20 +311,38 @@ chunk_alloc(struct store *st, uint32_t slab_class)
 	return ref;
 }
 
+uint32_t
+chunk_alloc(struct store *st, uint32_t slab_class, struct store_pending *pending)
+{
+	struct slab_class *c = &st->classes[slab_class];
+	uint32_t ref = class_take(st, c);
+	uint64_t begin = thread_worked;
+
+	if (likely(ref != 0))
+		return ref;
+	share_begin(pending);
+	ref = chunk_make(st, c);
+	pending->worked += (uint32_t)(thread_worked - begin);
+	return ref;
+}
+
 void
-chunk_claim_ahead(struct store *st)
+chunk_claim_ahead(struct store *st, struct store_pending *pending)
 {
 	struct slab_class *c = &st->classes[st->piece_class];
 	uint64_t chunks = (uint64_t)load_relaxed(&c->npages) * c->per_page;
+	uint64_t begin = thread_worked;
 	bool barren;
 
 	if (!load_relaxed(&st->limit_kept) || st->eviction == STORE_EVICT_NONE)
 		return;
+	share_begin(pending);
 	barren = class_barren(c);
 	if (barren && chunks - load_relaxed(&c->used) < c->per_page)
 		(void)balance_claim(st, c, CLAIM_AHEAD);
 	else if (!barren && load_relaxed(&c->since_grant) >= c->per_page)
 		(void)balance_claim(st, c, CLAIM_WANT);
+	pending->worked += (uint32_t)(thread_worked - begin);
 }
 
 const char *

@@ -631,12 +631,12 @@ void observers_tell_set(const struct store *st, const struct store_key *key, uin
 
 /* ---------------------------------------------------------------- evict.c, move.c, balance.c, expire.c */
 
-/* A chunk of class C, whatever must go for it; 0 = no memory. */
-uint32_t chunk_alloc(struct store *st, uint32_t slab_class);
+/* A chunk of class C for PENDING, whatever must go for it; 0 = no memory. */
+uint32_t chunk_alloc(struct store *st, uint32_t slab_class, struct store_pending *pending);
 
-/* A step towards a page for the next pieces: where their class has nothing to evict for them, so that not one of them has to go all
- * the way; and where it evicts for want of pages, since of the pieces of a value only the first has something to evict. */
-void chunk_claim_ahead(struct store *st);
+/* A step towards a page for the next pieces of PENDING: where their class has nothing to evict for them, so that not one of them has
+ * to go all the way; and where it evicts for want of pages, since of the pieces of a value only the first has something to evict. */
+void chunk_claim_ahead(struct store *st, struct store_pending *pending);
 
 /* Loses the item that the policy likes least; false = there is none. */
 bool evict_one(struct store *st, struct slab_class *c);
@@ -717,6 +717,14 @@ extern _Thread_local uint32_t thread_spares;
  * move, pieces freed or told their new owner, and COPIES of bytes. A unit takes a third of a microsecond or less. */
 #define WORK_COPY 2048u
 extern _Thread_local uint64_t thread_worked;
+
+/* Where thread_worked stands when this request has done its share: what more there is for page moves is left to the upkeep, but
+ * where there is no other way to a chunk. All chunks of a value are one request; but one of more than SHARE_FREE bytes, which takes
+ * its time by its length, does a unit more for so many bytes. */
+#define SHARE_WORK  2048u
+#define SHARE_FREE  (1u << 20)
+#define SHARE_BYTES 32u
+extern _Thread_local uint64_t thread_share;
 
 /* Returns when every other thread has passed a quiescent point since the call, or is paused, so that nobody uses what could not
  * be found any more when it began. A quiescent point of the caller's. No lock that others wait for without pausing may be held,

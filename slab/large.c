@@ -43,7 +43,8 @@ piece_new(struct store *st, struct store_pending *pending)
 	uint32_t rest = pending->size - pending->written;
 	uint32_t most = st->chunk_max - PIECE_HEADER;
 	uint32_t size = PIECE_HEADER + (rest < most ? rest : most);
-	uint32_t ref = may_hold(st, pending, size) ? chunk_alloc(st, class_for(st, size)) : 0;
+	uint32_t ref =
+	    may_hold(st, pending, size) ? chunk_alloc(st, class_for(st, size), pending) : 0;
 	struct piece *piece;
 
 	if (ref == 0)
@@ -61,7 +62,7 @@ piece_new(struct store *st, struct store_pending *pending)
 		store_relaxed(&piece_at(st, pending->tail)->next, ref);
 	pending->tail = ref;
 	if (rest > most)
-		chunk_claim_ahead(st);
+		chunk_claim_ahead(st, pending);
 	return ref;
 }
 

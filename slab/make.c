@@ -63,7 +63,7 @@ store_alloc(struct store *st, struct store_pending *pending, const struct store_
 	    value_offset(key->len, ext_size, (uint32_t)head->size) + head->size <= st->chunk_max)
 		vlen = (uint32_t)head->size;
 	need = value_offset(key->len, ext_size, vlen) + (vlen == VLEN_LARGE ? 0 : vlen);
-	pending->ref = chunk_alloc(st, class_for(st, need));
+	pending->ref = chunk_alloc(st, class_for(st, need), pending);
 	if (pending->ref == 0)
 		return STORE_NO_MEMORY;
 	item_init(st, pending->ref, key, head, ext, vlen);

@@ -247,7 +247,8 @@ struct store_pending {
 	uint32_t size;     /* bytes announced */
 	uint32_t written;  /* bytes there */
 	uint32_t tail;     /* the piece being filled */
-	uint64_t held;     /* bytes of memory in pieces */
+	uint32_t held;     /* bytes of memory in pieces */
+	uint32_t worked;   /* what its maker did for page moves meanwhile */
 	const char *offer; /* the whole value, the caller's; NULL = it is in memory of the store */
 	struct store_head head; /* with an offer */
 };

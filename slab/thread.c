@@ -12,6 +12,7 @@ _Thread_local size_t thread_place;
 _Thread_local uint16_t thread_lapses;
 _Thread_local uint32_t thread_spares;
 _Thread_local uint64_t thread_worked;
+_Thread_local uint64_t thread_share;
 
 void
 store_thread_join(void)

@@ -14,12 +14,13 @@
 
 #define MIB          (1u << 20)
 #define KEY          18u
-#define STEP         1600u /* chunks, and what goes with them, that one allocation may work on */
-#define BEYOND       4u /* requests of a shift that found no other way than to empty a whole page */
-#define STEP_MUST    9400u /* chunks, then: two pages */
-#define BUDGET       150u  /* of a step */
-#define SPLITS       4u    /* buckets that one write may split */
-#define TIME_BUCKETS 64u   /* of 100 us each */
+#define STEP         1600u /* chunks, and what goes with them, for each chunk taken, without upkeep */
+#define SHARE        2304u  /* for a whole request, with upkeep, and what it evicts for its value */
+#define BEYOND       4u     /* requests of a shift that empty whole pages, having no other way */
+#define STEP_MUST    40000u /* then: twice all that a value takes the place of */
+#define BUDGET       150u   /* of a step */
+#define SPLITS       4u     /* buckets that one write may split */
+#define TIME_BUCKETS 64u    /* of 100 us each */
 #define TIME_BUCKET  100000u
 
 struct load {
@@ -27,13 +28,13 @@ struct load {
 	struct store *st;
 	uint32_t next; /* number of the next key */
 	char *value;
-	bool write_only;
+	bool write_only, has_upkeep;
 	pthread_t upkeep;
 	sem_t wanted;
 	atomic_bool over;
 	uint64_t requests, refused;
-	uint64_t beyond;  /* requests that emptied more than STEP of them */
-	uint64_t most;    /* chunks emptied by one request, for each chunk that it took */
+	uint64_t beyond;  /* requests that emptied more than SHARE, or STEP for each of theirs */
+	uint64_t most;    /* chunks emptied by one request, or for each chunk that it took */
 	uint64_t longest; /* nanoseconds of processor time of one request */
 	uint64_t times[TIME_BUCKETS];
 };
@@ -100,6 +101,7 @@ upkeep_start(struct load *l)
 	assert_int_equal(sem_init(&l->wanted, 0, 0), 0);
 	store_upkeep(l->st, wake, l);
 	assert_int_equal(pthread_create(&l->upkeep, NULL, upkeep_main, l), 0);
+	l->has_upkeep = true;
 }
 
 static void
@@ -187,10 +189,12 @@ request(struct load *l, size_t size)
 	uint64_t time = thread_time(), work = thread_worked;
 
 	l->refused += set(l, l->next, size) != STORE_OK;
-	work = (thread_worked - work + chunks - 1) / chunks;
+	work = thread_worked - work;
+	if (!l->has_upkeep)
+		work = (work + chunks - 1) / chunks;
 	time = thread_time() - time;
 	l->most = work > l->most ? work : l->most;
-	l->beyond += work > STEP;
+	l->beyond += work > (l->has_upkeep ? SHARE : STEP);
 	l->longest = time > l->longest ? time : l->longest;
 	l->times[time / TIME_BUCKET < TIME_BUCKETS ? time / TIME_BUCKET : TIME_BUCKETS - 1]++;
 	if (!l->write_only)
@@ -218,8 +222,9 @@ shift(struct load *l, const struct sizes *s)
 	for (unsigned i = 1000000 / TIME_BUCKET; i < TIME_BUCKETS; i++)
 		slow += l->times[i];
 	printf(
-	    "  %-16s %8lu sets, at most %5lu chunks emptied for one, longest %6.3f ms, %lu above 1 ms\n",
-	    s->name, l->requests, l->most, (double)l->longest / 1e6, slow);
+	    "  %-16s %8lu sets, at most %5lu chunks emptied for one, %lu beyond that, longest %6.3f ms,"
+	    " %lu above 1 ms\n",
+	    s->name, l->requests, l->most, l->beyond, (double)l->longest / 1e6, slow);
 }
 
 static void
