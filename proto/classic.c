@@ -202,11 +202,11 @@ may_be_long(struct slice window)
 	    (memcmp(window.ptr + i, "get ", 4) == 0 || memcmp(window.ptr + i, "gets ", 5) == 0);
 }
 
-/* Without an answer. */
+/* Without an answer to the line of USED bytes. */
 static enum parse_result
-hang_up(struct slice window, struct command *command, struct parse_error *error)
+hang_up(size_t used, struct command *command, struct parse_error *error)
 {
-	text_refuse(command, error, slice_of("", 0), window.len);
+	text_refuse(command, error, slice_of("", 0), used);
 	error->close = true;
 	return PARSE_ERROR;
 }
@@ -230,12 +230,12 @@ text_parse(struct slice window, const struct parse_limits *limits, struct comman
 	if (eol == NULL)
 		return window.len <= PROTO_LINE_MAX || may_be_long(window)
 		    ? more(command, 0)
-		    : hang_up(window, command, error);
+		    : hang_up(window.len, command, error);
 	used = (size_t)(eol + 1 - window.ptr);
 	if (used < 4)
 		return text_refuse(command, error, REPLY_BAD_FORMAT, used);
 	if (unlikely(used > PROTO_LINE_WHOLE) && !may_be_long(window))
-		return hang_up(window, command, error);
+		return hang_up(used, command, error);
 	line = slice_of(window.ptr, used - (eol[-1] == '\r' ? 2 : 1));
 	return parse_line(line, used, window, limits, command, error);
 }
@@ -499,12 +499,12 @@ classic_parse_auth(struct slice window, struct command *command, struct parse_er
 	if (eol == NULL && window.len <= PROTO_LINE_MAX)
 		return more(command, 0);
 	if (eol == NULL)
-		return hang_up(window, command, error);
+		return hang_up(window.len, command, error);
 	if (window.len < AUTH_LOOKED_AT)
 		return more(command, AUTH_LOOKED_AT);
 	used = (size_t)(eol + 1 - window.ptr);
 	if (used <= AUTH_LINE_MIN)
-		return hang_up(window, command, error);
+		return hang_up(used, command, error);
 	line = slice_of(window.ptr, used - 1);
 	if (line.len > 0 && eol[-1] == '\r')
 		line.len--;

@@ -1,5 +1,8 @@
 /* t/slab/test_index.c: the index as it grows and empties: each item is found at each step, chains give their buckets
  * back, a walk misses nothing that was there all the time, and hints are hints. */
+#include <pthread.h>
+#include <semaphore.h>
+
 #include "slab/hot.h"
 #include "slab/impl.h"
 #include "t/slab/model.h"
@@ -75,20 +78,44 @@ grows_and_empties(void **state)
 	store_free(&st);
 }
 
+/* Another thread that is about to let the table grow, and does not. */
+struct grower {
+	struct store *st;
+	pthread_t thread;
+	sem_t begun, end;
+};
+
+static void *
+grower_main(void *arg)
+{
+	struct grower *g = arg;
+
+	lock_take(&g->st->grow_lock);
+	assert_int_equal(sem_post(&g->begun), 0);
+	assert_int_equal(sem_wait(&g->end), 0);
+	lock_drop(&g->st->grow_lock);
+	return NULL;
+}
+
 /* With no room to grow, chains get long and stay right. */
 static void
 long_chains(void **state)
 {
 	struct store *st = make();
+	struct grower g = {.st = st};
 	struct store_stats s;
 
 	(void)state;
-	lock_take(&st->grow_lock);
+	assert_int_equal(sem_init(&g.begun, 0, 0), 0);
+	assert_int_equal(sem_init(&g.end, 0, 0), 0);
+	assert_int_equal(pthread_create(&g.thread, NULL, grower_main, &g), 0);
+	assert_int_equal(sem_wait(&g.begun), 0);
 	for (uint32_t n = 0; n < 5000; n++)
 		put(st, n, 4);
 	store_stats(st, &s);
 	assert_true(s.overflow_buckets > 300);
-	lock_drop(&st->grow_lock);
+	assert_int_equal(sem_post(&g.end), 0);
+	assert_int_equal(pthread_join(g.thread, NULL), 0);
 	store_check(st);
 	for (uint32_t n = 0; n < 5000; n += 2)
 		delete (st, n);
