@@ -79,7 +79,7 @@ observe(void *context, const struct store_mutation *m)
 	if (m->event == STORE_EVENT_EVICT) {
 		if (!replicate_evicting || !copy)
 			replicate_note(r, copy ? BACKLOG_LOST : BACKLOG_EVICT, m->key,
-			    store_view_order(r->store, m->view));
+			    store_view_order(m->view));
 		return;
 	}
 	if (replicate_applying)
@@ -91,14 +91,14 @@ observe(void *context, const struct store_mutation *m)
 		break;
 	case STORE_EVENT_TOUCH:
 		(void)store_version_take(r->store);
-		replicate_note(r, BACKLOG_TOUCH, m->key, store_view_order(r->store, m->view));
+		replicate_note(r, BACKLOG_TOUCH, m->key, store_view_order(m->view));
 		break;
 	case STORE_EVENT_MARK:
 		(void)store_version_take(r->store);
-		replicate_note(r, BACKLOG_SET, m->key, store_view_order(r->store, m->view));
+		replicate_note(r, BACKLOG_SET, m->key, store_view_order(m->view));
 		break;
 	case STORE_EVENT_SET:
-		replicate_note(r, BACKLOG_SET, m->key, store_view_order(r->store, m->view));
+		replicate_note(r, BACKLOG_SET, m->key, store_view_order(m->view));
 		break;
 	default: /* each node sees by itself what has expired */
 		break;

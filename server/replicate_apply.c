@@ -40,7 +40,7 @@ guard(void *context, const struct store_entry *entry)
 	a->deleted = tombstone_find(r->deleted, a->key.hash);
 	if (a->deleted >= record->order)
 		return false;
-	if (entry->found && store_view_order(r->store, &entry->view) == record->order) {
+	if (entry->found && store_view_order(&entry->view) == record->order) {
 		if (!a->primary || tombstone_find(r->stamps, a->key.hash) > record->stamp)
 			return false;
 	}
@@ -199,7 +199,7 @@ apply_delete(struct replicate *r, const struct store_key *key, uint64_t order)
 
 	store_enter(r->store, key, &entry);
 	tombstone_put(r->deleted, key->hash, order);
-	gone = entry.found && store_view_order(r->store, &entry.view) <= order;
+	gone = entry.found && store_view_order(&entry.view) <= order;
 	if (gone)
 		store_entry_delete(&entry);
 	store_leave(&entry);
@@ -219,8 +219,8 @@ touch(struct applying *a)
 	bool touched;
 
 	store_enter(r->store, &a->key, &entry);
-	present = entry.found ? store_view_order(r->store, &entry.view)
-			      : tombstone_find(r->deleted, a->key.hash);
+	present =
+	    entry.found ? store_view_order(&entry.view) : tombstone_find(r->deleted, a->key.hash);
 	touched = entry.found && present == record->order && guard(a, &entry);
 	if (touched) {
 		store_entry_touch(&entry, replicate_expiry_in(r, a->end, record->expiry));

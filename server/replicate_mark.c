@@ -83,7 +83,7 @@ judge(struct replicate_worker *w, struct slice key, uint64_t order)
 static void
 make_right(struct replicate_worker *w, struct slice key, struct store_entry *entry)
 {
-	unsigned should = judge(w, key, store_view_order(w->all->store, &entry->view));
+	unsigned should = judge(w, key, store_view_order(&entry->view));
 
 	if (should == MARK_REMOVE)
 		store_entry_delete(entry);
@@ -103,8 +103,7 @@ replicate_forget(struct replicate_worker *w, const struct store_key *key)
 		return;
 	store_enter(w->all->store, key, &entry);
 	replicate_applying = true;
-	if (entry.found &&
-	    replicate_is_stale(w, name, store_view_order(w->all->store, &entry.view)))
+	if (entry.found && replicate_is_stale(w, name, store_view_order(&entry.view)))
 		store_entry_delete(&entry);
 	store_leave(&entry);
 	replicate_applying = before;
@@ -115,8 +114,7 @@ visit(void *context, const struct store_key *key, const struct store_view *view,
 {
 	struct marking *m = context;
 	struct replicate_worker *w = m->worker;
-	unsigned should =
-	    judge(w, slice_of(key->data, key->len), store_view_order(w->all->store, view));
+	unsigned should = judge(w, slice_of(key->data, key->len), store_view_order(view));
 
 	(void)id;
 	if (should == (view->marks & STORE_COPY ? MARK_COPY : MARK_OURS))

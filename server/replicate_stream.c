@@ -138,7 +138,7 @@ large_send(struct filling *f, uint64_t before, uint64_t after)
 static void
 record_of_view(struct replicate *r, const struct store_view *view, struct record *record)
 {
-	record->order = store_view_order(r->store, view);
+	record->order = store_view_order(view);
 	record->stamp = store_version(r->store);
 	record->version = view->version != record->order ? view->version : 0;
 	record->marks = view->marks & (STORE_STALE | STORE_WON | STORE_TAGGED);

@@ -136,7 +136,7 @@ shared(struct sync *s, const struct store_key *key, const struct store_view *vie
 	item->key = slice_of(key->data, key->len);
 	if (!replicate_both_hold(s->end->worker, item->key, s->end->node))
 		return false;
-	item->order = store_view_order(r->store, view);
+	item->order = store_view_order(view);
 	if (replicate_is_stale(s->end->worker, item->key, item->order))
 		return false;
 	item->expiry = replicate_expiry_out(r, s->begins ? NULL : s->end, view->exptime);

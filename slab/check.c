@@ -19,7 +19,7 @@ check_queue(
 
 		ASSERT(++count <= q->count);
 		ASSERT(it->prev == prev && it->nkey != 0 && item_version(it) != 0);
-		ASSERT(!!(it->life & LIFE_MAIN) == main && queue_class(st, ref, it) == c);
+		ASSERT(!!(it->life & LIFE_MAIN) == main && queue_class(st, it) == c);
 		ASSERT(index_find(st, &key, &slot) == ref);
 		ASSERT(slot.bucket->tags[slot.n] == hash_tag(key.hash));
 		ASSERT(item_expiry(it) == 0 ||

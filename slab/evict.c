@@ -134,7 +134,7 @@ sample_one(struct store *st, struct slab_class *c) REQUIRES(c->lock)
 		if (ref == 0)
 			return 0;
 	}
-	return queue_holds(st, ref) && queue_class(st, ref, item_at(st, ref)) == c ? ref : 0;
+	return queue_holds(st, ref) && queue_class(st, item_at(st, ref)) == c ? ref : 0;
 }
 
 static uint32_t

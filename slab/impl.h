@@ -398,16 +398,9 @@ page_chunk(const struct store *st, uint32_t page, const struct slab_class *c, ui
 
 /* A large item is queued where its pieces are, any other where its chunk is. */
 static inline struct slab_class *
-item_queue_class(const struct store *st, const struct item *it)
+queue_class(const struct store *st, const struct item *it)
 {
 	return &st->classes[item_is_large(it) ? st->piece_class : item_class(st, it)];
-}
-
-/* The same of the item REF, which is IT. */
-static inline struct slab_class *
-queue_class(const struct store *st, uint32_t ref, const struct item *it)
-{
-	return &st->classes[item_is_large(it) ? st->piece_class : ref_class(st, ref)];
 }
 
 /* An item that somebody takes off its queue to evict or move it. Until he is done nobody else frees it. */

@@ -140,7 +140,7 @@ old_value_take(struct store *st, const struct store_key *key, const struct store
 		result = STORE_EXISTS;
 	} else {
 		old->view = entry.view;
-		old->order = store_view_order(st, &entry.view);
+		old->order = store_view_order(&entry.view);
 		if (vlen_pinnable(item_at(st, entry.view.ref)->vlen))
 			old->view.pin = store_entry_pin(&entry);
 		else
@@ -204,7 +204,7 @@ concat_link(struct store *st, const struct store_key *key, struct store_pending 
 	bool same;
 
 	store_enter(st, key, &entry);
-	same = entry.found && store_view_order(st, &entry.view) == old->order;
+	same = entry.found && store_view_order(&entry.view) == old->order;
 	if (same) {
 		item_life_change(item_at(st, joined->ref), LIFE_EXPIRY, entry.view.exptime);
 		*result = store_entry_put(&entry, joined, put->version, put->marks)

@@ -190,7 +190,7 @@ item_put_back(struct store *st, uint32_t ref)
 	stripe_lock(s);
 	linked = index_find_ref(st, key.hash, ref, &slot);
 	if (linked)
-		queue_attach(st, queue_class(st, ref, it), ref);
+		queue_attach(st, queue_class(st, it), ref);
 	stripe_unlock(s);
 	if (!linked)
 		item_drop(st, ref);
@@ -240,7 +240,7 @@ item_relocate(struct store *st, uint32_t ref, uint32_t copy)
 	struct item *it = item_at(st, ref);
 	struct store_key key = item_key(st, it);
 	struct stripe *s = stripe_of(st, key.hash);
-	struct slab_class *c = queue_class(st, ref, it);
+	struct slab_class *c = queue_class(st, it);
 	bool many = pieces_many(st, it), told = many && head_announce(st, ref, copy);
 	bool linked, pinned = false;
 	struct slot slot;
@@ -363,7 +363,7 @@ chunk_occupant(struct store *st, struct slab_class *c, uint32_t ref, bool upkeep
 	it = item_at(st, o.item);
 	q = owned || item_is_large(it) ? &st->classes[st->piece_class] : c;
 	lock_take(&q->lock);
-	if (queue_holds(st, o.item) && queue_class(st, o.item, it) == q) {
+	if (queue_holds(st, o.item) && queue_class(st, it) == q) {
 		o.kind = owned ? CHUNK_OWNED : CHUNK_ITEM;
 		o.dead = item_dead(st, it);
 		o.part = !o.dead && item_is_large(it) && q != c;

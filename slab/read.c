@@ -86,13 +86,12 @@ item_count_lfu(const struct store *st, struct item *it)
 unsigned
 store_view_class(const struct store *st, const struct store_view *view)
 {
-	return item_queue_class(st, view->item)->id;
+	return queue_class(st, view->item)->id;
 }
 
 uint64_t
-store_view_order(const struct store *st, const struct store_view *view)
+store_view_order(const struct store_view *view)
 {
-	(void)st;
 	return item_birth(view->item);
 }
 
@@ -162,7 +161,7 @@ store_unpin(struct store *st, struct store_pin *pin)
 static void
 class_count_hit(struct store *st, const struct item *it)
 {
-	uint64_t *hits = &thread_counters(st)->hits[item_queue_class(st, it)->id];
+	uint64_t *hits = &thread_counters(st)->hits[queue_class(st, it)->id];
 
 	bump_relaxed(hits, 1);
 }

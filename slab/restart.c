@@ -333,7 +333,7 @@ item_take_up(struct store *st, struct slab_class *c, uint64_t *reached, uint32_t
 
 	if (!chunk_reach(st, reached, ref) || it->nkey == 0 || item_version(it) == 0 ||
 	    item_head_size(it) > st->classes[ref_class(st, ref)].chunk_size ||
-	    queue_class(st, ref, it) != c)
+	    queue_class(st, it) != c)
 		return false;
 	if (vlen_pinnable(it->vlen))
 		item_aux(it)->references = 1;

@@ -327,7 +327,7 @@ enum store_result store_lose_older(
 /* Items of one key are ordered by a number that grows with each change but of marks and expiry: the version, unless the
  * client chose that itself. This is the order of the item in a view that is locked: of an entry, an observer, a
  * walk. */
-uint64_t store_view_order(const struct store *st, const struct store_view *view);
+uint64_t store_view_order(const struct store_view *view);
 
 /* ---------------------------------------------------------------- reading and writing under the lock */
 

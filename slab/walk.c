@@ -22,8 +22,7 @@ visit_bucket(struct store *st, uint32_t number, store_visitor *visit, void *cont
 				continue;
 			key = item_key(st, item_at(st, b->refs[i]));
 			item_view(st, b->refs[i], &view);
-			visit(context, &key, &view,
-			    (int)queue_class(st, b->refs[i], item_at(st, b->refs[i]))->id);
+			visit(context, &key, &view, (int)queue_class(st, view.item)->id);
 		}
 	}
 	stripe_unlock(s);

@@ -54,7 +54,7 @@ tell_entry(const struct store_entry *entry, enum store_event event, uint64_t ver
 
 	if (load_acquire(&st->nobservers) > 0)
 		observers_tell(st, event, entry->key, &entry->view, version,
-		    queue_class(st, entry->view.ref, item_at(st, entry->view.ref))->id);
+		    queue_class(st, entry->view.item)->id);
 }
 
 /* ---------------------------------------------------------------- unlinking */
@@ -120,7 +120,7 @@ static void
 item_unlink(struct store *st, uint32_t ref, bool deleted)
 {
 	struct item *it = item_at(st, ref);
-	struct slab_class *c = queue_class(st, ref, it);
+	struct slab_class *c = queue_class(st, it);
 	bool mine;
 
 	lock_take(&c->lock);
@@ -141,7 +141,7 @@ item_lose(struct store *st, uint32_t ref, enum loss loss)
 	struct item *it = item_at(st, ref);
 	struct store_key key = item_key(st, it);
 	struct stripe *s = stripe_of(st, key.hash);
-	struct slab_class *c = queue_class(st, ref, it);
+	struct slab_class *c = queue_class(st, it);
 	struct slot slot;
 
 	stripe_lock(s);
@@ -172,7 +172,7 @@ item_bury(
     struct store *st, const struct store_key *key, uint32_t ref, struct slot slot, enum loss loss)
 {
 	struct item *it = item_at(st, ref);
-	struct slab_class *c = queue_class(st, ref, it);
+	struct slab_class *c = queue_class(st, it);
 	struct store_view view;
 
 	stripe_change(stripe_of(st, key->hash));
@@ -260,7 +260,7 @@ store_entry_touch(struct store_entry *entry, uint32_t exptime)
 {
 	struct store *st = entry->store;
 	struct item *it = item_at(st, entry->view.ref);
-	struct slab_class *c = queue_class(st, entry->view.ref, it);
+	struct slab_class *c = queue_class(st, it);
 
 	ASSERT(entry->found);
 	if (exptime > LIFE_EXPIRY)
@@ -404,7 +404,7 @@ static void
 item_replace(struct store *st, uint32_t ref, uint32_t old, uint64_t hash)
 {
 	struct item *it = item_at(st, ref), *gone = old != 0 ? item_at(st, old) : NULL;
-	struct slab_class *c = queue_class(st, ref, it);
+	struct slab_class *c = queue_class(st, it);
 	bool rest = old != 0;
 
 	if (unlikely(rest && item_is_copy(gone)))
@@ -412,7 +412,7 @@ item_replace(struct store *st, uint32_t ref, uint32_t old, uint64_t hash)
 	count_set(st, c->id, item_asks(it));
 	lock_take(&c->lock);
 	item_enqueue(st, c, ref, gone, hash);
-	if (rest && queue_class(st, old, gone) == c && !vlen_pinnable(gone->vlen)) {
+	if (rest && queue_class(st, gone) == c && !vlen_pinnable(gone->vlen)) {
 		if (item_unqueue(st, c, old))
 			class_give_locked(st, c, old);
 		rest = false;
@@ -780,7 +780,7 @@ store_lose_older(
 	ASSERT(order <= STORE_ORDER_MAX);
 	ASSERT(event == STORE_EVENT_DELETE || event == STORE_EVENT_EVICT);
 	store_enter(st, key, &entry);
-	if (entry.found && store_view_order(st, &entry.view) > order) {
+	if (entry.found && store_view_order(&entry.view) > order) {
 		result = STORE_EXISTS;
 	} else if (entry.found) {
 		if (event == STORE_EVENT_DELETE)

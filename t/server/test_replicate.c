@@ -208,7 +208,7 @@ look(struct sim *sim, unsigned node, struct slice name, char *value)
 	store_enter(st, &key, &entry);
 	f.there = entry.found;
 	if (f.there) {
-		f.order = store_view_order(st, &entry.view);
+		f.order = store_view_order(&entry.view);
 		f.version = entry.view.version;
 		f.expiry = entry.view.exptime == 0 ? 0 : (int64_t)entry.view.exptime + node;
 		f.flags = entry.view.flags;

@@ -37,7 +37,7 @@ look(struct store *st, uint32_t n, struct store_view *view)
 
 	store_enter(st, &key, &entry);
 	if (entry.found)
-		order = store_view_order(st, &entry.view);
+		order = store_view_order(&entry.view);
 	*view = entry.view;
 	store_leave(&entry);
 	return order;
