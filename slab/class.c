@@ -24,6 +24,8 @@
 
 /* ---------------------------------------------------------------- the sizes */
 
+static_assert(CHUNK_TOP / CHUNK_UNIT <= UINT16_MAX, "how a page is cut is 16 bits");
+
 /* The largest size that still gives a page as many chunks as SIZE does. */
 static uint32_t
 snap_to_page(const struct store *st, uint32_t size)

@@ -471,6 +471,15 @@ with_keys_that_come_back(void **state)
 	}
 }
 
+/* Starts the nodes of SIM and lets them find each other. */
+static void
+sim_begin(struct sim *sim)
+{
+	random_init(&sim->chance);
+	sim_start(sim);
+	assert_true(sim_settle(sim));
+}
+
 /* The primary has acknowledged it and sent it; before it arrives all have a topology in which the primary holds it no longer. */
 static void
 with_changes_on_their_way(void **state)
@@ -479,9 +488,7 @@ with_changes_on_their_way(void **state)
 	char name[NAME_ROOM];
 
 	(void)state;
-	random_init(&sim.chance);
-	sim_start(&sim);
-	assert_true(sim_settle(&sim));
+	sim_begin(&sim);
 	for (unsigned round = 0; round < 20; round++) {
 		for (unsigned n = 0; n < KEYS; n++)
 			put(&sim, sim_primary(&sim, name_of(n, name)), name_of(n, name), round);
@@ -509,9 +516,7 @@ with_a_stream_that_waits(void **state)
 	char name[NAME_ROOM];
 
 	(void)state;
-	random_init(&sim.chance);
-	sim_start(&sim);
-	assert_true(sim_settle(&sim));
+	sim_begin(&sim);
 	for (unsigned n = 0; n < KEYS; n++)
 		put(&sim, sim_primary(&sim, name_of(n, name)), name_of(n, name), 7);
 	for (unsigned i = 0; i < sim.count; i++)
@@ -600,9 +605,7 @@ with_a_touch_that_overtakes(void **state)
 	struct slice key;
 
 	(void)state;
-	random_init(&sim.chance);
-	sim_start(&sim);
-	assert_true(sim_settle(&sim));
+	sim_begin(&sim);
 	key = name_of_primary(&sim, 0, name);
 	compare_until(&sim, FRAME_COMPARED);
 	put_by(&sim, 0, 1, key, 1);
@@ -680,9 +683,7 @@ with_two_primaries(void **state)
 	char name[NAME_ROOM];
 
 	(void)state;
-	random_init(&sim.chance);
-	sim_start(&sim);
-	assert_true(sim_settle(&sim));
+	sim_begin(&sim);
 	for (unsigned n = 0; n < 20; n++) {
 		struct slice key = name_of(n, name);
 		unsigned old = sim_primary(&sim, key), new = (old + 1) % sim.count;
@@ -715,9 +716,7 @@ with_a_value_that_expires_unsent(void **state)
 	struct slice key;
 
 	(void)state;
-	random_init(&sim.chance);
-	sim_start(&sim);
-	assert_true(sim_settle(&sim));
+	sim_begin(&sim);
 	key = name_of_primary(&sim, 0, name);
 	put(&sim, 0, key, 1);
 	assert_true(sim_settle(&sim));
